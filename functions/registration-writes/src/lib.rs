@@ -1,0 +1,127 @@
+//! Writing over HTTP: `POST …/registrations`, `DELETE …/registrations/{registration_id}`, `POST /v2/registration_events`.
+
+mod events;
+
+use http::{HeaderValue, StatusCode, header::LOCATION};
+use lambda_http::{Request, RequestExt as _, request::RequestContext};
+use shared::{
+    api::{
+        Response, body,
+        entry::HttpFunction,
+        error::{ApiError, ErrorCode},
+        json,
+        path::{self, PassPath, RegistrationsPath},
+        route,
+    },
+    clock::Timestamp,
+    config::{ConfigError, Lookup, required},
+    event::installation_from_json,
+    field::FieldErrors,
+    id::AccountId,
+    store::{Collection, Registered, RegistrationStore, TableConfig, Unregistered},
+};
+
+/// What the function reads from its environment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    account_id: AccountId,
+    table: TableConfig,
+}
+
+impl Config {
+    /// Reads `ACCOUNT_ID` and what [`TableConfig`] needs.
+    pub fn from_lookup(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        Ok(Self { account_id: required(lookup, "ACCOUNT_ID")?, table: TableConfig::from_lookup(lookup)? })
+    }
+}
+
+/// The function.
+#[derive(Debug, Clone)]
+pub struct RegistrationWrites {
+    store: RegistrationStore,
+    account_id: AccountId,
+}
+
+impl RegistrationWrites {
+    /// The function over the table that `config` names.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { store: RegistrationStore::connect(&config.table), account_id: config.account_id.clone() }
+    }
+
+    async fn register(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
+        let path @ PassPath { campaign_type, campaign_id, pass_id } = PassPath::read(request)?;
+        let body =
+            body::json(request).and_then(|body| installation_from_json(&body, pass_id, now).map_err(ApiError::body));
+        let (installation, at) = match body {
+            Ok(read) => read,
+            Err(invalid) => {
+                self.check_others(path).await?;
+                return Err(invalid);
+            }
+        };
+        self.store.claim(campaign_id, &self.account_id, Some(campaign_type), now).await?;
+        match self.store.register(campaign_id, pass_id, &installation, at).await? {
+            Registered::Active(registration) => json(StatusCode::OK, &registration),
+            Registered::RemovedSince(removed_at) => Err(removed_since(removed_at)),
+            Registered::Created(registration) => {
+                let collection = Collection::Pass(campaign_id, pass_id);
+                let location = format!("{}/{}", RegistrationsPath { campaign_type, collection }, registration.id);
+                let mut response = json(StatusCode::CREATED, &registration)?;
+                let location = HeaderValue::try_from(location).map_err(ApiError::internal)?;
+                response.headers_mut().insert(LOCATION, location);
+                Ok(response)
+            }
+        }
+    }
+
+    async fn unregister(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
+        let path @ PassPath { campaign_type: _, campaign_id, pass_id } = PassPath::read(request)?;
+        let registration_id = path::registration_id(request)?;
+        if !self.check_others(path).await? {
+            return Err(ApiError::campaign_not_found());
+        }
+        match self.store.unregister(campaign_id, pass_id, registration_id, now).await? {
+            Unregistered::Removed | Unregistered::AlreadyRemoved => {
+                let mut response = Response::default();
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                Ok(response)
+            }
+            Unregistered::NeverSeen => {
+                let errors = FieldErrors::of("registration_id", "is not known");
+                Err(ApiError::with_fields(ErrorCode::RegistrationNotFound, "the registration is not known", errors))
+            }
+        }
+    }
+
+    /// Whether the campaign is known: 404 where it is another account's or of another type, and nothing is written.
+    async fn check_others(&self, path: PassPath) -> Result<bool, ApiError> {
+        let known = self.store.campaign_to_write(path.campaign_id).await?;
+        match known {
+            Some(campaign) if !campaign.is_seen_by(&self.account_id, path.campaign_type) => {
+                Err(ApiError::campaign_not_found())
+            }
+            known => Ok(known.is_some()),
+        }
+    }
+}
+
+impl HttpFunction for RegistrationWrites {
+    async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
+        let RequestContext::ApiGatewayV2(context) = request.request_context() else {
+            return Err(ApiError::internal("the event is not one of an HTTP API"));
+        };
+        match context.route_key.unwrap_or_default().as_str() {
+            key if route::REGISTER.is(key) => self.register(&request, now).await,
+            key if route::UNREGISTER.is(key) => self.unregister(&request, now).await,
+            key if route::EVENTS.is(key) => events::take(&self.store, &self.account_id, &request, now).await,
+            key => Err(ApiError::internal(format_args!("no route of this function: {key}"))),
+        }
+    }
+}
+
+fn removed_since(removed_at: Timestamp) -> ApiError {
+    let errors = FieldErrors::of("created_at", format_args!("expected an instant after the removal at {removed_at}"));
+    let message = format!("the registration was removed: {errors}");
+    ApiError::with_fields(ErrorCode::RegistrationRemoved, message, errors)
+}

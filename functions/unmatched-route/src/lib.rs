@@ -1,0 +1,53 @@
+//! What no route takes: 404 for a path that there is not, 405 with `Allow` for a method that a path does not take.
+//!
+//! API Gateway's own answers have another shape, so this function catches `$default` and `ANY` on each path.
+
+use lambda_http::{Request, RequestExt as _, request::RequestContext};
+use shared::{
+    api::{
+        Response,
+        entry::HttpFunction,
+        error::{ApiError, ErrorCode},
+        route,
+    },
+    clock::Timestamp,
+    config::{ConfigError, Lookup},
+};
+
+/// The function reads nothing from its environment.
+#[derive(Debug, Clone)]
+pub struct Config;
+
+impl Config {
+    /// Nothing to read, nothing to go wrong.
+    pub fn from_lookup(_: Lookup<'_>) -> Result<Self, ConfigError> {
+        Ok(Self)
+    }
+}
+
+/// The function. It has no rights to the table.
+#[derive(Debug, Clone)]
+pub struct UnmatchedRoute;
+
+impl UnmatchedRoute {
+    /// The function.
+    #[must_use]
+    pub fn new(_: &Config) -> Self {
+        Self
+    }
+}
+
+impl HttpFunction for UnmatchedRoute {
+    async fn handle(&self, request: Request, _: Timestamp) -> Result<Response, ApiError> {
+        let RequestContext::ApiGatewayV2(context) = request.request_context() else {
+            return Err(ApiError::internal("the event is not one of an HTTP API"));
+        };
+        // `ANY /v2/…` where the path is one of ours, `$default` where it is not.
+        let route_key = context.route_key.unwrap_or_default();
+        let allowed = route_key.strip_prefix("ANY ").and_then(route::allowed);
+        Err(match allowed {
+            Some(methods) => ApiError::method_not_allowed(&methods),
+            None => ApiError::new(ErrorCode::RouteNotFound, "there is no such path"),
+        })
+    }
+}

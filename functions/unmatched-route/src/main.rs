@@ -1,0 +1,12 @@
+//! Wires the function to Lambda.
+
+use lambda_runtime::Error;
+use shared::{api::entry, config::environment, log};
+use unmatched_route::{Config, UnmatchedRoute};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init();
+    let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
+    lambda_runtime::run(entry::http(UnmatchedRoute::new(&config))).await
+}

@@ -1,0 +1,253 @@
+//! The table's engine: an embedded DynamoDB, or any other that speaks its protocol.
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::DisplayErrorContext,
+    operation::describe_table::DescribeTableError,
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType, TableDescription, TimeToLiveSpecification,
+    },
+};
+use dynoxide::Database;
+use shared::store::TableConfig;
+use thiserror::Error;
+use tokio::{net::TcpListener, sync::oneshot};
+
+use crate::template::{REGION, Table, TableKey};
+
+/// The data file in the folder for data.
+const DATA_FILE: &str = "registrations.db";
+/// How often expired items are taken away. DynamoDB does it within days.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Why there is no table to work with.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The data file cannot be opened.
+    #[error("{path} cannot be used as a database: {cause}. Move it away to begin anew, or use --ephemeral")]
+    DataFile {
+        /// The file.
+        path: String,
+        /// Why.
+        cause: String,
+    },
+    /// The folder for data cannot be used.
+    #[error("{path} cannot be used for data: {cause}")]
+    DataFolder {
+        /// The folder.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Another local stack has the data.
+    #[error("{0} is held by a local stack that is running; stop it first, or use --ephemeral")]
+    Held(String),
+    /// The engine's listener cannot be opened.
+    #[error("no port for the embedded engine: {0}")]
+    Listener(std::io::Error),
+    /// The engine does not answer as DynamoDB does.
+    #[error("the engine at {endpoint} does not answer: {cause}")]
+    Unreachable {
+        /// Where.
+        endpoint: String,
+        /// Why.
+        cause: String,
+    },
+    /// The table is another one.
+    #[error("the table {table} at {endpoint} has other keys or indexes than the template says")]
+    OtherTable {
+        /// Its name.
+        table: String,
+        /// Where.
+        endpoint: String,
+    },
+}
+
+/// An engine that answers at an endpoint.
+#[derive(Debug)]
+pub struct Engine {
+    endpoint: String,
+    /// Dropped with the engine, which ends the embedded one and gives the data free.
+    _embedded: Option<Embedded>,
+}
+
+#[derive(Debug)]
+struct Embedded {
+    _stop: oneshot::Sender<()>,
+    _lock: Option<fs::File>,
+}
+
+impl Engine {
+    /// An embedded engine whose data ends with it.
+    pub async fn in_memory() -> Result<Self, EngineError> {
+        let database = Database::memory()
+            .map_err(|error| EngineError::DataFile { path: "memory".to_owned(), cause: error.to_string() })?;
+        Self::embedded(database, None).await
+    }
+
+    /// An embedded engine whose data is kept in `folder`, for one process at a time.
+    pub async fn on_disk(folder: &Path) -> Result<Self, EngineError> {
+        let in_folder = |cause| EngineError::DataFolder { path: folder.display().to_string(), cause };
+        fs::create_dir_all(folder).map_err(in_folder)?;
+        let lock = fs::File::create(folder.join("lock")).map_err(in_folder)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(EngineError::Held(folder.display().to_string())),
+            Err(fs::TryLockError::Error(cause)) => return Err(in_folder(cause)),
+        }
+        let path = folder.join(DATA_FILE).display().to_string();
+        let in_file =
+            |error: dynoxide::DynoxideError| EngineError::DataFile { path: path.clone(), cause: error.to_string() };
+        let database = Database::new(&path).map_err(in_file)?;
+        // One sync per checkpoint instead of one per write: a killed process loses nothing, a power cut may.
+        database.disable_bulk_loading().map_err(in_file)?;
+        Self::embedded(database, Some(lock)).await
+    }
+
+    /// Another engine that speaks DynamoDB's protocol.
+    #[must_use]
+    pub fn elsewhere(endpoint: &str) -> Self {
+        Self { endpoint: endpoint.to_owned(), _embedded: None }
+    }
+
+    async fn embedded(database: Database, lock: Option<fs::File>) -> Result<Self, EngineError> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.map_err(EngineError::Listener)?;
+        let address = listener.local_addr().map_err(EngineError::Listener)?;
+        let (stop, stopped) = oneshot::channel();
+        let sweeper = tokio::spawn(sweep(database.clone()));
+        tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stopped.await;
+            };
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+                tracing::error!(error, "the embedded engine ended");
+            }
+            sweeper.abort();
+        });
+        Ok(Self { endpoint: format!("http://{address}"), _embedded: Some(Embedded { _stop: stop, _lock: lock }) })
+    }
+
+    /// Where the engine answers.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The variables by which a function finds the engine, as Lambda sets them.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, &str); 4] {
+        [
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_REGION", REGION),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.endpoint),
+        ]
+    }
+
+    /// A client of the engine's, configured as the functions' is.
+    pub fn client(&self, table: &Table) -> Result<Client, EngineError> {
+        let lookup = |name: &str| {
+            let variables = self.variables();
+            let set = variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            set.or_else(|| (name == "TABLE_NAME").then(|| table.name.clone()))
+        };
+        let config = TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))?;
+        Ok(config.client())
+    }
+
+    /// Makes the table where it is not there. Returns whether it did.
+    pub async fn ensure_table(&self, table: &Table) -> Result<bool, EngineError> {
+        let client = self.client(table)?;
+        let described = client.describe_table().table_name(&table.name).send().await;
+        match described {
+            Ok(response) if response.table.as_ref().is_some_and(|found| is_same(table, found)) => Ok(false),
+            Ok(_) => Err(EngineError::OtherTable { table: table.name.clone(), endpoint: self.endpoint.clone() }),
+            Err(error) => match error.as_service_error() {
+                Some(DescribeTableError::ResourceNotFoundException(_)) => {
+                    self.create_table(&client, table).await?;
+                    Ok(true)
+                }
+                _ => Err(self.unreachable(DisplayErrorContext(error))),
+            },
+        }
+    }
+
+    async fn create_table(&self, client: &Client, table: &Table) -> Result<(), EngineError> {
+        let mut create = client.create_table().table_name(&table.name).billing_mode(BillingMode::PayPerRequest);
+        for (name, kind) in &table.attributes {
+            let definition = AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(ScalarAttributeType::from(kind.as_str()))
+                .build();
+            create = create.attribute_definitions(definition.map_err(|error| self.unreachable(error))?);
+        }
+        for element in self.key_schema(&table.key)? {
+            create = create.key_schema(element);
+        }
+        for (name, index) in &table.indexes {
+            let projection = Projection::builder()
+                .projection_type(ProjectionType::Include)
+                .set_non_key_attributes(Some(index.projected.clone()))
+                .build();
+            let index = GlobalSecondaryIndex::builder()
+                .index_name(name)
+                .set_key_schema(Some(self.key_schema(&index.key)?))
+                .projection(projection)
+                .build();
+            create = create.global_secondary_indexes(index.map_err(|error| self.unreachable(error))?);
+        }
+        create.send().await.map_err(|error| self.unreachable(DisplayErrorContext(error)))?;
+        if let Some(attribute) = &table.time_to_live {
+            let specification = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
+            let specification = specification.map_err(|error| self.unreachable(error))?;
+            let update = client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
+            update.send().await.map_err(|error| self.unreachable(DisplayErrorContext(error)))?;
+        }
+        Ok(())
+    }
+
+    fn key_schema(&self, key: &TableKey) -> Result<Vec<KeySchemaElement>, EngineError> {
+        let TableKey { hash, range } = key;
+        let elements = [(Some(hash), KeyType::Hash), (range.as_ref(), KeyType::Range)];
+        let elements = elements
+            .into_iter()
+            .filter_map(|(name, kind)| Some(KeySchemaElement::builder().attribute_name(name?).key_type(kind).build()));
+        elements.collect::<Result<_, _>>().map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, cause: impl std::fmt::Display) -> EngineError {
+        EngineError::Unreachable { endpoint: self.endpoint.clone(), cause: cause.to_string() }
+    }
+}
+
+/// Whether a table that is there has the keys and indexes of the template.
+fn is_same(table: &Table, found: &TableDescription) -> bool {
+    let key_of = |schema: &[KeySchemaElement]| {
+        let name_of = |kind: &KeyType| schema.iter().find(|element| element.key_type == *kind);
+        let name_of = |kind| name_of(&kind).map(|element| element.attribute_name.clone());
+        (name_of(KeyType::Hash), name_of(KeyType::Range))
+    };
+    let expected = |key: &TableKey| (Some(key.hash.clone()), key.range.clone());
+    let indexes = found.global_secondary_indexes();
+    key_of(found.key_schema()) == expected(&table.key)
+        && indexes.len() == table.indexes.len()
+        && indexes.iter().all(|index| {
+            let named = index.index_name().and_then(|name| table.indexes.get(name));
+            named.is_some_and(|named| key_of(index.key_schema()) == expected(&named.key))
+        })
+}
+
+async fn sweep(database: Database) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        let database = database.clone();
+        let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
+        if let Ok(Err(error)) = swept {
+            tracing::warn!(%error, "expired items could not be taken away");
+        }
+    }
+}

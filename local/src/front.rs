@@ -1,0 +1,133 @@
+//! The HTTP fronts: API Gateway's for callers, and the queue's for senders.
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{net::TcpListener, sync::watch};
+use tracing::{error, info};
+
+use crate::{
+    functions::Functions,
+    gateway::{self, Gateway, LARGEST_HEAD, LARGEST_PAYLOAD},
+};
+
+/// The largest body that API Gateway takes, in bytes.
+const LARGEST_BODY: usize = 10 * 1024 * 1024;
+/// How long API Gateway waits for a function.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How long a stopping front waits for requests that are under way.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a front answers a request with.
+pub trait Front: Send + Sync + 'static {
+    /// Answers a request whose body has been read.
+    fn answer(
+        &self,
+        request: http::request::Parts,
+        body: Bytes,
+        caller: SocketAddr,
+    ) -> impl Future<Output = Response<Vec<u8>>> + Send;
+}
+
+/// API Gateway in front of the functions.
+pub struct ApiFront {
+    /// The routes.
+    pub gateway: Gateway,
+    /// The functions.
+    pub functions: Functions,
+}
+
+impl Front for ApiFront {
+    async fn answer(&self, request: http::request::Parts, body: Bytes, caller: SocketAddr) -> Response<Vec<u8>> {
+        if gateway::head_size(&request) > LARGEST_HEAD {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return gateway::own_response(status, "Request Header Fields Too Large");
+        }
+        if let Some(response) = self.gateway.preflight(&request.method, &request.headers) {
+            return response;
+        }
+        let Some(matched) = self.gateway.route(&request.method, request.uri.path()) else {
+            return gateway::own_response(StatusCode::NOT_FOUND, "Not Found");
+        };
+        let event = gateway::event(&matched, &request, &body, &caller.ip().to_string());
+        if event.to_string().len() > LARGEST_PAYLOAD {
+            return gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        }
+        let answer = tokio::time::timeout(LONGEST_WAIT, self.functions.invoke(matched.function(), event)).await;
+        let mut response = match answer {
+            Err(_) => gateway::own_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+            Ok(Ok(answer)) if answer.to_string().len() <= LARGEST_PAYLOAD => {
+                gateway::response(answer).unwrap_or_else(internal_server_error)
+            }
+            Ok(Ok(_)) => internal_server_error(),
+            Ok(Err(error)) => {
+                error!(%error, function = matched.function(), "a function failed");
+                internal_server_error()
+            }
+        };
+        self.gateway.allow_origin(&request.headers, response.headers_mut());
+        response
+    }
+}
+
+fn internal_server_error() -> Response<Vec<u8>> {
+    gateway::own_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+/// Serves a front until `stopping` turns true, then lets requests that are under way end.
+pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch::Receiver<bool>) {
+    let front = Arc::new(front);
+    let connections = GracefulShutdown::new();
+    loop {
+        let (stream, caller) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    error!(%error, "a connection could not be accepted");
+                    continue;
+                }
+            },
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        };
+        let front = Arc::clone(&front);
+        let service = service_fn(move |request| answer(Arc::clone(&front), request, caller));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // One published client reads `X-Next-Page` case-sensitively.
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // A caller who goes away is not our failure.
+            let _ = connection.await;
+        });
+    }
+    let _ = tokio::time::timeout(LONGEST_GOODBYE, connections.shutdown()).await;
+}
+
+async fn answer(
+    front: Arc<impl Front>,
+    request: Request<Incoming>,
+    caller: SocketAddr,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let begin = std::time::Instant::now();
+    let (request, body) = request.into_parts();
+    let (method, path) = (request.method.clone(), request.uri.path().to_owned());
+    let response = match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(body) => front.answer(request, body.to_bytes(), caller).await,
+        Err(_) => gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+    };
+    let milliseconds = begin.elapsed().as_millis();
+    info!(%method, path, status = response.status().as_u16(), milliseconds, "answered");
+    Ok(response.map(|body| Full::new(Bytes::from(body))))
+}

@@ -1,0 +1,17 @@
+//! The whole stack on one machine, and what tests need of it.
+//!
+//! [`template`] reads `template.yaml`; [`engine`] is the table, [`gateway`] and [`front`] are API Gateway, [`queue`] and
+//! [`queue_front`] are SQS; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`] and
+//! [`sandbox`] serve the functions' tests.
+
+pub mod engine;
+pub mod front;
+pub mod functions;
+pub mod gateway;
+pub mod queue;
+pub mod queue_front;
+pub mod runtime_api;
+pub mod samples;
+pub mod sandbox;
+pub mod stack;
+pub mod template;

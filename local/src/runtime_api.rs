@@ -1,0 +1,161 @@
+//! The Lambda Runtime API, for tests: it hands events to a real binary and takes its answers.
+//!
+//! Source: AWS Lambda developer guide, "Using the Lambda runtime API for custom runtimes".
+
+use std::{io, net::SocketAddr, process::Stdio, time::Duration};
+
+use http::{HeaderValue, Method, Response, StatusCode};
+use hyper::body::Bytes;
+use serde_json::Value;
+use thiserror::Error;
+use tokio::{
+    io::AsyncReadExt as _,
+    net::TcpListener,
+    process::{Child, Command},
+    sync::{Mutex, mpsc, watch},
+};
+use uuid::Uuid;
+
+use crate::front::{self, Front};
+
+/// How long a binary may take to answer before a test gives up on it.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// A function's real binary, running as Lambda would run it.
+pub struct LambdaProcess {
+    process: Child,
+    events: mpsc::Sender<Value>,
+    answers: mpsc::Receiver<Answer>,
+    _stop: watch::Sender<bool>,
+}
+
+/// What a function says of an event: its answer, or the error that it reported.
+pub type Answer = Result<Value, Value>;
+
+/// Why a binary has no answer.
+#[derive(Debug, Error)]
+pub enum ProcessError {
+    /// It could not be started or talked to.
+    #[error("the binary cannot be run: {0}")]
+    Io(#[from] io::Error),
+    /// It ended.
+    #[error("the binary ended; it wrote: {0}")]
+    Ended(String),
+    /// It took too long.
+    #[error("the binary did not answer within {LONGEST_WAIT:?}")]
+    TimedOut,
+}
+
+struct RuntimeApi {
+    events: Mutex<mpsc::Receiver<Value>>,
+    answers: mpsc::Sender<Answer>,
+}
+
+impl LambdaProcess {
+    /// Starts the binary at `path` with no other variables than these and what the runtime needs.
+    pub async fn start(
+        path: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ProcessError> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let (events, receiver) = mpsc::channel(1);
+        let (sender, answers) = mpsc::channel(1);
+        let (stop, stopping) = watch::channel(false);
+        let api = RuntimeApi { events: Mutex::new(receiver), answers: sender };
+        tokio::spawn(front::serve(listener, api, stopping));
+        let process = Command::new(path)
+            .env_clear()
+            .envs(variables)
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "tested")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Self { process, events, answers, _stop: stop })
+    }
+
+    /// Hands over an event and waits for the answer.
+    pub async fn invoke(&mut self, event: &Value) -> Result<Answer, ProcessError> {
+        // A binary that ended takes no event; waiting for its answer tells.
+        let _ = self.events.try_send(event.clone());
+        tokio::select! {
+            answer = self.answers.recv() => match answer {
+                Some(answer) => Ok(answer),
+                None => Err(ProcessError::TimedOut),
+            },
+            _ = self.process.wait() => Err(ProcessError::Ended(self.output().await?)),
+            () = tokio::time::sleep(LONGEST_WAIT) => Err(ProcessError::TimedOut),
+        }
+    }
+
+    /// Ends the binary and brings what it wrote.
+    pub async fn stop(mut self) -> Result<String, ProcessError> {
+        self.process.kill().await?;
+        self.output().await
+    }
+
+    /// Waits until the binary ends by itself and brings what it wrote.
+    pub async fn ended(mut self) -> Result<String, ProcessError> {
+        match tokio::time::timeout(LONGEST_WAIT, self.process.wait()).await {
+            Ok(_) => self.output().await,
+            Err(_) => Err(ProcessError::TimedOut),
+        }
+    }
+
+    async fn output(&mut self) -> Result<String, ProcessError> {
+        let mut output = String::new();
+        if let Some(mut stdout) = self.process.stdout.take() {
+            stdout.read_to_string(&mut output).await?;
+        }
+        if let Some(mut stderr) = self.process.stderr.take() {
+            stderr.read_to_string(&mut output).await?;
+        }
+        Ok(output)
+    }
+}
+
+impl Front for RuntimeApi {
+    async fn answer(&self, request: http::request::Parts, body: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
+        let path = request.uri.path();
+        let mut response = Response::new(Vec::new());
+        if request.method == Method::GET && path.ends_with("/runtime/invocation/next") {
+            let Some(event) = self.events.lock().await.recv().await else {
+                return front_closed();
+            };
+            let headers = response.headers_mut();
+            let request_id = Uuid::new_v4().to_string();
+            if let Ok(request_id) = HeaderValue::try_from(request_id) {
+                headers.insert("lambda-runtime-aws-request-id", request_id);
+            }
+            let deadline = jiff::Timestamp::now().as_millisecond() + 60_000;
+            headers.insert("lambda-runtime-deadline-ms", HeaderValue::from(deadline));
+            headers.insert(
+                "lambda-runtime-trace-id",
+                HeaderValue::from_static("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700"),
+            );
+            headers.insert(
+                "lambda-runtime-invoked-function-arn",
+                HeaderValue::from_static("arn:aws:lambda:local:000000000000:function:tested"),
+            );
+            *response.body_mut() = event.to_string().into_bytes();
+            return response;
+        }
+        *response.status_mut() = StatusCode::ACCEPTED;
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        // The receiver is gone when the test is over.
+        let _ = self.answers.send(if path.ends_with("/response") { Ok(body) } else { Err(body) }).await;
+        response
+    }
+}
+
+fn front_closed() -> Response<Vec<u8>> {
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = StatusCode::GONE;
+    response
+}

@@ -1,0 +1,79 @@
+//! The sample events in `events/`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::template::Template;
+
+/// The sample that a new table begins with: the three installs of the source document.
+pub const FIRST_EVENTS: &str = "sqs/source-document.json";
+
+/// Why a sample cannot be used.
+#[derive(Debug, Error)]
+pub enum SampleError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The file is not JSON.
+    #[error("{path} is not JSON: {cause}")]
+    NotJson {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what was expected.
+        cause: serde_json::Error,
+    },
+}
+
+/// The folder with the samples.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Template::default_path().with_file_name("events")
+}
+
+/// Reads the event in a file.
+pub fn read(path: &Path) -> Result<Value, SampleError> {
+    let text = fs::read_to_string(path).map_err(|cause| SampleError::Unreadable { path: path.to_owned(), cause })?;
+    serde_json::from_str(&text).map_err(|cause| SampleError::NotJson { path: path.to_owned(), cause })
+}
+
+/// The samples in `http/` and `sqs/` that reach `function`, by name (`http/list-campaign.json`), in alphabetical order.
+pub fn reaching(function: &str, template: &Template) -> Result<Vec<(String, Value)>, SampleError> {
+    let mut samples = Vec::new();
+    for kind in ["http", "sqs"] {
+        let folder = folder().join(kind);
+        let unreadable = |cause| SampleError::Unreadable { path: folder.clone(), cause };
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let event = read(&path)?;
+            if function_of(&event, template) == Some(function) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                samples.push((format!("{kind}/{name}"), event));
+            }
+        }
+    }
+    samples.sort_by(|(left, _), (right, _)| left.cmp(right));
+    Ok(samples)
+}
+
+/// The function that the template sends an event to, by the event's route or its queue.
+#[must_use]
+pub fn function_of<'a>(event: &Value, template: &'a Template) -> Option<&'a str> {
+    if let Some(key) = event["routeKey"].as_str() {
+        let route = template.routes.iter().find(|route| {
+            route.path == key || key.split_once(' ') == Some((route.method.as_str(), route.path.as_str()))
+        });
+        return route.map(|route| route.function.as_str());
+    }
+    let is_from_queue = event["Records"][0]["eventSource"] == "aws:sqs";
+    template.queues.first().filter(|_| is_from_queue).map(|queue| queue.function.as_str())
+}

@@ -1,0 +1,79 @@
+//! The body of a request.
+
+use http::header::CONTENT_TYPE;
+use lambda_http::Request;
+use serde_json::Value;
+
+use super::error::{ApiError, ErrorCode};
+
+/// The largest body, in bytes.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+
+/// The body as JSON.
+///
+/// # Errors
+///
+/// 415 where it is declared as something else, 413 where it is larger than 1 MiB, 400 where it is not JSON.
+pub fn json(request: &Request) -> Result<Value, ApiError> {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    if content_type.is_some_and(|content_type| !content_type.to_str().is_ok_and(is_json)) {
+        let message = "expected a body of Content-Type application/json";
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+    }
+    let body: &[u8] = request.body();
+    if body.len() > LARGEST_BODY {
+        let message = format!("expected a body of at most {LARGEST_BODY} bytes");
+        return Err(ApiError::new(ErrorCode::BodyTooLarge, message));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidJson, format!("expected a JSON body: {error}")))
+}
+
+/// `application/json` or any `+json` (RFC 6839), with or without parameters.
+fn is_json(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::Body;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn request(content_type: &str, body: &[u8]) -> Request {
+        let mut request = Request::new(Body::Binary(body.to_vec()));
+        if !content_type.is_empty() {
+            request.headers_mut().insert(CONTENT_TYPE, content_type.parse().unwrap());
+        }
+        request
+    }
+
+    #[rstest]
+    #[case("application/json")]
+    #[case("Application/JSON; charset=utf-8")]
+    #[case("application/vnd.api+json")]
+    #[case("")]
+    fn json_is_read(#[case] content_type: &str) {
+        assert_eq!(json(&request(content_type, b"[]")).unwrap(), serde_json::json!([]));
+    }
+
+    #[rstest]
+    #[case("text/plain", b"[]", ErrorCode::UnsupportedMediaType)]
+    #[case("application/x-www-form-urlencoded", b"[]", ErrorCode::UnsupportedMediaType)]
+    #[case("application/json", b"", ErrorCode::InvalidJson)]
+    #[case("application/json", b"{", ErrorCode::InvalidJson)]
+    #[case("application/json", b"\"\xff\"", ErrorCode::InvalidJson)]
+    fn anything_else_is_refused(#[case] content_type: &str, #[case] body: &[u8], #[case] code: ErrorCode) {
+        assert_eq!(json(&request(content_type, body)).unwrap_err().code(), code);
+    }
+
+    #[test]
+    fn bodies_that_are_too_deep_or_too_large_are_refused() {
+        let deep = "[".repeat(100_000);
+        assert_eq!(json(&request("", deep.as_bytes())).unwrap_err().code(), ErrorCode::InvalidJson);
+        let large = " ".repeat(LARGEST_BODY + 1);
+        assert_eq!(json(&request("", large.as_bytes())).unwrap_err().code(), ErrorCode::BodyTooLarge);
+    }
+}

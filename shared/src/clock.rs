@@ -1,0 +1,114 @@
+//! Instants as the API and the table write them.
+
+use std::{fmt, str::FromStr};
+
+use jiff::{SignedDuration, Unit};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// An instant in UTC, cut to milliseconds, between 1970 and 9999.
+///
+/// Written `2016-11-09T11:09:00.745Z`: always 24 characters, so that texts sort as the instants do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Timestamp(jiff::Timestamp);
+
+/// Why a text is not an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected an instant between 1970 and 9999 such as 2016-11-09T11:09:00.745Z")]
+pub struct InvalidTimestamp;
+
+/// The time now. The only place where the clock is read; below a handler, time is an argument.
+#[must_use]
+pub fn now() -> Timestamp {
+    Timestamp::cut(jiff::Timestamp::now()).unwrap_or(Timestamp(jiff::Timestamp::UNIX_EPOCH))
+}
+
+impl Timestamp {
+    /// Whole seconds since 1970, as DynamoDB's time-to-live counts them.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.as_second()
+    }
+
+    /// This instant and `duration` more; the end of the year 9999 at the most.
+    #[must_use]
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        let later = SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_add(duration).ok());
+        later.and_then(Self::cut).unwrap_or(Self(jiff::Timestamp::MAX))
+    }
+
+    fn cut(instant: jiff::Timestamp) -> Option<Self> {
+        let rounding = jiff::TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Floor);
+        let cut = instant.round(rounding).ok()?;
+        (cut >= jiff::Timestamp::UNIX_EPOCH).then_some(Self(cut))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let instant = text.parse().map_err(|_| InvalidTimestamp)?;
+        Self::cut(instant).ok_or(InvalidTimestamp)
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = InvalidTimestamp;
+
+    fn try_from(text: String) -> Result<Self, InvalidTimestamp> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.to_string()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:.3}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("2016-11-09T11:09:00.745Z", "2016-11-09T11:09:00.745Z")]
+    #[case("2016-08-10T11:30:06Z", "2016-08-10T11:30:06.000Z")]
+    #[case("2016-11-09T11:09:00.745999Z", "2016-11-09T11:09:00.745Z")]
+    #[case("2016-11-09T13:09:00.745+02:00", "2016-11-09T11:09:00.745Z")]
+    #[case("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z")]
+    fn instants_are_utc_and_cut_to_milliseconds(#[case] text: &str, #[case] written: &str) {
+        assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), written);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("yesterday")]
+    #[case("2016-11-09")]
+    #[case("2016-11-09T11:09:00")]
+    #[case("2016-13-09T11:09:00Z")]
+    #[case("1969-12-31T23:59:59.999Z")]
+    #[case("-000001-01-01T00:00:00Z")]
+    #[case("10000-01-01T00:00:00Z")]
+    fn anything_else_is_refused(#[case] text: &str) {
+        assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp));
+    }
+
+    #[test]
+    fn time_ends_with_the_year_9999() {
+        let end = now().plus(Duration::MAX);
+        assert_eq!(end.to_string().len(), 24);
+        assert!(end.to_string().starts_with("9999-12-30"));
+    }
+}

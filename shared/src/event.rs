@@ -1,0 +1,436 @@
+//! The event in its one shape: the Passworks webhook body, in a queue message, an HTTP body or a sample file.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::{
+    campaign::CampaignType,
+    clock::Timestamp,
+    device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
+    field::{FieldErrors, Fields},
+    id::{AccountId, CampaignId, PassId, RegistrationId},
+    registration::{DeviceOs, Wallet},
+};
+
+/// How far ahead of our clock an event may lie. A wrong clock would block a registration until that time.
+const LONGEST_LEAD: Duration = Duration::from_mins(5);
+
+/// Something that happened to a pass and that changes what we keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Whose campaign it is.
+    pub account_id: AccountId,
+    /// The campaign of the pass.
+    pub campaign_id: CampaignId,
+    /// The campaign's type, where the event tells it.
+    pub campaign_type: Option<CampaignType>,
+    /// The pass.
+    pub pass_id: PassId,
+    /// When it happened (`event_at`). The latest decides.
+    pub at: Timestamp,
+    /// What happened.
+    pub change: Change,
+}
+
+/// What happened to a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// `created`: the pass exists from now on.
+    Created {
+        /// Its serial number, where the event tells it.
+        serial_number: Option<SerialNumber>,
+    },
+    /// `installed`: a wallet registered it.
+    Installed(Installation),
+    /// `uninstalled`: a wallet removed it.
+    Uninstalled {
+        /// The registration that ends.
+        registration_id: RegistrationId,
+    },
+}
+
+/// What an install tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The registration, as the source names it or derived from the device.
+    pub registration_id: RegistrationId,
+    /// The wallet.
+    pub wallet: Wallet,
+    /// The operating system of the device.
+    pub device_os: DeviceOs,
+    /// What the wallet calls the device.
+    pub device_library_identifier: Option<DeviceLibraryIdentifier>,
+    /// Where the wallet wants to hear of changes.
+    pub push_token: Option<PushToken>,
+}
+
+/// Where an event comes from decides whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A queue message must name its account.
+    Queue,
+    /// Over HTTP the account is the caller's; an event that names another one is refused.
+    Caller(AccountId),
+}
+
+impl Event {
+    /// Reads an event. `None` is a documented event that changes nothing here: `downloaded`, `fetched`, `redeemed`.
+    ///
+    /// # Errors
+    ///
+    /// Every field that is missing or wrong, with what was expected.
+    pub fn from_json(body: &Value, source: &Source, now: Timestamp) -> Result<Option<Self>, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let event = Self::read(&mut Fields::of(body, "event", &mut errors), source, now);
+        if errors.is_empty() { Ok(event) } else { Err(errors) }
+    }
+
+    /// `None` also where an error was added.
+    fn read(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Option<Self> {
+        let kind = fields.required("event");
+        let account_id = read_account(fields, source);
+        if kind == Some(Kind::WithoutEffect) {
+            return None;
+        }
+        let campaign_id = fields.required("campaign_id");
+        let campaign_type = fields.optional("campaign_type");
+        let pass_id = fields.required("pass_id");
+        let at = read_instant(fields, "event_at", now, Presence::Required);
+        let change = match kind? {
+            Kind::Created => Some(Change::Created { serial_number: fields.optional("serial_number") }),
+            Kind::Installed => {
+                let extra = fields.nested("event_extra", "event_extra.");
+                read_installation(extra, &Names::EVENT, pass_id).map(Change::Installed)
+            }
+            Kind::Uninstalled => {
+                let extra = fields.nested("event_extra", "event_extra.");
+                read_uninstalled(extra, pass_id).map(|registration_id| Change::Uninstalled { registration_id })
+            }
+            Kind::WithoutEffect => None,
+        };
+        Some(Self {
+            account_id: account_id?,
+            campaign_id: campaign_id?,
+            campaign_type,
+            pass_id: pass_id?,
+            at: at?,
+            change: change?,
+        })
+    }
+}
+
+/// Reads the body that registers a pass over HTTP:
+/// `{"wallet","device_os","id"?,"device_library_identifier"?,"push_token"?,"created_at"?}`. Without `created_at` it happens
+/// now.
+///
+/// # Errors
+///
+/// Every field that is missing or wrong, with what was expected.
+pub fn installation_from_json(
+    body: &Value,
+    pass_id: PassId,
+    now: Timestamp,
+) -> Result<(Installation, Timestamp), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::of(body, "body", &mut errors);
+    let at = read_instant(&mut fields, "created_at", now, Presence::Optional);
+    let installation = read_installation(fields, &Names::BODY, Some(pass_id));
+    match installation {
+        Some(installation) if errors.is_empty() => Ok((installation, at.unwrap_or(now))),
+        _ => Err(errors),
+    }
+}
+
+/// The documented events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Created,
+    Installed,
+    Uninstalled,
+    WithoutEffect,
+}
+
+#[derive(Debug, Error)]
+#[error("expected one of installed, uninstalled, created, downloaded, fetched, redeemed")]
+struct UnknownEvent;
+
+impl FromStr for Kind {
+    type Err = UnknownEvent;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEvent> {
+        match text {
+            "created" => Ok(Self::Created),
+            "installed" => Ok(Self::Installed),
+            "uninstalled" => Ok(Self::Uninstalled),
+            "downloaded" | "fetched" | "redeemed" => Ok(Self::WithoutEffect),
+            _ => Err(UnknownEvent),
+        }
+    }
+}
+
+/// What an event and the body of a POST call the same things.
+struct Names {
+    registration: &'static str,
+    wallet: &'static str,
+}
+
+impl Names {
+    const EVENT: Self = Self { registration: "registration_id", wallet: "device_app_vendor" };
+    const BODY: Self = Self { registration: "id", wallet: "wallet" };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    Optional,
+}
+
+fn read_account(fields: &mut Fields<'_>, source: &Source) -> Option<AccountId> {
+    match source {
+        Source::Queue => fields.required("account_id"),
+        Source::Caller(caller) => {
+            let named: Option<AccountId> = fields.optional("account_id");
+            if named.is_some_and(|named| named != *caller) {
+                fields.refuse("account_id", "expected the caller's own account, or none");
+            }
+            Some(caller.clone())
+        }
+    }
+}
+
+fn read_instant(fields: &mut Fields<'_>, name: &str, now: Timestamp, presence: Presence) -> Option<Timestamp> {
+    let instant = match presence {
+        Presence::Required => fields.required(name),
+        Presence::Optional => fields.optional(name),
+    };
+    if instant.is_some_and(|instant| instant > now.plus(LONGEST_LEAD)) {
+        fields.refuse(name, format_args!("expected an instant at most five minutes ahead of {now}"));
+    }
+    instant
+}
+
+fn read_installation(mut fields: Fields<'_>, names: &Names, pass_id: Option<PassId>) -> Option<Installation> {
+    let wallet = fields.required(names.wallet);
+    let device_os = fields.required("device_os");
+    let device_library_identifier = fields.optional("device_library_identifier");
+    let push_token = fields.optional("push_token");
+    let registration_id = read_registration_id(&mut fields, names, pass_id, wallet, device_library_identifier.as_ref());
+    Some(Installation {
+        registration_id: registration_id?,
+        wallet: wallet?,
+        device_os: device_os?,
+        device_library_identifier,
+        push_token,
+    })
+}
+
+fn read_uninstalled(mut fields: Fields<'_>, pass_id: Option<PassId>) -> Option<RegistrationId> {
+    const NAMES: Names = Names::EVENT;
+    let device: Option<DeviceLibraryIdentifier> = fields.optional("device_library_identifier");
+    // An uninstall needs its wallet only to derive the registration; an unknown one is refused all the same.
+    let is_derived = device.is_some() && !fields.has(NAMES.registration);
+    let wallet = if is_derived { fields.required(NAMES.wallet) } else { fields.optional(NAMES.wallet) };
+    fields.optional::<DeviceOs>("device_os");
+    read_registration_id(&mut fields, &NAMES, pass_id, wallet, device.as_ref())
+}
+
+fn read_registration_id(
+    fields: &mut Fields<'_>,
+    names: &Names,
+    pass_id: Option<PassId>,
+    wallet: Option<Wallet>,
+    device: Option<&DeviceLibraryIdentifier>,
+) -> Option<RegistrationId> {
+    if fields.has(names.registration) {
+        return fields.optional(names.registration);
+    }
+    if !fields.is_malformed() && !fields.has("device_library_identifier") {
+        let expected = format_args!("expected a {} or a device_library_identifier", names.registration);
+        fields.refuse(names.registration, expected);
+    }
+    Some(RegistrationId::of_device(pass_id?, wallet?, device?.as_str()))
+}
+
+impl fmt::Display for Event {
+    /// For logs: what happened to what, nothing about the device.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { account_id: _, campaign_id, campaign_type: _, pass_id, at, change } = self;
+        let change = match change {
+            Change::Created { .. } => "created",
+            Change::Installed(_) => "installed",
+            Change::Uninstalled { .. } => "uninstalled",
+        };
+        write!(formatter, "pass {pass_id} of campaign {campaign_id} {change} at {at}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The webhook body as documented.
+    fn webhook() -> Value {
+        json!({
+            "event": "installed", "context": "pass",
+            "campaign_id": "cbc3016c-4c55-4564-81e9-a21664817be2", "pass_id": "d91aef7c-a166-4694-bb91-569714f9c33e",
+            "serial_number": "9c05fa25-199b-4c5b-9242-4b42103138a7",
+            "created_at": "2016-08-10T11:29:08Z", "event_at": "2016-08-10T11:30:06Z",
+            "event_extra": {
+                "registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3",
+                "device_os": "ios", "device_app_vendor": "passbook",
+            },
+        })
+    }
+
+    /// The webhook body with one field, named by its JSON pointer, replaced. `Value::Null` stands for its absence.
+    fn webhook_with(pointer: &str, value: Value) -> Value {
+        let mut body = webhook();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[name] = value;
+        body
+    }
+
+    fn caller() -> Source {
+        Source::Caller("demo".parse().unwrap())
+    }
+
+    fn now() -> Timestamp {
+        "2016-08-10T11:31:00Z".parse().unwrap()
+    }
+
+    fn read(body: &Value) -> Result<Option<Event>, FieldErrors> {
+        Event::from_json(body, &caller(), now())
+    }
+
+    #[test]
+    fn the_documented_webhook_body_is_an_event() {
+        let event = read(&webhook()).unwrap().unwrap();
+        assert_eq!(event.account_id.as_str(), "demo");
+        assert_eq!(event.campaign_type, None);
+        assert_eq!(event.at.to_string(), "2016-08-10T11:30:06.000Z");
+        let Change::Installed(installation) = event.change else { panic!("expected an install") };
+        assert_eq!(installation.registration_id.to_string(), "00f537be-f153-46ad-a980-bbddcb9002c3");
+        assert_eq!((installation.wallet, installation.device_os), (Wallet::Passbook, DeviceOs::Ios));
+    }
+
+    #[rstest]
+    #[case::event_missing("/event", Value::Null, "event", "is required")]
+    #[case::event_unknown("/event", json!("exploded"), "event", "expected one of installed, uninstalled")]
+    #[case::event_number("/event", json!(1), "event", "expected a string")]
+    #[case::campaign_missing("/campaign_id", Value::Null, "campaign_id", "is required")]
+    #[case::campaign_malformed("/campaign_id", json!("x"), "campaign_id", "expected a UUID")]
+    #[case::campaign_type_unknown("/campaign_type", json!("coupon"), "campaign_type", "expected one of coupons")]
+    #[case::pass_malformed("/pass_id", json!("x"), "pass_id", "expected a UUID")]
+    #[case::event_at_missing("/event_at", Value::Null, "event_at", "is required")]
+    #[case::event_at_malformed("/event_at", json!("soon"), "event_at", "expected an instant")]
+    #[case::event_at_ahead("/event_at", json!("2016-08-10T11:36:00.001Z"), "event_at", "at most five minutes ahead")]
+    #[case::extra_not_an_object("/event_extra", json!([]), "event_extra", "expected a JSON object")]
+    #[case::extra_missing("/event_extra", Value::Null, "event_extra.registration_id", "registration_id or a device")]
+    #[case::wallet_unknown("/event_extra/device_app_vendor", json!("x"), "event_extra.device_app_vendor", "passbook,")]
+    #[case::os_unknown("/event_extra/device_os", json!("beos"), "event_extra.device_os", "expected one of ios")]
+    #[case::id_malformed("/event_extra/registration_id", json!("x"), "event_extra.registration_id", "a UUID")]
+    #[case::token_too_long("/event_extra/push_token", json!("x".repeat(385)), "event_extra.push_token", "1 to 384")]
+    #[case::other_account("/account_id", json!("other"), "account_id", "the caller's own account")]
+    fn what_is_wrong_is_named(
+        #[case] pointer: &str,
+        #[case] value: Value,
+        #[case] field: &str,
+        #[case] expected: &str,
+    ) {
+        let errors = read(&webhook_with(pointer, value)).unwrap_err();
+        let errors = serde_json::to_value(errors).unwrap();
+        assert!(errors[field][0].as_str().is_some_and(|error| error.contains(expected)), "{errors}");
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_named_at_once() {
+        let errors = read(&json!({"event": "installed", "pass_id": "x"})).unwrap_err();
+        let expected = [
+            "campaign_id",
+            "event_at",
+            "event_extra.device_app_vendor",
+            "event_extra.device_os",
+            "event_extra.registration_id",
+            "pass_id",
+        ];
+        assert_eq!(errors.fields().collect::<Vec<_>>(), expected);
+    }
+
+    #[rstest]
+    #[case(json!("text"))]
+    #[case(json!([]))]
+    #[case(Value::Null)]
+    fn what_is_not_an_object_is_not_an_event(#[case] body: Value) {
+        assert_eq!(read(&body).unwrap_err().to_string(), "event: expected a JSON object");
+    }
+
+    #[rstest]
+    #[case("downloaded")]
+    #[case("fetched")]
+    #[case("redeemed")]
+    fn events_without_effect_are_accepted(#[case] name: &str) {
+        assert_eq!(read(&json!({"event": name})), Ok(None));
+        assert!(
+            Event::from_json(&json!({"event": name}), &Source::Queue, now()).is_err(),
+            "the queue wants an account"
+        );
+    }
+
+    #[test]
+    fn a_queue_message_names_its_account() {
+        let errors = Event::from_json(&webhook(), &Source::Queue, now()).unwrap_err();
+        assert_eq!(errors.to_string(), "account_id: is required");
+        let event = Event::from_json(&webhook_with("/account_id", json!("acme")), &Source::Queue, now());
+        assert_eq!(event.unwrap().unwrap().account_id.as_str(), "acme");
+    }
+
+    #[test]
+    fn a_device_stands_in_for_a_registration_id() {
+        let mut body = webhook_with("/event_extra/registration_id", Value::Null);
+        body["event_extra"]["device_library_identifier"] = json!("device-1");
+        let Some(Event { pass_id, change: Change::Installed(installation), .. }) = read(&body).unwrap() else {
+            panic!("expected an install");
+        };
+        let derived = RegistrationId::of_device(pass_id, Wallet::Passbook, "device-1");
+        assert_eq!(installation.registration_id, derived);
+
+        body["event"] = json!("uninstalled");
+        body["event_at"] = json!("2016-08-10T11:36:00Z");
+        let uninstalled = read(&body).unwrap().unwrap();
+        assert_eq!(uninstalled.change, Change::Uninstalled { registration_id: derived });
+
+        body["event_extra"]["device_app_vendor"] = Value::Null;
+        assert_eq!(read(&body).unwrap_err().to_string(), "event_extra.device_app_vendor: is required");
+    }
+
+    #[test]
+    fn an_uninstall_needs_no_more_than_its_registration() {
+        let mut body = webhook_with("/event", json!("uninstalled"));
+        body["event_extra"] = json!({"registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3"});
+        assert!(matches!(read(&body).unwrap().unwrap().change, Change::Uninstalled { .. }));
+        body["event_extra"]["device_os"] = json!("beos");
+        assert_eq!(read(&body).unwrap_err().to_string(), "event_extra.device_os: expected one of ios, android, wp");
+    }
+
+    #[test]
+    fn a_body_that_registers_happens_now_unless_it_says_when() {
+        let pass_id = "d91aef7c-a166-4694-bb91-569714f9c33e".parse().unwrap();
+        let mut body =
+            json!({"wallet": "google_wallet", "device_os": "android", "device_library_identifier": "device-1"});
+        let (installation, at) = installation_from_json(&body, pass_id, now()).unwrap();
+        assert_eq!(at, now());
+        assert_eq!(installation.registration_id, RegistrationId::of_device(pass_id, Wallet::GoogleWallet, "device-1"));
+
+        body["created_at"] = json!("2016-08-10T11:30:06Z");
+        let (_, at) = installation_from_json(&body, pass_id, now()).unwrap();
+        assert_eq!(at.to_string(), "2016-08-10T11:30:06.000Z");
+
+        let errors = installation_from_json(&json!({"wallet": "x"}), pass_id, now()).unwrap_err();
+        assert_eq!(errors.fields().collect::<Vec<_>>(), ["device_os", "id", "wallet"]);
+    }
+}

@@ -1,0 +1,45 @@
+//! The table: one method per access pattern, no word of HTTP.
+
+mod apply;
+mod batch;
+mod bookmark;
+mod claim;
+mod connect;
+mod error;
+mod item;
+pub mod key;
+mod list;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use aws_sdk_dynamodb::Client;
+
+pub use self::{
+    apply::{Outcome, Registered, Unregistered},
+    batch::ApplyError,
+    claim::ClaimError,
+    connect::TableConfig,
+    error::StoreError,
+    list::{Collection, CreatedAtRange, Direction, Segment, Stretch},
+};
+use crate::{campaign::Campaign, id::CampaignId};
+
+/// The registrations in their table. A clone shares the connection and what is remembered.
+#[derive(Debug, Clone)]
+pub struct RegistrationStore {
+    client: Client,
+    table_name: String,
+    /// Campaigns whose account this process has seen, and it never changes.
+    claimed: Arc<Mutex<HashMap<CampaignId, Campaign>>>,
+}
+
+impl RegistrationStore {
+    /// The store over the table that `config` names. Nothing is sent before the first call.
+    #[must_use]
+    pub fn connect(config: &TableConfig) -> Self {
+        Self { client: config.client(), table_name: config.table_name.clone(), claimed: Arc::default() }
+    }
+}

@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig},
+};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+
+use crate::config::{ConfigError, Lookup, optional, required};
+
+/// A call is given up after this time, retries included, so that a caller hears of it before API Gateway's 30 seconds end.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// One attempt. DynamoDB answers in milliseconds; a lost packet is noticed well before this.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The first and seven retries with jitter: what fits into [`CALL_TIMEOUT`] while a partition is throttled.
+const ATTEMPTS: u32 = 8;
+
+/// Where the table is and who may use it, from the variables that Lambda and the template set.
+#[derive(Debug, Clone)]
+pub struct TableConfig {
+    pub(super) table_name: String,
+    region: String,
+    endpoint_url: Option<String>,
+    credentials: Credentials,
+}
+
+impl TableConfig {
+    /// Reads `TABLE_NAME` (the template's), `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`
+    /// (Lambda's own) and, for another engine than AWS's, `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`.
+    ///
+    /// # Errors
+    ///
+    /// The variable that is missing.
+    pub fn from_lookup(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let endpoint_url = match optional(lookup, "AWS_ENDPOINT_URL_DYNAMODB")? {
+            Some(url) => Some(url),
+            None => optional(lookup, "AWS_ENDPOINT_URL")?,
+        };
+        let access_key_id: String = required(lookup, "AWS_ACCESS_KEY_ID")?;
+        let secret_access_key: String = required(lookup, "AWS_SECRET_ACCESS_KEY")?;
+        let session_token = optional(lookup, "AWS_SESSION_TOKEN")?;
+        Ok(Self {
+            table_name: required(lookup, "TABLE_NAME")?,
+            region: required(lookup, "AWS_REGION")?,
+            endpoint_url,
+            credentials: Credentials::new(access_key_id, secret_access_key, session_token, None, "environment"),
+        })
+    }
+
+    /// A client with these settings: our TLS, time limits and retries.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let http_client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT)
+            .build();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http_client)
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(self.credentials.clone())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(1)))
+            .timeout_config(timeouts);
+        if let Some(url) = &self.endpoint_url {
+            config = config.endpoint_url(url);
+        }
+        Client::from_conf(config.build())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_variable_is_named_and_no_secret_is_shown() {
+        let set = |name: &str| (name != "AWS_SESSION_TOKEN").then(|| format!("the-{name}"));
+        let config = TableConfig::from_lookup(&set).unwrap();
+        assert!(!format!("{config:?}").contains("the-AWS_SECRET_ACCESS_KEY"));
+
+        for missing in ["TABLE_NAME", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            let lookup = |name: &str| (name != missing).then(|| format!("the-{name}"));
+            let error = TableConfig::from_lookup(&lookup).unwrap_err();
+            assert_eq!(error, ConfigError::Missing(missing));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Every key of the table, spelt once.
+//!
+//! | item | `pk` | `sk` | attributes |
+//! |---|---|---|---|
+//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` once told, `known_since` |
+//! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `pass`, `device_library_identifier`, `push_token` |
+//! | registration, removed | as above | as above | `last_event_at`, `expires_at` |
+//! | bookmark | `BOOKMARK#<listing>` | `PAGE#<page>` | `cursor`, `expires_at` |
+//!
+//! | index | hash | range | holds |
+//! |---|---|---|---|
+//! | `by-campaign` | `pk` | `created_at` | a campaign's active registrations |
+//! | `by-pass` | `pass`, `<campaign_id>#<pass_id>` | `created_at` | a pass's active registrations |
+//!
+//! Only an active registration carries `created_at`, so only active registrations enter an index.
+
+use crate::id::{CampaignId, PassId, RegistrationId};
+
+/// The table's partition key.
+pub const PK: &str = "pk";
+/// The table's sort key.
+pub const SK: &str = "sk";
+/// When an active registration was created; the range key of both indexes.
+pub const CREATED_AT: &str = "created_at";
+/// Which pass an active registration is of; the hash key of [`BY_PASS`].
+pub const PASS: &str = "pass";
+/// The wallet of an active registration.
+pub const WALLET: &str = "wallet";
+/// The operating system of an active registration.
+pub const DEVICE_OS: &str = "device_os";
+/// When DynamoDB may delete the item, in seconds since 1970: the table's time-to-live attribute.
+pub const EXPIRES_AT: &str = "expires_at";
+
+/// The index that lists a campaign.
+pub const BY_CAMPAIGN: &str = "by-campaign";
+/// The index that lists a pass.
+pub const BY_PASS: &str = "by-pass";
+
+/// The sort key of a campaign's own item.
+pub const CAMPAIGN_SK: &str = "CAMPAIGN";
+
+/// What every bookmark's partition key begins with: the one place where a lister may write.
+pub const BOOKMARK_PREFIX: &str = "BOOKMARK#";
+
+/// The partition of a campaign, its passes and its registrations.
+#[must_use]
+pub fn campaign_pk(campaign: CampaignId) -> String {
+    format!("CAMPAIGN#{campaign}")
+}
+
+/// The sort key of a pass. Being of one length, it begins the sort keys of this pass's registrations and of no other's.
+#[must_use]
+pub fn pass_sk(pass: PassId) -> String {
+    format!("PASS#{pass}")
+}
+
+/// The sort key of a registration.
+#[must_use]
+pub fn registration_sk(pass: PassId, registration: RegistrationId) -> String {
+    format!("PASS#{pass}#{registration}")
+}
+
+/// The pass and the registration that a sort key names.
+#[must_use]
+pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
+    let (pass, registration) = sk.strip_prefix("PASS#")?.split_once('#')?;
+    Some((pass.parse().ok()?, registration.parse().ok()?))
+}
+
+/// The hash key of a pass in [`BY_PASS`]. It names the campaign too, so that no other campaign's item can enter.
+#[must_use]
+pub fn by_pass_hash(campaign: CampaignId, pass: PassId) -> String {
+    format!("{campaign}#{pass}")
+}
+
+/// The partition of a listing's bookmarks.
+#[must_use]
+pub fn bookmark_pk(listing: &str) -> String {
+    format!("{BOOKMARK_PREFIX}{listing}")
+}
+
+/// The sort key of the bookmark of `page`.
+#[must_use]
+pub fn bookmark_sk(page: u32) -> String {
+    format!("PAGE#{page}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_is_read_back_from_its_sort_key() {
+        let pass = "22d5b0ed-cc82-4743-a4fb-ee655d928037".parse().unwrap();
+        let registration = "ed2951b4-1127-4a96-a2b1-8a73adb4b2db".parse().unwrap();
+        let sk = registration_sk(pass, registration);
+
+        assert!(sk.starts_with(&pass_sk(pass)));
+        assert_eq!(parse_registration_sk(&sk), Some((pass, registration)));
+        for other in [CAMPAIGN_SK, &pass_sk(pass), "PASS#x#y", ""] {
+            assert_eq!(parse_registration_sk(other), None);
+        }
+    }
+}
