@@ -8,7 +8,10 @@ use std::{
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::template::Template;
+use crate::{
+    functions::{Functions, InvokeError},
+    template::Template,
+};
 
 /// The sample that a new table begins with: the three installs of the source document.
 pub const FIRST_EVENTS: &str = "sqs/source-document.json";
@@ -32,6 +35,23 @@ pub enum SampleError {
         /// Where, and what was expected.
         cause: serde_json::Error,
     },
+    /// The first events have no function, or it failed.
+    #[error("{FIRST_EVENTS} has no answer: {0}")]
+    Unanswered(#[from] InvokeError),
+    /// The first events were not all applied.
+    #[error("{FIRST_EVENTS} was not applied: {0}")]
+    NotApplied(Value),
+}
+
+/// Fills a new table with the first events, by the function that takes them.
+pub async fn apply_first_events(functions: &Functions, template: &Template) -> Result<(), SampleError> {
+    let event = read(&folder().join(FIRST_EVENTS))?;
+    let function = function_of(&event, template).unwrap_or_default();
+    let answer = functions.invoke(function, event).await?;
+    match answer["batchItemFailures"].as_array() {
+        Some(failures) if failures.is_empty() => Ok(()),
+        _ => Err(SampleError::NotApplied(answer)),
+    }
 }
 
 /// The folder with the samples.

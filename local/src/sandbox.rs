@@ -6,6 +6,11 @@ use thiserror::Error;
 
 use crate::{
     engine::{Engine, EngineError},
+    front::ApiFront,
+    functions::{Functions, FunctionsError},
+    gateway::Gateway,
+    runtime_api::{LambdaProcess, ProcessError},
+    samples::{self, SampleError},
     template::{Template, TemplateError},
 };
 
@@ -25,6 +30,15 @@ pub enum SandboxError {
     /// There is no table.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A function does not start.
+    #[error(transparent)]
+    Functions(#[from] FunctionsError),
+    /// A sample cannot be used.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The routes contradict each other.
+    #[error("the template's routes cannot be served: {0}")]
+    Routes(String),
 }
 
 impl Sandbox {
@@ -34,6 +48,24 @@ impl Sandbox {
         let engine = Engine::in_memory().await?;
         engine.ensure_table(&template.table).await?;
         Ok(Self { template, engine })
+    }
+
+    /// A table with the three installs of the source document.
+    pub async fn with_first_events() -> Result<Self, SandboxError> {
+        let sandbox = Self::start().await?;
+        samples::apply_first_events(&sandbox.fresh_functions()?, &sandbox.template).await?;
+        Ok(sandbox)
+    }
+
+    /// The functions over this table as they are in processes that have just started: they remember nothing.
+    pub fn fresh_functions(&self) -> Result<Functions, SandboxError> {
+        Ok(Functions::start(&self.template, &self.engine)?)
+    }
+
+    /// The API in front of functions that remember nothing.
+    pub fn fresh_front(&self) -> Result<ApiFront, SandboxError> {
+        let gateway = Gateway::new(&self.template.routes, self.template.cors.clone()).map_err(SandboxError::Routes)?;
+        Ok(ApiFront { gateway, functions: self.fresh_functions()? })
     }
 
     /// The variables that `function` finds: the template's and Lambda's own.
@@ -57,5 +89,20 @@ impl Sandbox {
     /// A client of the engine's, to look at items as they are stored.
     pub fn client(&self) -> Result<aws_sdk_dynamodb::Client, SandboxError> {
         Ok(self.engine.client(&self.template.table)?)
+    }
+
+    /// What the function's real binary writes, by the variable of the template that it does not find.
+    pub async fn output_without_each_variable(
+        &self,
+        function: &str,
+        binary: &str,
+    ) -> Result<BTreeMap<String, String>, ProcessError> {
+        let mut outputs = BTreeMap::new();
+        for name in self.template.functions.get(function).into_iter().flat_map(|known| known.variables.keys()) {
+            let mut variables = self.variables(function);
+            variables.remove(name);
+            outputs.insert(name.clone(), LambdaProcess::start(binary, variables).await?.ended().await?);
+        }
+        Ok(outputs)
     }
 }

@@ -40,15 +40,12 @@ pub enum StackError {
     /// A function does not start.
     #[error(transparent)]
     Functions(#[from] FunctionsError),
-    /// A sample cannot be used.
+    /// A file with events cannot be used, or the ones that a new table begins with were not applied.
     #[error(transparent)]
     Sample(#[from] SampleError),
     /// An invocation has no answer.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
-    /// The sample events were not applied.
-    #[error("the sample events were not applied: {0}")]
-    FirstEvents(Value),
     /// The routes contradict each other.
     #[error("the template's routes cannot be served: {0}")]
     Routes(String),
@@ -96,11 +93,10 @@ impl Stack {
         };
         let functions = Functions::start(&template, &engine)?;
         let is_new = engine.ensure_table(&template.table).await?;
-        let stack = Self { template, engine, functions };
         if is_new {
-            stack.apply_first_events().await?;
+            samples::apply_first_events(&functions, &template).await?;
         }
-        Ok(stack)
+        Ok(Self { template, engine, functions })
     }
 
     /// Invokes a function with an event.
@@ -130,18 +126,6 @@ impl Stack {
         let engine_url = self.engine.endpoint().to_owned();
         let queue_url = format!("{queue_url}/{name}");
         Ok(Running { url, engine_url, queue_url, stop, fronts, feeding, _stack: self })
-    }
-
-    async fn apply_first_events(&self) -> Result<(), StackError> {
-        let event = samples::read(&samples::folder().join(samples::FIRST_EVENTS))?;
-        let Some(function) = samples::function_of(&event, &self.template).map(str::to_owned) else {
-            return Err(StackError::Queues(self.template.queues.len()));
-        };
-        let answer = self.invoke(&function, event).await?;
-        match answer["batchItemFailures"].as_array() {
-            Some(failures) if failures.is_empty() => Ok(()),
-            _ => Err(StackError::FirstEvents(answer)),
-        }
     }
 }
 

@@ -1,4 +1,6 @@
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use std::error::Error;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use thiserror::Error;
 
 /// Why the table did not answer.
@@ -28,7 +30,7 @@ impl StoreError {
 
 impl<E> From<SdkError<E>> for StoreError
 where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    E: ProvideErrorMetadata + Error + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
         let is_passing = match &error {
@@ -38,9 +40,27 @@ where
             }
             _ => false,
         };
-        let cause = DisplayErrorContext(error).to_string();
+        let cause = cause_of(&error);
         if is_passing { Self::Unavailable(cause) } else { Self::Refused(cause) }
     }
+}
+
+/// The error and what led to it, for the log. Never the raw response, which may hold an item with a push token.
+fn cause_of<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let SdkError::ServiceError(service) = error {
+        let metadata = service.err().meta();
+        return format!("{}: {}", metadata.code().unwrap_or("no code"), metadata.message().unwrap_or("no message"));
+    }
+    let mut cause = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        cause = format!("{cause}: {error}");
+        source = error.source();
+    }
+    cause
 }
 
 /// The codes that Amazon DynamoDB's developer guide, "Error handling", marks "OK to retry? Yes" and that come with a 400.

@@ -68,6 +68,12 @@ impl CreatedAtRange {
     pub fn contains(&self, text: &str) -> bool {
         self.from.as_deref().is_none_or(|from| text >= from) && self.to.as_deref().is_none_or(|to| text <= to)
     }
+
+    /// Whether no instant lies within. DynamoDB takes neither a range that ends before it begins nor an empty text.
+    fn is_empty(&self) -> bool {
+        let ends_before_it_begins = self.to.as_ref().is_some_and(|to| self.from.as_ref().is_some_and(|from| from > to));
+        ends_before_it_begins || self.to.as_deref() == Some("")
+    }
 }
 
 impl Direction {
@@ -123,6 +129,9 @@ impl RegistrationStore {
     /// Reads a stretch of the collection: one query.
     pub async fn list(&self, collection: Collection, stretch: Stretch<'_>) -> Result<Segment, StoreError> {
         let Stretch { created_at, direction, after, limit } = stretch;
+        if created_at.is_empty() {
+            return Ok(Segment { registrations: Vec::new(), has_more: false });
+        }
         let response = self
             .query(collection, created_at)
             .projection_expression("sk, wallet, device_os, created_at")
@@ -178,7 +187,8 @@ impl RegistrationStore {
         let Index { name, hash, value } = collection.index();
         let query = self.client.query().table_name(&self.table_name).index_name(name);
         let query = query.expression_attribute_values(":hash", value);
-        match (&created_at.from, &created_at.to) {
+        let from = created_at.from.as_ref().filter(|from| !from.is_empty());
+        match (from, &created_at.to) {
             (None, None) => query.key_condition_expression(format!("{hash} = :hash")),
             (Some(from), None) => query
                 .key_condition_expression(format!("{hash} = :hash AND created_at >= :from"))

@@ -1,0 +1,104 @@
+//! The real binary, driven through the Lambda Runtime API with the sample events.
+
+use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use serde_json::{Value, json};
+
+const FUNCTION: &str = "registration-ingest";
+const BINARY: &str = env!("CARGO_BIN_EXE_registration-ingest");
+
+/// What the campaign of the source document has, in a process that has just started.
+async fn listed(sandbox: &Sandbox) -> Vec<String> {
+    let event = samples::read(&samples::folder().join("http/list-campaign.json")).unwrap();
+    let answer = sandbox.fresh_functions().unwrap().invoke("campaign-registrations", event).await.unwrap();
+    let registrations: Vec<Value> = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    registrations.iter().map(|registration| registration["id"].as_str().unwrap()[..8].to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_binary_applies_every_sample_event_twice_alike() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let bad = json!([{"itemIdentifier": "00000002-0000-4000-8000-000000000000"}]);
+    let names = ["sqs/source-document.json", "sqs/uninstall.json", "sqs/bad-message-among-good.json"];
+    let mut found: Vec<String> =
+        samples::reaching(FUNCTION, &sandbox.template).unwrap().into_iter().map(|(name, _)| name).collect();
+    found.sort_by_key(|name| names.iter().position(|known| known == name));
+    assert_eq!(found, names);
+
+    for (name, failures, after) in [
+        (names[0], json!([]), vec!["ed2951b4", "01ff7401", "fe9c5b7a"]),
+        (names[1], json!([]), vec!["ed2951b4", "fe9c5b7a"]),
+        (names[2], bad, vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656"]),
+    ] {
+        let event = samples::read(&samples::folder().join(name)).unwrap();
+        for _ in 0..2 {
+            let answer = binary.invoke(&event).await.unwrap().unwrap();
+            assert_eq!(answer["batchItemFailures"], failures, "{name}");
+            assert_eq!(listed(&sandbox).await, after, "{name}");
+        }
+    }
+    let logs = binary.stop().await.unwrap();
+    assert!(logs.contains("event_extra.device_app_vendor: expected one of passbook"), "{logs}");
+    assert!(!logs.contains("ERROR") && !logs.contains("c0ffee") && !logs.contains("0f1e2d3c"), "{logs}");
+}
+
+#[tokio::test]
+async fn only_the_malformed_message_goes_back_to_the_queue() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let mut event = samples::read(&samples::folder().join("sqs/source-document.json")).unwrap();
+    let good = event["Records"][0]["body"].as_str().unwrap().to_owned();
+    let without_account = good.replace("\"account_id\": \"demo\", ", "");
+    assert_ne!(good, without_account);
+    for bad in ["", "not json", "[]", "{}", "\"\"", &without_account] {
+        event["Records"][0]["body"] = bad.into();
+        let answer = binary.invoke(&event).await.unwrap().unwrap();
+        assert_eq!(
+            answer["batchItemFailures"],
+            json!([{"itemIdentifier": "00000001-0000-4000-8000-000000000000"}]),
+            "{bad}"
+        );
+    }
+    assert_eq!(listed(&sandbox).await, ["01ff7401", "fe9c5b7a"]);
+}
+
+#[tokio::test]
+async fn messages_of_one_batch_may_contradict_each_other() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let mut event = samples::read(&samples::folder().join("sqs/source-document.json")).unwrap();
+    let body = event["Records"][1]["body"].as_str().unwrap();
+    let of_another_account = body.replace("\"demo\"", "\"other\"");
+    let of_another_type = body.replace("\"coupons\"", "\"generics\"");
+    event["Records"][1]["body"] = of_another_account.into();
+    event["Records"][2]["body"] = of_another_type.into();
+    let answer = binary.invoke(&event).await.unwrap().unwrap();
+    assert_eq!(
+        answer["batchItemFailures"],
+        json!([
+            {"itemIdentifier": "00000002-0000-4000-8000-000000000000"},
+            {"itemIdentifier": "00000003-0000-4000-8000-000000000000"},
+        ])
+    );
+    assert_eq!(listed(&sandbox).await, ["ed2951b4"]);
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_answer_sends_every_message_back() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut variables = sandbox.variables(FUNCTION);
+    variables.insert("TABLE_NAME".to_owned(), "another-table".to_owned());
+    let mut binary = LambdaProcess::start(BINARY, variables).await.unwrap();
+    let event = samples::read(&samples::folder().join("sqs/source-document.json")).unwrap();
+    let answer = binary.invoke(&event).await.unwrap().unwrap();
+    assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 3);
+    assert!(binary.stop().await.unwrap().contains("ResourceNotFoundException"));
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named_at_start() {
+    let sandbox = Sandbox::start().await.unwrap();
+    for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
+        assert!(output.contains(&format!("the variable {variable} is not set")), "{output}");
+    }
+}

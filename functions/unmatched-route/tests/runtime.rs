@@ -1,0 +1,32 @@
+//! The real binary, driven through the Lambda Runtime API with the sample events.
+
+use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use serde_json::Value;
+
+const FUNCTION: &str = "unmatched-route";
+const BINARY: &str = env!("CARGO_BIN_EXE_unmatched-route");
+
+#[tokio::test]
+async fn the_binary_answers_every_sample_event() {
+    let sandbox = Sandbox::start().await.unwrap();
+    assert!(sandbox.template.functions[FUNCTION].variables.is_empty());
+    // It needs no variable and no table.
+    let mut binary = LambdaProcess::start(BINARY, []).await.unwrap();
+    for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
+        let answer = binary.invoke(&event).await.unwrap().unwrap();
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let allow = answer["headers"]["allow"].as_str();
+        match name.as_str() {
+            "http/unmatched-path.json" => {
+                assert_eq!((body["status_code"].as_u64(), allow), (Some(404), None));
+                assert_eq!(body["error_code"], "route_not_found");
+            }
+            "http/unmatched-method.json" => {
+                assert_eq!((body["status_code"].as_u64(), allow), (Some(405), Some("GET")));
+                assert_eq!(body["error_code"], "method_not_allowed");
+            }
+            unknown => panic!("what should {unknown} answer?"),
+        }
+        assert_eq!(answer["statusCode"], body["status_code"]);
+    }
+}

@@ -1,0 +1,202 @@
+//! The command line, by the real binary.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use local::{samples, template::Template};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{campaign_path, exchange};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_local");
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// A folder with a template of its own, beside which the data is kept.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(Template::default_path(), folder.path().join("template.yaml")).unwrap();
+    folder
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.arg("--template").arg(folder.join("template.yaml")).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// A running stack and its URL.
+async fn start(folder: &Path, arguments: &[&str]) -> (Child, String) {
+    let mut child = command(folder, arguments).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut url = None;
+    while let Some(line) = tokio::time::timeout(LONGEST_WAIT, lines.next_line()).await.unwrap().unwrap() {
+        url = url.or_else(|| line.strip_prefix("API").map(|rest| rest.trim().to_owned()));
+        if line.contains("Ctrl-C") {
+            return (child, url.expect("it prints its URL"));
+        }
+    }
+    panic!("it ended without a word");
+}
+
+/// What a command that ends by itself prints: its exit status, standard output and standard error.
+async fn output(folder: &Path, arguments: &[&str]) -> (bool, String, String) {
+    let output = tokio::time::timeout(LONGEST_WAIT, command(folder, arguments).output()).await.unwrap().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+/// The last line of standard error of a command that fails; it is the only one that says why.
+async fn failure(folder: &Path, arguments: &[&str]) -> String {
+    let (is_ok, stdout, stderr) = output(folder, arguments).await;
+    assert!(!is_ok && stdout.is_empty() && !stderr.contains("panicked"), "{stdout}{stderr}");
+    stderr.trim_end().to_owned()
+}
+
+async fn total(url: &str) -> String {
+    let request = format!("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", campaign_path());
+    let answer = exchange(url, &request).await;
+    answer.lines().find_map(|line| line.strip_prefix("X-Total: ")).unwrap_or(&answer).to_owned()
+}
+
+async fn post_events(url: &str, events: &serde_json::Value) -> String {
+    let body = events.to_string();
+    let request = format!(
+        "POST /v2/registration_events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(url, &request).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_as_applied_survives_a_kill() {
+    let folder = folder();
+    let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
+    assert_eq!(total(&url).await, "3");
+    let event = |number: u32| {
+        json!({
+            "event": "installed", "campaign_id": "bd69162b-8995-4c89-bdca-898fae6050d0", "campaign_type": "coupons",
+            "pass_id": "00000000-0000-4000-9000-000000000001", "event_at": "2016-11-09T00:00:00Z",
+            "event_extra": {
+                "registration_id": format!("00000000-0000-4000-8000-{number:012x}"),
+                "device_os": "ios", "device_app_vendor": "passbook",
+            },
+        })
+    };
+    let answered = post_events(&url, &json!((0..50).map(event).collect::<Vec<_>>())).await;
+    assert_eq!(answered.matches(r#"{"result":"applied"}"#).count(), 50, "{answered}");
+    // In the middle of the next load.
+    let more = json!((50..550).map(event).collect::<Vec<_>>());
+    let load = tokio::spawn({
+        let url = url.clone();
+        async move {
+            let mut stream = tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+            let body = more.to_string();
+            let head = "POST /v2/registration_events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+            let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+            tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+        }
+    });
+    load.await.unwrap();
+    stack.kill().await.unwrap();
+
+    let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
+    let kept: usize = total(&url).await.parse().unwrap();
+    assert!(kept >= 53, "{kept}");
+    stack.kill().await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_ends_it_cleanly_and_the_data_is_free() {
+    let folder = folder();
+    let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
+    let held = failure(folder.path(), &["--port", "0"]).await;
+    assert!(held.contains("is held by a local stack that is running"), "{held}");
+    let event = samples::folder().join("sqs/uninstall.json");
+    let held = failure(folder.path(), &["invoke", "registration-ingest", event.to_str().unwrap()]).await;
+    assert!(held.contains("is held by a local stack that is running"), "{held}");
+
+    let id = stack.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
+    assert!(tokio::time::timeout(LONGEST_WAIT, stack.wait()).await.unwrap().unwrap().success());
+    assert!(tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).await.is_err());
+
+    let (is_ok, stdout, _) = output(folder.path(), &["invoke", "registration-ingest", event.to_str().unwrap()]).await;
+    assert!(is_ok);
+    assert_eq!(stdout, "{\"batchItemFailures\":[]}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invoke_prints_the_answer_and_nothing_else() {
+    let folder = folder();
+    let event = |name: &str| samples::folder().join(name).display().to_string();
+    let invoke = async |function: &str, name: &str| {
+        let (is_ok, stdout, stderr) = output(folder.path(), &["invoke", function, &event(name)]).await;
+        assert!(is_ok, "{stderr}");
+        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()
+    };
+    let failed = invoke("registration-ingest", "sqs/bad-message-among-good.json").await;
+    assert_eq!(failed, json!({"batchItemFailures": [{"itemIdentifier": "00000002-0000-4000-8000-000000000000"}]}));
+    let listed = invoke("campaign-registrations", "http/list-campaign.json").await;
+    assert_eq!((&listed["statusCode"], &listed["headers"]["x-total"]), (&json!(200), &json!("5")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_the_way_is_said_in_one_sentence() {
+    let folder = folder();
+    let event = samples::folder().join("sqs/uninstall.json").display().to_string();
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = failure(folder.path(), &["--ephemeral", "--port", &port]).await;
+    assert!(said.contains(&format!("error: port {port} cannot be used")) && said.contains("--port 0"), "{said}");
+
+    let said = failure(folder.path(), &["--ephemeral", "invoke", "no-such-function", &event]).await;
+    assert!(said.contains("there is no function no-such-function; there are campaign-registrations,"), "{said}");
+    let said = failure(folder.path(), &["--ephemeral", "invoke", "registration-ingest", "no-such-file.json"]).await;
+    assert!(said.contains("no-such-file.json cannot be read"), "{said}");
+    let said = failure(folder.path(), &["--ephemeral", "invoke", "campaign-registrations", &event]).await;
+    assert!(said.contains("the function does not take this event"), "{said}");
+    let said = failure(folder.path(), &["--dynamodb-endpoint", "http://127.0.0.1:1", "--port", "0"]).await;
+    assert!(said.contains("the engine at http://127.0.0.1:1 does not answer"), "{said}");
+
+    std::fs::create_dir(folder.path().join(".local")).unwrap();
+    std::fs::write(folder.path().join(".local/registrations.db"), "this is no database, ".repeat(100)).unwrap();
+    let said = failure(folder.path(), &["--port", "0"]).await;
+    assert!(said.contains("registrations.db cannot be used as a database"), "{said}");
+
+    let template = folder.path().join("template.yaml");
+    let whole = std::fs::read_to_string(&template).unwrap();
+    for (from, to, expected) in [
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !If [A, B, C]", ", line "),
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !If [A, B, C]", "!If is not understood here"),
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !Ref Nothing", "there is no parameter or resource Nothing"),
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLES: x", "the variable TABLE_NAME is not set"),
+        ("Queue: !GetAtt EventQueue.Arn", "Queue: !GetAtt EventQueue.Name", "Name of EventQueue, a AWS::SQS::Queue"),
+        ("  RegistrationTable:", "  RegistrationTable: [", "is not YAML"),
+        ("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Tables", "RegistrationTable"),
+    ] {
+        std::fs::write(&template, whole.replacen(from, to, 1)).unwrap();
+        let said = failure(folder.path(), &["--ephemeral", "--port", "0"]).await;
+        assert!(said.contains(expected), "{to}: {said}");
+    }
+    std::fs::remove_file(&template).unwrap();
+    let said = failure(folder.path(), &["--ephemeral"]).await;
+    assert!(said.contains("template.yaml cannot be read"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_engine_serves_as_well() {
+    let engine = local::engine::Engine::in_memory().await.unwrap();
+    let folder = folder();
+    for _ in 0..2 {
+        let (mut stack, url) = start(folder.path(), &["--port", "0", "--dynamodb-endpoint", engine.endpoint()]).await;
+        assert_eq!(total(&url).await, "3");
+        stack.kill().await.unwrap();
+    }
+}

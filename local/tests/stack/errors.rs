@@ -1,0 +1,170 @@
+//! Bad input of every kind gets the documented error that names what was wrong.
+
+use http::{Method, StatusCode};
+use local::sandbox::Sandbox;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{CAMPAIGN, PASS, REGISTRATION, call, campaign_path, exchange, get, pass_path, post};
+
+const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
+
+#[rstest]
+#[case::no_such_path("/", 404, "route_not_found", None)]
+#[case::trailing_slash("/v2/coupons/C/registrations/", 404, "route_not_found", None)]
+#[case::no_such_type("/v2/tickets/C/registrations", 404, "route_not_found", Some("campaign_type"))]
+#[case::another_type("/v2/generics/C/registrations", 404, "campaign_not_found", Some("campaign_id"))]
+#[case::unknown_campaign("/v2/coupons/U/registrations", 404, "campaign_not_found", Some("campaign_id"))]
+#[case::unknown_before_invalid("/v2/coupons/U/registrations?page=x", 404, "campaign_not_found", Some("campaign_id"))]
+#[case::unknown_pass("/v2/coupons/C/passes/U/registrations", 404, "pass_not_found", Some("pass_id"))]
+#[case::pass_of_unknown("/v2/coupons/U/passes/P/registrations", 404, "campaign_not_found", Some("campaign_id"))]
+#[case::malformed_campaign("/v2/coupons/1/registrations", 400, "invalid_parameter", Some("campaign_id"))]
+#[case::malformed_pass("/v2/coupons/C/passes/%2e%2e/registrations", 400, "invalid_parameter", Some("pass_id"))]
+#[case::page("/v2/coupons/C/registrations?page=0", 400, "invalid_parameter", Some("page"))]
+#[case::per_page("/v2/coupons/C/registrations?per_page=1001", 400, "invalid_parameter", Some("per_page"))]
+#[case::offset("/v2/coupons/C/registrations?offset=-1", 400, "invalid_parameter", Some("offset"))]
+#[case::filter("/v2/coupons/C/registrations?q[wallet_is]=x", 400, "invalid_parameter", Some("q[wallet_is]"))]
+#[case::order("/v2/coupons/C/registrations?q[s]=wallet+up", 400, "invalid_parameter", Some("q[s]"))]
+#[case::both("/v2/coupons/C/registrations?page=1&cursor=x", 400, "invalid_parameter", Some("cursor"))]
+#[case::cursor("/v2/coupons/C/registrations?cursor=x", 400, "invalid_cursor", Some("cursor"))]
+#[case::not_utf_8("/v2/coupons/C/registrations?q[wallet_eq]=%ff", 400, "invalid_parameter", Some("q[wallet_eq]"))]
+#[tokio::test]
+async fn a_bad_request_is_told_what_is_wrong(
+    #[case] target: &str,
+    #[case] status: u16,
+    #[case] code: &str,
+    #[case] field: Option<&str>,
+) {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let ids = [("/C/", CAMPAIGN), ("/P/", PASS), ("/U/", UNKNOWN)];
+    let target = ids.iter().fold(target.to_owned(), |target, (name, id)| target.replace(name, &format!("/{id}/")));
+    let answer = get(&sandbox, &target).await;
+    let body = answer.json();
+    assert_eq!(
+        (answer.status.as_u16(), &body["status_code"], &body["error_code"]),
+        (status, &json!(status), &json!(code))
+    );
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let fields: Vec<_> = body["errors"].as_object().unwrap().keys().collect();
+    assert_eq!(fields, Vec::from_iter(field), "{body}");
+}
+
+#[rstest]
+#[case(Method::PUT, campaign_path(), "GET")]
+#[case(Method::HEAD, campaign_path(), "GET")]
+#[case(Method::PATCH, pass_path(), "GET, POST")]
+#[case(Method::GET, format!("{}/{REGISTRATION}", pass_path()), "DELETE")]
+#[case(Method::GET, "/v2/registration_events".to_owned(), "POST")]
+#[tokio::test]
+async fn a_method_that_a_path_does_not_take_is_told_which_it_takes(
+    #[case] method: Method,
+    #[case] target: String,
+    #[case] allow: &str,
+) {
+    let sandbox = Sandbox::start().await.unwrap();
+    let answer = call(&sandbox.fresh_front().unwrap(), method, &target, &[], "").await;
+    assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, Some(allow)));
+    assert_eq!(answer.json()["error_code"], "method_not_allowed");
+}
+
+#[rstest]
+#[case::not_json("application/json", "{", 400, "invalid_json")]
+#[case::empty("application/json", "", 400, "invalid_json")]
+#[case::form("application/x-www-form-urlencoded", "{}", 415, "unsupported_media_type")]
+#[case::not_an_object("application/json", "[]", 422, "invalid_body")]
+#[case::nothing("application/json", "{}", 422, "invalid_body")]
+#[case::wrong_wallet("application/json", r#"{"wallet":"x","device_os":"ios","id":"x"}"#, 422, "invalid_body")]
+#[tokio::test]
+async fn a_bad_registration_is_told_what_is_wrong_and_writes_nothing(
+    #[case] content_type: &str,
+    #[case] body: &str,
+    #[case] status: u16,
+    #[case] code: &str,
+) {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    let headers = [("content-type", content_type)];
+    let known = call(&front, Method::POST, &pass_path(), &headers, body).await;
+    assert_eq!((known.status.as_u16(), &known.json()["error_code"]), (status, &json!(code)));
+
+    // A new campaign is not made known by a body that is refused.
+    let unknown = format!("/v2/coupons/{UNKNOWN}/passes/{PASS}/registrations");
+    assert_eq!(call(&front, Method::POST, &unknown, &headers, body).await.status.as_u16(), status);
+    assert_eq!(get(&sandbox, &unknown).await.json()["error_code"], "campaign_not_found");
+
+    // What is not there comes before what is wrong.
+    let other_type = pass_path().replace("coupons", "generics");
+    assert_eq!(
+        call(&front, Method::POST, &other_type, &headers, body).await.json()["error_code"],
+        "campaign_not_found"
+    );
+}
+
+#[rstest]
+#[case::too_many(Value::Array(vec![json!({"event": "redeemed"}); 501]), "events")]
+#[case::not_an_event(json!("text"), "event")]
+#[case::unknown_event(json!({"event": "exploded"}), "event")]
+#[case::other_type(
+    json!({
+        "event": "created", "campaign_id": CAMPAIGN, "campaign_type": "generics", "pass_id": PASS,
+        "event_at": "2016-08-10T11:30:06Z",
+    }),
+    "campaign_type"
+)]
+#[tokio::test]
+async fn bad_events_are_told_what_is_wrong(#[case] body: Value, #[case] field: &str) {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let answer = post(&sandbox, "/v2/registration_events", &body).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error_code"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_body"))
+    );
+    assert!(answer.json()["errors"].as_object().unwrap().contains_key(field), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let answer = post(&sandbox, "/v2/registration_events", &json!("x".repeat(1024 * 1024))).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error_code"]), (413, &json!("body_too_large")));
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_listing_is_refused() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let first = get(&sandbox, &format!("{}?per_page=1", campaign_path())).await;
+    let next = first.link("next").unwrap();
+    assert_eq!(get(&sandbox, &next).await.status, StatusCode::OK);
+    for other in [
+        next.replace(&campaign_path(), &pass_path()),
+        next.replace("per_page=1", "per_page=2"),
+        format!("{next}&q[wallet_eq]=passbook"),
+        next.replace("cursor=", "cursor=A"),
+        next[..next.len() - 1].to_owned(),
+    ] {
+        assert_eq!(get(&sandbox, &other).await.json()["error_code"], "invalid_cursor", "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_does_not_answer_is_a_503_that_tells_nothing() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    drop(sandbox);
+    let answer = call(&front, Method::GET, &campaign_path(), &[], "").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+    assert!(!answer.body.contains("127.0.0.1") && !answer.body.to_lowercase().contains("dynamo"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_only_the_gateway_can_say_it_says_in_its_own_words() {
+    let template = local::template::Template::read(&local::template::Template::default_path()).unwrap();
+    let stack = local::stack::Stack::open(template, &local::stack::Data::InMemory).await.unwrap();
+    let running = stack.serve(0).await.unwrap();
+    let long = "x".repeat(11_000);
+    let request = format!("GET {}?x={long} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", campaign_path());
+    let answer = exchange(&running.url, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(answer.ends_with(r#"{"message":"Request Header Fields Too Large"}"#));
+    running.stop().await;
+}

@@ -1,0 +1,82 @@
+//! The template and the code say the same.
+
+use std::{cell::RefCell, collections::BTreeSet};
+
+use local::{sandbox::Sandbox, template::Template};
+use shared::{api::route, store::key};
+
+fn template() -> Template {
+    Template::read(&Template::default_path()).unwrap()
+}
+
+#[test]
+fn every_route_of_the_code_is_in_the_template_and_the_other_way_round() {
+    let template = template();
+    let in_code: BTreeSet<_> =
+        route::ALL.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    let (caught, routed): (Vec<_>, Vec<_>) =
+        template.routes.iter().partition(|route| route.function == "unmatched-route");
+    let routed: BTreeSet<_> = routed.into_iter().map(|route| (route.method.clone(), route.path.clone())).collect();
+    assert_eq!(routed, in_code);
+
+    let caught: BTreeSet<_> = caught.into_iter().map(|route| (route.method.as_str(), route.path.as_str())).collect();
+    let paths = route::ALL.iter().map(|route| ("ANY", route.path)).chain([("ANY", "$default")]);
+    assert_eq!(caught, paths.collect(), "what no route takes is answered in our shape");
+}
+
+#[tokio::test]
+async fn every_function_of_the_template_starts_with_its_variables_and_reads_them_all() {
+    let sandbox = Sandbox::start().await.unwrap();
+    sandbox.fresh_functions().unwrap();
+    for (name, function) in &sandbox.template.functions {
+        let variables = sandbox.variables(name);
+        let read = RefCell::new(BTreeSet::new());
+        let lookup = |variable: &str| {
+            read.borrow_mut().insert(variable.to_owned());
+            variables.get(variable).cloned()
+        };
+        match name.as_str() {
+            "campaign-registrations" => drop(campaign_registrations::Config::from_lookup(&lookup).unwrap()),
+            "pass-registrations" => drop(pass_registrations::Config::from_lookup(&lookup).unwrap()),
+            "registration-ingest" => drop(registration_ingest::Config::from_lookup(&lookup).unwrap()),
+            "registration-writes" => drop(registration_writes::Config::from_lookup(&lookup).unwrap()),
+            "unmatched-route" => drop(unmatched_route::Config::from_lookup(&lookup).unwrap()),
+            unknown => panic!("who reads the variables of {unknown}?"),
+        }
+        let unread: Vec<_> = function.variables.keys().filter(|variable| !read.borrow().contains(*variable)).collect();
+        assert!(unread.is_empty(), "{name} does not read {unread:?}");
+    }
+}
+
+#[test]
+fn the_table_has_the_keys_and_indexes_that_the_code_uses() {
+    let table = template().table;
+    assert_eq!((table.key.hash.as_str(), table.key.range.as_deref()), (key::PK, Some(key::SK)));
+    assert_eq!(table.time_to_live.as_deref(), Some(key::EXPIRES_AT));
+    let indexes: Vec<_> = table.indexes.iter().collect();
+    let [(by_campaign, campaigns), (by_pass, passes)] = indexes.as_slice() else { panic!("expected two indexes") };
+    assert_eq!((by_campaign.as_str(), by_pass.as_str()), (key::BY_CAMPAIGN, key::BY_PASS));
+    assert_eq!((campaigns.key.hash.as_str(), campaigns.key.range.as_deref()), (key::PK, Some(key::CREATED_AT)));
+    assert_eq!((passes.key.hash.as_str(), passes.key.range.as_deref()), (key::PASS, Some(key::CREATED_AT)));
+    for index in [campaigns, passes] {
+        assert_eq!(index.projected, [key::WALLET, key::DEVICE_OS]);
+    }
+}
+
+#[test]
+fn the_queue_waits_six_times_as_long_as_its_function_may_take() {
+    let template = template();
+    let [queue] = template.queues.as_slice() else { panic!("expected one queue") };
+    assert!(queue.visibility_timeout >= 6 * template.functions[&queue.function].timeout);
+    assert!(queue.batch_size <= 10 || !queue.batching_window.is_zero(), "Lambda wants a window for large batches");
+}
+
+#[test]
+fn a_lister_writes_bookmarks_only() {
+    let text = std::fs::read_to_string(Template::default_path()).unwrap();
+    let functions: Vec<&str> = text.split("\n  ").collect();
+    assert!(functions.iter().any(|part| part.contains("CampaignRegistrations")));
+    let bookmarks = format!(r#"["{}*"]"#, key::BOOKMARK_PREFIX);
+    let puts = text.matches("Action: dynamodb:PutItem\n").count();
+    assert_eq!((puts, text.matches(&bookmarks).count()), (2, 2), "each of the two listers, and under that key alone");
+}

@@ -1,0 +1,206 @@
+//! Walks through listings: every request meets processes that have just started and remember nothing.
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use local::sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::{Answer, CAMPAIGN, campaign_path, get, post};
+
+const COUNT: usize = 5_000;
+
+/// `COUNT` installs in arrays of 500: one a second, of two wallets in turn, three to an instant.
+async fn installed(count: usize) -> (Sandbox, Vec<String>) {
+    let sandbox = Sandbox::start().await.unwrap();
+    let id = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
+    let event = |number: usize| {
+        let seconds = number / 3;
+        json!({
+            "event": "installed", "campaign_id": CAMPAIGN, "campaign_type": "coupons",
+            "pass_id": format!("00000000-0000-4000-9000-{:012x}", number / 2),
+            "event_at": format!("2016-11-09T{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60),
+            "event_extra": {
+                "registration_id": id(number),
+                "device_os": if number % 2 == 0 { "ios" } else { "android" },
+                "device_app_vendor": if number % 2 == 0 { "passbook" } else { "google_wallet" },
+            },
+        })
+    };
+    for first in (0..count).step_by(500) {
+        let events: Vec<Value> = (first..count.min(first + 500)).map(event).collect();
+        let answer = post(&sandbox, "/v2/registration_events", &Value::Array(events)).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.json().as_array().unwrap().iter().all(|result| result["result"] == "applied"));
+    }
+    (sandbox, (0..count).map(id).collect())
+}
+
+fn paging(answer: &Answer) -> [Option<&str>; 7] {
+    ["x-total", "x-total-pages", "x-page", "x-per-page", "x-offset", "x-next-page", "x-prev-page"]
+        .map(|name| answer.header(name))
+}
+
+/// Follows `rel` from `answer` on; what all pages list, in the order they came.
+async fn follow(sandbox: &Sandbox, mut answer: Answer, rel: &str) -> (Vec<String>, Answer) {
+    let mut ids = answer.ids();
+    while let Some(target) = answer.link(rel) {
+        answer = get(sandbox, &target).await;
+        let page = answer.ids();
+        match rel {
+            "prev" => ids.splice(0..0, page),
+            _ => ids.splice(ids.len().., page),
+        };
+    }
+    (ids, answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
+    let (sandbox, all) = installed(COUNT).await;
+    let path = campaign_path();
+
+    let mut walked = Vec::new();
+    for page in 1..=100 {
+        let answer = get(&sandbox, &format!("{path}?page={page}&per_page=50")).await;
+        walked.extend(answer.ids());
+        let (next, previous) = ((page + 1).to_string(), (page - 1).to_string());
+        let next = (page < 100).then_some(next.as_str());
+        let previous = (page > 1).then_some(previous.as_str());
+        let number = page.to_string();
+        let expected = [Some("5000"), Some("100"), Some(number.as_str()), Some("50"), Some("0"), next, previous];
+        assert_eq!(paging(&answer), expected);
+        assert_eq!(
+            (answer.link("next").is_some(), answer.link("prev").is_some()),
+            (next.is_some(), previous.is_some())
+        );
+    }
+    assert_eq!(walked, all, "every id once and in order");
+
+    let first = get(&sandbox, &format!("{path}?per_page=500")).await;
+    let (walked, last) = follow(&sandbox, first, "next").await;
+    assert_eq!(walked, all);
+    assert_eq!(paging(&last), [Some("5000"), Some("10"), Some("10"), Some("500"), Some("0"), None, Some("9")]);
+    let (walked, first) = follow(&sandbox, last, "prev").await;
+    assert_eq!(walked, all, "and back");
+    assert_eq!(paging(&first)[5..], [Some("2"), None]);
+
+    // Newest first, from an offset on.
+    let first = get(&sandbox, &format!("{path}?per_page=1000&offset=10&q[s]=created_at+desc")).await;
+    assert_eq!(paging(&first)[..2], [Some("5000"), Some("5")]);
+    let (walked, _) = follow(&sandbox, first, "next").await;
+    assert_eq!(walked.into_iter().rev().collect::<Vec<_>>(), all[..COUNT - 10]);
+
+    // Through a filter that lets every other one through, and one that lets few.
+    for (filter, expected) in [
+        ("q[wallet_eq]=google_wallet", all.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()),
+        ("q%5Bid_match%5D=%25ff", all.iter().filter(|id| id.ends_with("ff")).cloned().collect()),
+        ("q[created_at_gteq]=2016-11-09T00:20&q[created_at_lt]=2016-11-09T00:21", all[3600..3780].to_vec()),
+    ] {
+        let first = get(&sandbox, &format!("{path}?per_page=30&{filter}")).await;
+        assert_eq!(first.header("x-total"), Some(expected.len().to_string().as_str()), "{filter}");
+        let (walked, last) = follow(&sandbox, first, "next").await;
+        assert_eq!(walked, expected, "{filter}");
+        let (walked, _) = follow(&sandbox, last, "prev").await;
+        assert_eq!(walked, expected, "{filter}");
+    }
+
+    // By another attribute: 5,000 are as many as can be sorted.
+    let first = get(&sandbox, &format!("{path}?per_page=1000&q[s]=device_os+asc")).await;
+    let by_system: Vec<_> = all.iter().skip(1).step_by(2).chain(all.iter().step_by(2)).cloned().collect();
+    let (walked, last) = follow(&sandbox, first, "next").await;
+    assert_eq!(walked, by_system);
+    let (walked, _) = follow(&sandbox, last, "prev").await;
+    assert_eq!(walked, by_system);
+    let third = get(&sandbox, &format!("{path}?page=3&per_page=1000&q[s]=device_os+asc")).await;
+    assert_eq!(third.ids(), by_system[2000..3000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_was_not_walked_to_is_found_up_to_a_depth() {
+    let (sandbox, all) = installed(11_001).await;
+    let path = campaign_path();
+
+    let jump = get(&sandbox, &format!("{path}?page=11&per_page=1000")).await;
+    assert_eq!(jump.ids(), all[10_000..11_000]);
+    assert_eq!(jump.header("x-total"), None, "counting that many would read too many");
+    assert_eq!((jump.header("x-next-page"), jump.header("x-prev-page")), (Some("12"), Some("10")));
+    // The jump walked to the end of page 11, so page 12 follows; without it, it is too far.
+    assert_eq!(get(&sandbox, &format!("{path}?page=12&per_page=1000")).await.ids(), all[11_000..]);
+    let too_far = get(&sandbox, &format!("{path}?page=101&per_page=100")).await;
+    assert_eq!(too_far.ids(), all[10_000..10_100]);
+    let too_far = get(&sandbox, &format!("{path}?page=103&per_page=100")).await;
+    assert_eq!((too_far.status, &too_far.json()["error_code"]), (StatusCode::BAD_REQUEST, &json!("page_too_far")));
+    assert!(too_far.json()["errors"]["page"][0].as_str().unwrap().contains("Link"));
+
+    let too_many = get(&sandbox, &format!("{path}?q[s]=wallet+asc")).await;
+    assert_eq!(
+        (too_many.status, &too_many.json()["error_code"]),
+        (StatusCode::BAD_REQUEST, &json!("too_many_to_sort"))
+    );
+
+    // A filter that finds nothing for long ends the page early; Link goes on to the one that it finds.
+    let last = &all[11_000];
+    let mut answer = get(&sandbox, &format!("{path}?per_page=2&q[id_eq]={last}")).await;
+    assert_eq!((answer.ids().len(), answer.header("x-total")), (0, None));
+    let target = answer.link("next").unwrap();
+    answer = get(&sandbox, &target).await;
+    assert_eq!(answer.ids(), [last.clone()]);
+    assert_eq!((answer.header("x-next-page"), answer.header("x-prev-page")), (None, Some("1")));
+}
+
+#[tokio::test]
+async fn pages_past_the_end_are_empty() {
+    let (sandbox, all) = installed(10).await;
+    let path = campaign_path();
+    for (query, expected, previous) in [
+        ("page=2&per_page=10", 0, Some("1")),
+        ("page=3&per_page=10", 0, None),
+        ("page=2&per_page=5&offset=5", 0, Some("1")),
+        ("page=1&offset=10", 0, None),
+        ("page=4294967295", 0, None),
+        ("page=3&per_page=5&q[s]=wallet+asc", 0, Some("2")),
+        ("page=9&per_page=5&q[s]=wallet+asc", 0, None),
+    ] {
+        let answer = get(&sandbox, &format!("{path}?{query}")).await;
+        if query.contains("4294967295") {
+            assert_eq!(answer.json()["error_code"], "page_too_far");
+            continue;
+        }
+        assert_eq!(answer.ids().len(), expected, "{query}");
+        assert_eq!((answer.header("x-next-page"), answer.header("x-prev-page")), (None, previous), "{query}");
+        assert_eq!(answer.header("x-total"), Some("10"));
+    }
+    let whole: BTreeSet<_> = get(&sandbox, &path).await.ids().into_iter().collect();
+    assert_eq!(whole, all.into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_walk_keeps_its_place_while_registrations_come_and_go() {
+    let (sandbox, all) = installed(10).await;
+    let path = campaign_path();
+    let first = get(&sandbox, &format!("{path}?page=1&per_page=4")).await;
+    assert_eq!(first.ids(), all[..4]);
+
+    // The last of page 1 goes, and one comes before all others.
+    let event = |name: &str, id: &str, at: &str| {
+        json!({
+            "event": name, "campaign_id": CAMPAIGN, "pass_id": "00000000-0000-4000-9000-000000000001", "event_at": at,
+            "event_extra": {"registration_id": id, "device_os": "ios", "device_app_vendor": "passbook"},
+        })
+    };
+    let newcomer = "00000000-0000-4000-8000-0000000000ff";
+    let changes = json!([
+        event("uninstalled", &all[3], "2016-11-10T00:00:00Z"),
+        event("installed", newcomer, "2016-11-08T00:00:00Z"),
+    ]);
+    assert_eq!(post(&sandbox, "/v2/registration_events", &changes).await.status, StatusCode::OK);
+
+    for target in [format!("{path}?page=2&per_page=4"), first.link("next").unwrap()] {
+        let second = get(&sandbox, &target).await;
+        assert_eq!(second.ids(), all[4..8], "neither skipped nor repeated: {target}");
+        assert_eq!(second.header("x-page"), Some("2"));
+        let back = get(&sandbox, &second.link("prev").unwrap()).await;
+        assert_eq!(back.ids(), [newcomer, &all[0], &all[1], &all[2]]);
+    }
+}

@@ -1,0 +1,118 @@
+//! The store against a real engine: the rules of section "The event" and "The table" of the README, in every order.
+
+#![expect(missing_docs, reason = "tests say what they show by their names")]
+
+#[path = "table/claims.rs"]
+mod claims;
+#[path = "table/events.rs"]
+mod events;
+#[path = "table/every_order.rs"]
+mod every_order;
+#[path = "table/listing.rs"]
+mod listing;
+#[path = "table/registering.rs"]
+mod registering;
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use local::sandbox::Sandbox;
+use shared::{
+    clock::Timestamp,
+    event::{Change, Event, Installation},
+    id::{CampaignId, PassId, RegistrationId},
+    registration::{DeviceOs, Registration, Wallet},
+    store::{Collection, CreatedAtRange, Direction, RegistrationStore, Stretch, TableConfig},
+};
+
+/// An empty table and a store over it.
+pub struct Table {
+    sandbox: Sandbox,
+    pub store: RegistrationStore,
+}
+
+impl Table {
+    pub async fn start() -> Self {
+        let sandbox = Sandbox::start().await.unwrap();
+        let store = store(&sandbox);
+        Self { sandbox, store }
+    }
+
+    /// A store that remembers nothing, as in a process that has just started.
+    pub fn fresh_store(&self) -> RegistrationStore {
+        store(&self.sandbox)
+    }
+
+    /// Everything in the campaign's partition, by sort key.
+    pub async fn items(&self, campaign: CampaignId) -> BTreeMap<String, BTreeMap<String, String>> {
+        let client = self.sandbox.client().unwrap();
+        let query = client
+            .query()
+            .table_name(&self.sandbox.template.table.name)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(format!("CAMPAIGN#{campaign}")));
+        let items = query.send().await.unwrap().items.unwrap_or_default();
+        let text = |value: AttributeValue| match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => text,
+            other => panic!("no item has a {other:?}"),
+        };
+        let readable = items
+            .into_iter()
+            .map(|item| item.into_iter().map(|(name, value)| (name, text(value))).collect::<BTreeMap<_, _>>());
+        readable.map(|item| (item["sk"].clone(), item)).collect()
+    }
+
+    /// What is active, oldest first.
+    pub async fn active(&self, collection: Collection) -> Vec<Registration> {
+        let everything = CreatedAtRange::default();
+        let stretch = Stretch { created_at: &everything, direction: Direction::Ascending, after: None, limit: 1000 };
+        self.store.list(collection, stretch).await.unwrap().registrations
+    }
+}
+
+fn store(sandbox: &Sandbox) -> RegistrationStore {
+    let variables = sandbox.table_variables();
+    RegistrationStore::connect(&TableConfig::from_lookup(&|name| variables.get(name).cloned()).unwrap())
+}
+
+/// A campaign that no other test has.
+pub fn new_campaign() -> CampaignId {
+    uuid::Uuid::new_v4().to_string().parse().unwrap()
+}
+
+/// The pass with a number for its name.
+pub fn pass(number: u128) -> PassId {
+    uuid::Uuid::from_u128(number).to_string().parse().unwrap()
+}
+
+/// The registration with a number for its name.
+pub fn registration(number: u128) -> RegistrationId {
+    uuid::Uuid::from_u128(number).to_string().parse().unwrap()
+}
+
+/// The instant so many milliseconds into the story.
+pub fn at(milliseconds: u32) -> Timestamp {
+    let base: Timestamp = "2016-11-09T11:09:00.000Z".parse().unwrap();
+    base.plus(std::time::Duration::from_millis(milliseconds.into()))
+}
+
+/// The instant at which everything is received.
+pub fn now() -> Timestamp {
+    "2016-11-10T00:00:00.000Z".parse().unwrap()
+}
+
+/// What an install brings when nothing about it matters.
+pub fn installation(registration_id: RegistrationId) -> Installation {
+    Installation {
+        registration_id,
+        wallet: Wallet::Passbook,
+        device_os: DeviceOs::Ios,
+        device_library_identifier: None,
+        push_token: None,
+    }
+}
+
+/// An event of the account `demo`.
+pub fn event(campaign_id: CampaignId, pass_id: PassId, at: Timestamp, change: Change) -> Event {
+    Event { account_id: "demo".parse().unwrap(), campaign_id, campaign_type: None, pass_id, at, change }
+}

@@ -1,0 +1,152 @@
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use proptest::prelude::*;
+use shared::{
+    event::{Change, Event, Installation},
+    id::CampaignId,
+    registration::{DeviceOs, Registration, Wallet},
+    store::{ApplyError, Collection, Outcome},
+};
+
+use super::{Table, at, event, new_campaign, now, pass, registration};
+
+const PASSES: u128 = 2;
+const REGISTRATIONS: u128 = 3;
+
+/// Something that happens to a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Happening {
+    pass: u128,
+    kind: Kind,
+    /// Few instants, so that many events share one.
+    instant: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Created,
+    Installed(u128),
+    Uninstalled(u128),
+}
+
+impl Happening {
+    fn event(self, campaign: CampaignId) -> Event {
+        let Self { pass: number, kind, instant } = self;
+        let change = match kind {
+            Kind::Created => Change::Created { serial_number: Some(format!("serial-{instant}").parse().unwrap()) },
+            Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
+            Kind::Installed(id) => Change::Installed(installation(id, instant)),
+        };
+        event(campaign, pass(number), at(instant), change)
+    }
+}
+
+/// What an install tells depends on what and when it is, since of two that differ at the same instant the first to arrive
+/// stays.
+fn installation(id: u128, instant: u32) -> Installation {
+    let place = usize::try_from(instant).unwrap() + usize::try_from(id).unwrap();
+    Installation {
+        registration_id: registration(id),
+        wallet: Wallet::ALL[place % Wallet::ALL.len()],
+        device_os: DeviceOs::ALL[place % DeviceOs::ALL.len()],
+        device_library_identifier: (place % 2 == 0).then(|| format!("device-{place}").parse().unwrap()),
+        push_token: (place % 3 == 0).then(|| format!("token-{place}").parse().unwrap()),
+    }
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let kind = prop_oneof![
+        1 => Just(Kind::Created),
+        4 => (1..=REGISTRATIONS).prop_map(Kind::Installed),
+        4 => (1..=REGISTRATIONS).prop_map(Kind::Uninstalled),
+    ];
+    let happening = (1..=PASSES, kind, 0_u32..5).prop_map(|(pass, kind, instant)| Happening { pass, kind, instant });
+    prop::collection::vec(happening, 1..16)
+}
+
+/// A story, and the same story in another order with some of it told again, both cut into batches.
+fn stories() -> impl Strategy<Value = [Vec<Vec<Happening>>; 2]> {
+    let orders = happenings().prop_flat_map(|told| {
+        let again = prop::sample::subsequence(told.clone(), 0..=told.len());
+        let retold = again.prop_flat_map({
+            let told = told.clone();
+            move |again| Just([told.clone(), again].concat()).prop_shuffle()
+        });
+        (Just(told), retold)
+    });
+    (orders, 1..8_usize, 1..8_usize).prop_map(|((told, retold), size, other_size)| {
+        let batches = |story: &[Happening], size| story.chunks(size).map(<[_]>::to_vec).collect();
+        [batches(&told, size), batches(&retold, other_size)]
+    })
+}
+
+/// What must be active, told in the simplest way: per registration, the latest event, a removal after an install.
+fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
+    let mut last = BTreeMap::new();
+    for happening in story.iter().flatten() {
+        let (id, is_removal) = match happening.kind {
+            Kind::Created => continue,
+            Kind::Installed(id) => (id, false),
+            Kind::Uninstalled(id) => (id, true),
+        };
+        let decision = (happening.instant, is_removal);
+        let known = last.entry((happening.pass, id)).or_insert(decision);
+        *known = decision.max(*known);
+    }
+    let active = last.into_iter().filter(|(_, (_, is_removal))| !is_removal);
+    let mut active: Vec<_> = active
+        .map(|((number, id), (instant, _))| {
+            let Installation { wallet, device_os, .. } = installation(id, instant);
+            Registration { id: registration(id), pass_id: pass(number), wallet, device_os, created_at: at(instant) }
+        })
+        .collect();
+    active.sort_by_key(|registration| (registration.created_at, registration.pass_id, registration.id));
+    active
+}
+
+/// What a campaign has come to: its items without its name, and its answers.
+type End = (BTreeMap<String, BTreeMap<String, String>>, Vec<Registration>, Vec<Vec<Registration>>);
+
+async fn tell(table: &Table, story: &[Vec<Happening>]) -> End {
+    let campaign = new_campaign();
+    for batch in story {
+        let events: Vec<_> = batch.iter().map(|happening| happening.event(campaign)).collect();
+        let results: Vec<Result<Outcome, ApplyError>> = table.store.apply_all(&events, now()).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    }
+    let mut items = table.items(campaign).await;
+    for item in items.values_mut() {
+        item.values_mut().for_each(|value| *value = value.replace(&campaign.to_string(), "campaign"));
+    }
+    let mut by_pass = Vec::new();
+    for number in 1..=PASSES {
+        by_pass.push(table.active(Collection::Pass(campaign, pass(number))).await);
+    }
+    (items, table.active(Collection::Campaign(campaign)).await, by_pass)
+}
+
+fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_order_and_every_repetition_of_the_same_events_leaves_the_same(stories in stories()) {
+        static TABLE: OnceLock<Table> = OnceLock::new();
+        let table = TABLE.get_or_init(|| runtime().block_on(Table::start()));
+        let [told, retold] = &stories;
+        let (first, second) = runtime().block_on(async { (tell(table, told).await, tell(table, retold).await) });
+        prop_assert_eq!(&first, &second);
+
+        let expected = expected(told);
+        let (_, by_campaign, by_pass) = first;
+        prop_assert_eq!(&by_campaign, &expected);
+        for (number, found) in (1..=PASSES).zip(by_pass) {
+            let expected: Vec<_> = expected.iter().filter(|known| known.pass_id == pass(number)).cloned().collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
