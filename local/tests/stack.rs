@@ -1,6 +1,6 @@
 //! The stack as its callers see it: over HTTP, through the queue, from the command line.
 
-#![expect(missing_docs, reason = "tests say what they show by their names")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "stack/command.rs"]
 mod command;
@@ -27,41 +27,41 @@ use tokio::{
 };
 
 /// The campaign of the source document.
-pub const CAMPAIGN: &str = "bd69162b-8995-4c89-bdca-898fae6050d0";
+pub(crate) const CAMPAIGN: &str = "bd69162b-8995-4c89-bdca-898fae6050d0";
 /// A pass of it with two registrations.
-pub const PASS: &str = "b50a5348-27c5-40de-ae4a-5d8436284d65";
+pub(crate) const PASS: &str = "b50a5348-27c5-40de-ae4a-5d8436284d65";
 /// One of them.
-pub const REGISTRATION: &str = "fe9c5b7a-fd1e-49fd-8467-cd010c28b481";
+pub(crate) const REGISTRATION: &str = "fe9c5b7a-fd1e-49fd-8467-cd010c28b481";
 
 /// The path of a campaign's registrations.
-pub fn campaign_path() -> String {
+pub(crate) fn campaign_path() -> String {
     format!("/v2/coupons/{CAMPAIGN}/registrations")
 }
 
 /// The path of a pass's registrations.
-pub fn pass_path() -> String {
+pub(crate) fn pass_path() -> String {
     format!("/v2/coupons/{CAMPAIGN}/passes/{PASS}/registrations")
 }
 
 /// What the API answered.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// The ids of the listed registrations.
-    pub fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         let registrations = self.json();
         let id = |registration: &Value| registration["id"].as_str().unwrap().to_owned();
@@ -69,7 +69,7 @@ impl Answer {
     }
 
     /// Where `rel` of the `Link` header leads.
-    pub fn link(&self, rel: &str) -> Option<String> {
+    pub(crate) fn link(&self, rel: &str) -> Option<String> {
         let links = self.header("link")?.split(", ").map(|link| link.split_once(">; ").unwrap());
         links
             .into_iter()
@@ -79,7 +79,13 @@ impl Answer {
 }
 
 /// One request to a front, in process.
-pub async fn call(front: &ApiFront, method: Method, target: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn call(
+    front: &ApiFront,
+    method: Method,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut request = http::Request::builder().method(method).uri(target);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -91,18 +97,18 @@ pub async fn call(front: &ApiFront, method: Method, target: &str, headers: &[(&s
 }
 
 /// A `GET` that meets processes which have just started.
-pub async fn get(sandbox: &Sandbox, target: &str) -> Answer {
+pub(crate) async fn get(sandbox: &Sandbox, target: &str) -> Answer {
     call(&sandbox.fresh_front().unwrap(), Method::GET, target, &[], "").await
 }
 
 /// A `POST` of JSON that meets processes which have just started.
-pub async fn post(sandbox: &Sandbox, target: &str, body: &Value) -> Answer {
+pub(crate) async fn post(sandbox: &Sandbox, target: &str, body: &Value) -> Answer {
     let headers = [("content-type", "application/json")];
     call(&sandbox.fresh_front().unwrap(), Method::POST, target, &headers, &body.to_string()).await
 }
 
 /// One request over a connection of its own, as text, and the answer as text.
-pub async fn exchange(url: &str, request: &str) -> String {
+pub(crate) async fn exchange(url: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

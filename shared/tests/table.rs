@@ -1,6 +1,6 @@
 //! The store against a real engine: the rules of section "The event" and "The table" of the README, in every order.
 
-#![expect(missing_docs, reason = "tests say what they show by their names")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "table/claims.rs"]
 mod claims;
@@ -26,25 +26,25 @@ use shared::{
 };
 
 /// An empty table and a store over it.
-pub struct Table {
+pub(crate) struct Table {
     sandbox: Sandbox,
-    pub store: RegistrationStore,
+    pub(crate) store: RegistrationStore,
 }
 
 impl Table {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let sandbox = Sandbox::start().await.unwrap();
         let store = store(&sandbox);
         Self { sandbox, store }
     }
 
     /// A store that remembers nothing, as in a process that has just started.
-    pub fn fresh_store(&self) -> RegistrationStore {
+    pub(crate) fn fresh_store(&self) -> RegistrationStore {
         store(&self.sandbox)
     }
 
     /// Everything in the campaign's partition, by sort key.
-    pub async fn items(&self, campaign: CampaignId) -> BTreeMap<String, BTreeMap<String, String>> {
+    pub(crate) async fn items(&self, campaign: CampaignId) -> BTreeMap<String, BTreeMap<String, String>> {
         let client = self.sandbox.client().unwrap();
         let query = client
             .query()
@@ -63,7 +63,7 @@ impl Table {
     }
 
     /// What is active, oldest first.
-    pub async fn active(&self, collection: Collection) -> Vec<Registration> {
+    pub(crate) async fn active(&self, collection: Collection) -> Vec<Registration> {
         let everything = CreatedAtRange::default();
         let stretch = Stretch { created_at: &everything, direction: Direction::Ascending, after: None, limit: 1000 };
         self.store.list(collection, stretch).await.unwrap().registrations
@@ -76,33 +76,33 @@ fn store(sandbox: &Sandbox) -> RegistrationStore {
 }
 
 /// A campaign that no other test has.
-pub fn new_campaign() -> CampaignId {
+pub(crate) fn new_campaign() -> CampaignId {
     uuid::Uuid::new_v4().to_string().parse().unwrap()
 }
 
 /// The pass with a number for its name.
-pub fn pass(number: u128) -> PassId {
+pub(crate) fn pass(number: u128) -> PassId {
     uuid::Uuid::from_u128(number).to_string().parse().unwrap()
 }
 
 /// The registration with a number for its name.
-pub fn registration(number: u128) -> RegistrationId {
+pub(crate) fn registration(number: u128) -> RegistrationId {
     uuid::Uuid::from_u128(number).to_string().parse().unwrap()
 }
 
 /// The instant so many milliseconds into the story.
-pub fn at(milliseconds: u32) -> Timestamp {
+pub(crate) fn at(milliseconds: u32) -> Timestamp {
     let base: Timestamp = "2016-11-09T11:09:00.000Z".parse().unwrap();
     base.plus(std::time::Duration::from_millis(milliseconds.into()))
 }
 
 /// The instant at which everything is received.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2016-11-10T00:00:00.000Z".parse().unwrap()
 }
 
 /// What an install brings when nothing about it matters.
-pub fn installation(registration_id: RegistrationId) -> Installation {
+pub(crate) fn installation(registration_id: RegistrationId) -> Installation {
     Installation {
         registration_id,
         wallet: Wallet::Passbook,
@@ -113,6 +113,6 @@ pub fn installation(registration_id: RegistrationId) -> Installation {
 }
 
 /// An event of the account `demo`.
-pub fn event(campaign_id: CampaignId, pass_id: PassId, at: Timestamp, change: Change) -> Event {
+pub(crate) fn event(campaign_id: CampaignId, pass_id: PassId, at: Timestamp, change: Change) -> Event {
     Event { account_id: "demo".parse().unwrap(), campaign_id, campaign_type: None, pass_id, at, change }
 }

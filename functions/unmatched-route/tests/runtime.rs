@@ -1,5 +1,7 @@
 //! The real binary, driven through the Lambda Runtime API with the sample events.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
 use serde_json::Value;
 

@@ -22,8 +22,8 @@ async fn installed(count: usize) -> (Sandbox, Vec<String>) {
             "event_at": format!("2016-11-09T{:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60),
             "event_extra": {
                 "registration_id": id(number),
-                "device_os": if number % 2 == 0 { "ios" } else { "android" },
-                "device_app_vendor": if number % 2 == 0 { "passbook" } else { "google_wallet" },
+                "device_os": if number.is_multiple_of(2) { "ios" } else { "android" },
+                "device_app_vendor": if number.is_multiple_of(2) { "passbook" } else { "google_wallet" },
             },
         })
     };
@@ -92,12 +92,12 @@ async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
     assert_eq!(walked.into_iter().rev().collect::<Vec<_>>(), all[..COUNT - 10]);
 
     // Through a filter that lets every other one through, and one that lets few.
-    for (filter, expected) in [
-        ("q[wallet_eq]=google_wallet", all.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()),
-        ("q%5Bid_match%5D=%25ff", all.iter().filter(|id| id.ends_with("ff")).cloned().collect()),
-        ("q[created_at_gteq]=2016-11-09T00:20&q[created_at_lt]=2016-11-09T00:21", all[3600..3780].to_vec()),
+    for (per_page, filter, expected) in [
+        (500, "q[wallet_eq]=google_wallet", all.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()),
+        (8, "q%5Bid_match%5D=%25ff", all.iter().filter(|id| id.ends_with("ff")).cloned().collect()),
+        (50, "q[created_at_gteq]=2016-11-09T00:20&q[created_at_lt]=2016-11-09T00:21", all[3600..3780].to_vec()),
     ] {
-        let first = get(&sandbox, &format!("{path}?per_page=30&{filter}")).await;
+        let first = get(&sandbox, &format!("{path}?per_page={per_page}&{filter}")).await;
         assert_eq!(first.header("x-total"), Some(expected.len().to_string().as_str()), "{filter}");
         let (walked, last) = follow(&sandbox, first, "next").await;
         assert_eq!(walked, expected, "{filter}");
@@ -145,7 +145,7 @@ async fn a_page_that_was_not_walked_to_is_found_up_to_a_depth() {
     assert_eq!((answer.ids().len(), answer.header("x-total")), (0, None));
     let target = answer.link("next").unwrap();
     answer = get(&sandbox, &target).await;
-    assert_eq!(answer.ids(), [last.clone()]);
+    assert_eq!(answer.ids(), all[11_000..]);
     assert_eq!((answer.header("x-next-page"), answer.header("x-prev-page")), (None, Some("1")));
 }
 

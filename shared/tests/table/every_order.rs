@@ -116,7 +116,9 @@ async fn tell(table: &Table, story: &[Vec<Happening>]) -> End {
     }
     let mut items = table.items(campaign).await;
     for item in items.values_mut() {
-        item.values_mut().for_each(|value| *value = value.replace(&campaign.to_string(), "campaign"));
+        for value in item.values_mut() {
+            *value = value.replace(&campaign.to_string(), "campaign");
+        }
     }
     let mut by_pass = Vec::new();
     for number in 1..=PASSES {
