@@ -5,6 +5,7 @@ use lambda_http::Request;
 use serde_json::Value;
 
 use super::error::{ApiError, ErrorCode};
+use crate::field::FieldErrors;
 
 /// The largest body, in bytes.
 pub const LARGEST_BODY: usize = 1024 * 1024;
@@ -17,16 +18,19 @@ pub const LARGEST_BODY: usize = 1024 * 1024;
 pub fn json(request: &Request) -> Result<Value, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
     if content_type.is_some_and(|content_type| !content_type.to_str().is_ok_and(is_json)) {
-        let message = "expected a body of Content-Type application/json";
-        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+        let errors = FieldErrors::of("Content-Type", "expected application/json");
+        let message = format!("unsupported media type: {errors}");
+        return Err(ApiError::with_fields(ErrorCode::UnsupportedMediaType, message, errors));
     }
     let body: &[u8] = request.body();
     if body.len() > LARGEST_BODY {
-        let message = format!("expected a body of at most {LARGEST_BODY} bytes");
-        return Err(ApiError::new(ErrorCode::BodyTooLarge, message));
+        let errors = FieldErrors::of("body", format_args!("expected at most {LARGEST_BODY} bytes"));
+        return Err(ApiError::with_fields(ErrorCode::BodyTooLarge, format!("body too large: {errors}"), errors));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::new(ErrorCode::InvalidJson, format!("expected a JSON body: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        let errors = FieldErrors::of("body", format_args!("expected JSON: {error}"));
+        ApiError::with_fields(ErrorCode::InvalidJson, format!("invalid JSON: {errors}"), errors)
+    })
 }
 
 /// `application/json` or any `+json` (RFC 6839), with or without parameters.

@@ -78,3 +78,64 @@ fn log(error: &ApiError, request_id: &str) {
         error!(request_id, error_code = error.code().as_str(), cause, "the request failed");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api;
+
+    /// Answers with what it was asked.
+    #[derive(Clone)]
+    struct Echo;
+
+    impl HttpFunction for Echo {
+        async fn handle(&self, request: Request, _: Timestamp) -> Result<Response, ApiError> {
+            let parameters = api::query::parameters(&request)?;
+            api::json(StatusCode::OK, &parameters)
+        }
+    }
+
+    /// What the function answers to an event that is API Gateway's but for what a caller puts into it.
+    fn answer(path: &str, query: &str, headers: &[(String, String)]) -> Value {
+        let headers: serde_json::Map<String, Value> =
+            headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
+            "requestContext": {
+                "http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "x"},
+                "routeKey": "$default", "stage": "$default", "timeEpoch": 0,
+            },
+            "isBase64Encoded": false,
+        });
+        let event: LambdaRequest = serde_json::from_str(&event.to_string()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let answer = runtime.block_on(http(Echo).call(LambdaEvent::new(event, lambda_http::Context::default())));
+        let Ok(answer) = answer;
+        serde_json::to_value(&answer).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_caller_sends_makes_it_fail(
+            path in "(/.{0,20}){1,3}",
+            query in ".{0,40}",
+            host in "[ -~]{0,20}",
+            scheme in "[ -~]{0,9}",
+        ) {
+            let headers = [("host".to_owned(), host), ("x-forwarded-proto".to_owned(), scheme)];
+            let answer = answer(&path, &query, &headers);
+            prop_assert!(matches!(answer["statusCode"].as_u64(), Some(200 | 400)), "{}", answer);
+        }
+
+        #[test]
+        fn a_raw_query_means_what_its_encoded_form_means(value in "[ -~&&[^%&+]]{0,20}") {
+            let encoded = api::query::query_string(&[("name".to_owned(), value.clone())]);
+            let (raw, encoded) = (answer("/", &format!("name={value}"), &[]), answer("/", &encoded, &[]));
+            prop_assert_eq!(&raw["body"], &encoded["body"]);
+        }
+    }
+}

@@ -56,7 +56,7 @@ pub enum Direction {
 /// What one read of a stretch brought: at most 1 MB, about 5,000 registrations.
 #[derive(Debug, Clone)]
 pub struct Segment {
-    /// The registrations; there may be none although more follow.
+    /// The registrations.
     pub registrations: Vec<Registration>,
     /// Whether more may follow.
     pub has_more: bool,
@@ -140,9 +140,11 @@ impl RegistrationStore {
             .limit(limit_of(limit))
             .send()
             .await?;
-        let has_more = response.last_evaluated_key.is_some();
         let items = response.items.unwrap_or_default().into_iter();
-        let registrations = items.map(|item| item::read::<ListedItem>(item)?.try_into()).collect::<Result<_, _>>()?;
+        let registrations =
+            items.map(|item| item::read::<ListedItem>(item)?.try_into()).collect::<Result<Vec<_>, _>>()?;
+        // Nothing is filtered on the way, so a read that brings nothing has come to the end.
+        let has_more = response.last_evaluated_key.is_some() && !registrations.is_empty();
         Ok(Segment { registrations, has_more })
     }
 

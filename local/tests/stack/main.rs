@@ -2,17 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "stack/command.rs"]
 mod command;
-#[path = "stack/errors.rs"]
 mod errors;
-#[path = "stack/lives.rs"]
 mod lives;
-#[path = "stack/queue.rs"]
 mod queue;
-#[path = "stack/template.rs"]
 mod template;
-#[path = "stack/walks.rs"]
 mod walks;
 
 use http::{HeaderMap, Method, StatusCode};

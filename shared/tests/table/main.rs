@@ -2,15 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "table/claims.rs"]
 mod claims;
-#[path = "table/events.rs"]
 mod events;
-#[path = "table/every_order.rs"]
 mod every_order;
-#[path = "table/listing.rs"]
 mod listing;
-#[path = "table/registering.rs"]
 mod registering;
 
 use std::collections::BTreeMap;
