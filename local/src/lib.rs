@@ -1,8 +1,8 @@
 //! The whole stack on one machine, and what tests need of it.
 //!
 //! [`template`] reads `template.yaml`; [`engine`] is the table, [`gateway`] and [`front`] are API Gateway, [`queue`] and
-//! [`queue_front`] are SQS; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`] and
-//! [`sandbox`] serve the functions' tests.
+//! [`queue_front`] are SQS; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
+//! [`sandbox`] and [`recorder`] serve tests.
 
 pub mod engine;
 pub mod front;
@@ -10,6 +10,7 @@ pub mod functions;
 pub mod gateway;
 pub mod queue;
 pub mod queue_front;
+pub mod recorder;
 pub mod runtime_api;
 pub mod samples;
 pub mod sandbox;

@@ -1,6 +1,6 @@
 //! What a test of a function needs: the template's table in an engine of its own, and the variables that lead there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use thiserror::Error;
 
@@ -9,6 +9,7 @@ use crate::{
     front::ApiFront,
     functions::{Functions, FunctionsError},
     gateway::Gateway,
+    recorder::Recorder,
     runtime_api::{LambdaProcess, ProcessError},
     samples::{self, SampleError},
     template::{Template, TemplateError},
@@ -62,10 +63,25 @@ impl Sandbox {
         Ok(Functions::start(&self.template, &self.engine)?)
     }
 
+    /// A proxy in front of the engine that records what the functions behind it do.
+    pub async fn recorder(&self) -> io::Result<Recorder> {
+        Recorder::in_front_of(self.engine.endpoint()).await
+    }
+
+    /// The API in front of functions that remember nothing and reach the table through a recorder.
+    pub fn recorded_front(&self, recorder: &Recorder) -> Result<ApiFront, SandboxError> {
+        self.front_over(&Engine::elsewhere(recorder.endpoint()))
+    }
+
     /// The API in front of functions that remember nothing.
     pub fn fresh_front(&self) -> Result<ApiFront, SandboxError> {
+        self.front_over(&self.engine)
+    }
+
+    fn front_over(&self, engine: &Engine) -> Result<ApiFront, SandboxError> {
+        let functions = Functions::start(&self.template, engine)?;
         let gateway = Gateway::new(&self.template.routes, self.template.cors.clone()).map_err(SandboxError::Routes)?;
-        Ok(ApiFront { gateway, functions: self.fresh_functions()? })
+        Ok(ApiFront { gateway, functions })
     }
 
     /// The variables that `function` finds: the template's and Lambda's own.

@@ -11,7 +11,7 @@ use crate::{Answer, CAMPAIGN, campaign_path, get, post};
 const COUNT: usize = 5_000;
 
 /// `COUNT` installs in arrays of 500: one a second, of two wallets in turn, three to an instant.
-async fn installed(count: usize) -> (Sandbox, Vec<String>) {
+pub(crate) async fn installed(count: usize) -> (Sandbox, Vec<String>) {
     let sandbox = Sandbox::start().await.unwrap();
     let id = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
     let event = |number: usize| {

@@ -1,0 +1,107 @@
+//! What requests cost: calls, round trips and request units.
+
+use http::{Method, StatusCode};
+use local::{recorder::Call, sandbox::Sandbox};
+use serde_json::json;
+
+use crate::{call, campaign_path, pass_path, walks::installed};
+
+fn operations(calls: &[Call]) -> Vec<&str> {
+    let mut operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
+    operations.sort_unstable();
+    operations
+}
+
+fn units(calls: &[Call]) -> f64 {
+    calls.iter().map(|call| call.units).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_takes_one_round_trip() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    for (path, expected) in [
+        (campaign_path(), vec!["GetItem", "Query", "Query"]),
+        (pass_path(), vec!["GetItem", "Query", "Query", "Query"]),
+    ] {
+        // Were one of them to wait for another, none would be answered.
+        recorder.hold_until(expected.len());
+        let answer = call(&front, Method::GET, &path, &[], "").await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let calls = recorder.take();
+        assert_eq!(operations(&calls), expected);
+        assert!(calls.iter().all(|call| call.units <= 0.5), "{calls:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_costs_the_same_at_any_depth() {
+    let (sandbox, all) = installed(10_001).await;
+    let recorder = sandbox.recorder().await.unwrap();
+    let path = campaign_path();
+    let mut costs = Vec::new();
+    // Page 200 is jumped to; what follows it is walked to, as page 2 is.
+    for (before, page) in [(1, 2), (199, 200)] {
+        for page in [before, page] {
+            recorder.take().clear();
+            // A front of its own: processes that have just started.
+            let front = sandbox.recorded_front(&recorder).unwrap();
+            let answer = call(&front, Method::GET, &format!("{path}?page={page}&per_page=50"), &[], "").await;
+            assert_eq!(answer.ids(), all[(page - 1) * 50..page * 50]);
+        }
+        let calls = recorder.take();
+        let (queries, others): (Vec<_>, Vec<_>) = calls.iter().cloned().partition(|call| call.operation == "Query");
+        // The other queries count, up to a bound.
+        let page = queries.iter().map(|call| call.units).fold(f64::INFINITY, f64::min);
+        costs.push((operations(&calls).join(" "), units(&others) + page));
+    }
+    assert_eq!(costs[0], costs[1]);
+    // The campaign, the bookmark that is read and the one that is written, and 2 read units for the page.
+    assert!(costs[0].1 <= 0.5 + 1.0 + 1.0 + 2.0, "{costs:?}");
+
+    for after in ["", "?per_page=50"] {
+        let front = sandbox.recorded_front(&recorder).unwrap();
+        recorder.take().clear();
+        let first = call(&front, Method::GET, &format!("{path}{after}"), &[], "").await;
+        recorder.take().clear();
+        call(&front, Method::GET, &first.link("next").unwrap(), &[], "").await;
+        assert_eq!(operations(&recorder.take()).join(" "), "GetItem Query Query Query", "Link needs no bookmark");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_install_costs_three_write_units_and_a_late_event_one() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    let event = |name: &str, at: &str| {
+        json!({
+            "event": name, "campaign_id": crate::CAMPAIGN, "pass_id": crate::PASS, "event_at": at,
+            "event_extra": {
+                "registration_id": "5f0c1d6e-6f1c-4d8a-9d4c-0c6f3f3c1b2a", "device_os": "ios",
+                "device_app_vendor": "passbook", "push_token": "t".repeat(384), "device_library_identifier": "d".repeat(128),
+            },
+        })
+        .to_string()
+    };
+    let headers = [("content-type", "application/json")];
+    let mut first = true;
+    for (body, expected) in [
+        (event("installed", "2016-11-10T00:00:00Z"), 3.0),
+        // A condition that does not hold costs one write unit, which the engine does not tell.
+        (event("installed", "2016-11-10T00:00:00Z"), 0.0),
+        (event("uninstalled", "2016-11-09T00:00:00Z"), 0.0),
+        (event("uninstalled", "2016-11-11T00:00:00Z"), 3.0),
+    ] {
+        let answer = call(&front, Method::POST, "/v2/registration_events", &headers, &body).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let calls = recorder.take();
+        // The first write to a campaign claims it; a warm function remembers.
+        let claims = calls.iter().filter(|call| call.operation == "UpdateItem").count();
+        assert_eq!(claims, usize::from(std::mem::take(&mut first)));
+        let written: Vec<_> = calls.iter().filter(|call| call.operation == "PutItem").cloned().collect();
+        assert_eq!(written.len(), 1);
+        assert!((units(&written) - expected).abs() < f64::EPSILON, "{written:?}");
+    }
+}
