@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
-    error::DisplayErrorContext,
+    client::Waiters as _,
     operation::describe_table::DescribeTableError,
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use dynoxide::Database;
-use shared::store::TableConfig;
+use shared::store::{StoreError, TableConfig};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -22,6 +22,9 @@ use crate::template::{REGION, Table, TableKey};
 const DATA_FILE: &str = "registrations.db";
 /// How often expired items are taken away. DynamoDB does it within days.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How long a table may take to become usable.
+const LONGEST_CREATION: Duration = Duration::from_mins(2);
 
 /// Why there is no table to work with.
 #[derive(Debug, Error)]
@@ -49,7 +52,7 @@ pub enum EngineError {
     #[error("no port for the embedded engine: {0}")]
     Listener(std::io::Error),
     /// The engine does not answer as DynamoDB does.
-    #[error("the engine at {endpoint} does not answer: {cause}")]
+    #[error("the engine at {endpoint} does not answer as DynamoDB does: {cause}")]
     Unreachable {
         /// Where.
         endpoint: String,
@@ -170,7 +173,7 @@ impl Engine {
                     self.create_table(&client, table).await?;
                     Ok(true)
                 }
-                _ => Err(self.unreachable(DisplayErrorContext(error))),
+                _ => Err(self.unreachable(StoreError::from(error))),
             },
         }
     }
@@ -199,12 +202,14 @@ impl Engine {
                 .build();
             create = create.global_secondary_indexes(index.map_err(|error| self.unreachable(error))?);
         }
-        create.send().await.map_err(|error| self.unreachable(DisplayErrorContext(error)))?;
+        create.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
+        let exists = client.wait_until_table_exists().table_name(&table.name).wait(LONGEST_CREATION).await;
+        exists.map_err(|error| self.unreachable(error))?;
         if let Some(attribute) = &table.time_to_live {
             let specification = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
             let specification = specification.map_err(|error| self.unreachable(error))?;
             let update = client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
-            update.send().await.map_err(|error| self.unreachable(DisplayErrorContext(error)))?;
+            update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
         }
         Ok(())
     }

@@ -16,8 +16,8 @@ use thiserror::Error;
 
 use self::node::{Document, Node};
 
-/// The region that the local stack pretends to be in.
-pub const REGION: &str = "local";
+/// The region that the local stack pretends to be in; some engines know AWS's regions only.
+pub const REGION: &str = "eu-west-1";
 /// The account that the local stack pretends to belong to.
 pub const AWS_ACCOUNT: &str = "000000000000";
 

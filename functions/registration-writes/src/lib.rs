@@ -1,9 +1,9 @@
 //! Writing over HTTP: `POST …/registrations`, `DELETE …/registrations/{registration_id}`, `POST /v2/registration_events`.
 
-mod events;
-
 use http::{HeaderValue, StatusCode, header::LOCATION};
 use lambda_http::{Request, RequestExt as _, request::RequestContext};
+use serde::Serialize;
+use serde_json::Value;
 use shared::{
     api::{
         Response, body,
@@ -15,11 +15,26 @@ use shared::{
     },
     clock::Timestamp,
     config::{ConfigError, Lookup, required},
-    event::installation_from_json,
+    event::{Event, Source, installation_from_json},
     field::FieldErrors,
     id::AccountId,
-    store::{Collection, Registered, RegistrationStore, TableConfig, Unregistered},
+    store::{ApplyError, ClaimError, Collection, Outcome, Registered, RegistrationStore, TableConfig, Unregistered},
 };
+
+/// How many events one request may bring.
+const MOST_EVENTS: usize = 500;
+
+/// What became of one event, for the caller.
+#[derive(Debug, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+enum EventResult<'a> {
+    /// It is the latest of its registration.
+    Applied,
+    /// It is older than what is known, the same again, or one that changes nothing here.
+    Unchanged,
+    /// It is wrong, and sending it again does not help.
+    Refused { error_code: &'static str, message: &'a str, errors: &'a FieldErrors },
+}
 
 /// What the function reads from its environment.
 #[derive(Debug, Clone)]
@@ -94,6 +109,57 @@ impl RegistrationWrites {
         }
     }
 
+    /// One event, or an array of up to [`MOST_EVENTS`].
+    async fn take_events(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
+        match body::json(request)? {
+            Value::Array(bodies) if bodies.len() > MOST_EVENTS => {
+                let errors = FieldErrors::of("events", format_args!("expected at most {MOST_EVENTS}"));
+                Err(ApiError::body(errors))
+            }
+            Value::Array(bodies) => {
+                let results = self.apply(&bodies, now).await?;
+                json(StatusCode::OK, &results.iter().map(EventResult::from).collect::<Vec<_>>())
+            }
+            body => {
+                let mut results = self.apply(&[body], now).await?;
+                let result = results.pop().ok_or_else(|| ApiError::internal("an event has no result"))??;
+                json(StatusCode::OK, &EventResult::from(&Ok(result)))
+            }
+        }
+    }
+
+    /// What became of each event: applied, unchanged, or the error of a refused one.
+    ///
+    /// # Errors
+    ///
+    /// 503 for all where the table stopped answering midway.
+    async fn apply(&self, bodies: &[Value], now: Timestamp) -> Result<Vec<Result<Outcome, ApiError>>, ApiError> {
+        let source = Source::Caller(self.account_id.clone());
+        let mut results = Vec::with_capacity(bodies.len());
+        let (mut places, mut events) = (Vec::new(), Vec::new());
+        for (place, body) in bodies.iter().enumerate() {
+            results.push(match Event::from_json(body, &source, now) {
+                Ok(None) => Ok(Outcome::Unchanged),
+                Err(errors) => Err(ApiError::body(errors)),
+                Ok(Some(event)) => {
+                    places.push(place);
+                    events.push(event);
+                    Ok(Outcome::Unchanged)
+                }
+            });
+        }
+        for (place, result) in places.into_iter().zip(self.store.apply_all(&events, now).await) {
+            results[place] = match result {
+                Ok(outcome) => Ok(outcome),
+                Err(ApplyError::Refused(refusal)) => Err(refused(refusal)),
+                Err(ApplyError::Store(error)) => return Err(error.into()),
+                // Another event's error says why.
+                Err(ApplyError::NotTried) => continue,
+            };
+        }
+        Ok(results)
+    }
+
     /// Whether the campaign is known: 404 where it is another account's or of another type, and nothing is written.
     async fn check_others(&self, path: PassPath) -> Result<bool, ApiError> {
         let known = self.store.campaign_to_write(path.campaign_id).await?;
@@ -114,7 +180,7 @@ impl HttpFunction for RegistrationWrites {
         match context.route_key.unwrap_or_default().as_str() {
             key if route::REGISTER.is(key) => self.register(&request, now).await,
             key if route::UNREGISTER.is(key) => self.unregister(&request, now).await,
-            key if route::EVENTS.is(key) => events::take(&self.store, &self.account_id, &request, now).await,
+            key if route::EVENTS.is(key) => self.take_events(&request, now).await,
             key => Err(ApiError::internal(format_args!("no route of this function: {key}"))),
         }
     }
@@ -124,4 +190,23 @@ fn removed_since(removed_at: Timestamp) -> ApiError {
     let errors = FieldErrors::of("created_at", format_args!("expected an instant after the removal at {removed_at}"));
     let message = format!("the registration was removed: {errors}");
     ApiError::with_fields(ErrorCode::RegistrationRemoved, message, errors)
+}
+
+fn refused(refusal: ClaimError) -> ApiError {
+    match refusal {
+        ClaimError::OtherType(_) => ApiError::body(FieldErrors::of("campaign_type", refusal)),
+        ClaimError::OtherAccount | ClaimError::Store(_) => refusal.into(),
+    }
+}
+
+impl<'a> From<&'a Result<Outcome, ApiError>> for EventResult<'a> {
+    fn from(result: &'a Result<Outcome, ApiError>) -> Self {
+        match result {
+            Ok(Outcome::Applied) => Self::Applied,
+            Ok(Outcome::Unchanged) => Self::Unchanged,
+            Err(error) => {
+                Self::Refused { error_code: error.code().as_str(), message: error.message(), errors: error.errors() }
+            }
+        }
+    }
 }

@@ -163,7 +163,7 @@ async fn what_stands_in_the_way_is_said_in_one_sentence() {
     let said = failure(folder.path(), &["--ephemeral", "invoke", "campaign-registrations", &event]).await;
     assert!(said.contains("the function does not take this event"), "{said}");
     let said = failure(folder.path(), &["--dynamodb-endpoint", "http://127.0.0.1:1", "--port", "0"]).await;
-    assert!(said.contains("the engine at http://127.0.0.1:1 does not answer"), "{said}");
+    assert!(said.contains("the engine at http://127.0.0.1:1 does not answer as DynamoDB does"), "{said}");
 
     std::fs::create_dir(folder.path().join(".local")).unwrap();
     std::fs::write(folder.path().join(".local/registrations.db"), "this is no database, ".repeat(100)).unwrap();
