@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use dynoxide::Database;
-use shared::store::{StoreError, TableConfig};
+use shared::store::{RegistrationStore, StoreError, TableConfig};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -152,13 +152,21 @@ impl Engine {
 
     /// A client of the engine's, configured as the functions' is.
     pub fn client(&self, table: &Table) -> Result<Client, EngineError> {
+        Ok(self.table_config(table)?.client())
+    }
+
+    /// A store over the table, as the functions have it.
+    pub fn store(&self, table: &Table) -> Result<RegistrationStore, EngineError> {
+        Ok(RegistrationStore::connect(&self.table_config(table)?))
+    }
+
+    fn table_config(&self, table: &Table) -> Result<TableConfig, EngineError> {
         let lookup = |name: &str| {
             let variables = self.variables();
             let set = variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
             set.or_else(|| (name == "TABLE_NAME").then(|| table.name.clone()))
         };
-        let config = TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))?;
-        Ok(config.client())
+        TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))
     }
 
     /// Makes the table where it is not there. Returns whether it did.

@@ -47,6 +47,9 @@ pub enum InvokeError {
     /// The event is not one that the function takes.
     #[error("the function does not take this event: {0}")]
     NotItsEvent(String),
+    /// The function answered with an error.
+    #[error("the function failed: {0}")]
+    Failed(String),
     /// The function panicked.
     #[error("the function panicked: {0}")]
     Panicked(String),
@@ -128,6 +131,17 @@ fn start(name: &str, lookup: Lookup<'_>) -> Result<Invoke, FunctionsError> {
                     let payload = serde_json::from_value(event).map_err(not_its_event)?;
                     let Ok(response) = function.handle(LambdaEvent::new(payload, context)).await;
                     to_json(&response)
+                })
+            })
+        }
+        "account-admin" => {
+            use account_admin::{AccountAdmin, Config};
+            let function = AccountAdmin::new(&Config::from_lookup(lookup).map_err(config)?);
+            Box::new(move |event, context| {
+                let function = function.clone();
+                Box::pin(async move {
+                    let answer = function.handle(LambdaEvent::new(event, context)).await;
+                    to_json(&answer.map_err(|error| InvokeError::Failed(error.to_string()))?)
                 })
             })
         }

@@ -6,6 +6,11 @@ use std::{
 };
 
 use serde_json::Value;
+use shared::{
+    account::{Access, ApiKey},
+    clock,
+    store::{RegistrationStore, StoreError},
+};
 use thiserror::Error;
 
 use crate::{
@@ -15,6 +20,9 @@ use crate::{
 
 /// The sample that a new table begins with: the three installs of the source document.
 pub const FIRST_EVENTS: &str = "sqs/source-document.json";
+
+/// The local account's id, user name and API key.
+const DEMO: &str = "demo";
 
 /// Why a sample cannot be used.
 #[derive(Debug, Error)]
@@ -35,12 +43,24 @@ pub enum SampleError {
         /// Where, and what was expected.
         cause: serde_json::Error,
     },
+    /// The account that they belong to was not made.
+    #[error("the account demo was not made: {0}")]
+    NoAccount(#[from] StoreError),
     /// The first events have no function, or it failed.
     #[error("{FIRST_EVENTS} has no answer: {0}")]
     Unanswered(#[from] InvokeError),
     /// The first events were not all applied.
     #[error("{FIRST_EVENTS} was not applied: {0}")]
     NotApplied(Value),
+}
+
+/// Makes the one account that a local table begins with: user name `demo`, API key `demo`.
+pub async fn create_demo_account(store: &RegistrationStore) -> Result<(), StoreError> {
+    let now = clock::now();
+    let (Ok(account), Ok(user_name)) = (DEMO.parse(), DEMO.parse()) else { return Ok(()) };
+    store.create_account(&account, &user_name, now).await?;
+    store.add_key(&account, &ApiKey::claimed(DEMO), Access::ReadWrite, now).await?;
+    Ok(())
 }
 
 /// Fills a new table with the first events, by the function that takes them.

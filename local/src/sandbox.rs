@@ -43,11 +43,12 @@ pub enum SandboxError {
 }
 
 impl Sandbox {
-    /// An empty table.
+    /// A table with the account `demo` and nothing else.
     pub async fn start() -> Result<Self, SandboxError> {
         let template = Template::read(&Template::default_path())?;
         let engine = Engine::in_memory().await?;
         engine.ensure_table(&template.table).await?;
+        samples::create_demo_account(&engine.store(&template.table)?).await.map_err(SampleError::from)?;
         Ok(Self { template, engine })
     }
 

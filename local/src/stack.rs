@@ -94,6 +94,7 @@ impl Stack {
         let functions = Functions::start(&template, &engine)?;
         let is_new = engine.ensure_table(&template.table).await?;
         if is_new {
+            samples::create_demo_account(&engine.store(&template.table)?).await.map_err(SampleError::from)?;
             samples::apply_first_events(&functions, &template).await?;
         }
         Ok(Self { template, engine, functions })

@@ -1,6 +1,7 @@
 //! HTTP: from an API Gateway event to what the caller asked for, and from an answer or an error to a response.
 
 pub mod body;
+pub mod credentials;
 pub mod cursor;
 pub mod entry;
 pub mod error;

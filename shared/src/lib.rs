@@ -4,6 +4,7 @@
 //! way of a request from the inside out: [`id`] and [`registration`] are the domain, [`event`] is what reaches us, [`store`]
 //! is the table, [`api`] is HTTP. Dependencies run in that direction only.
 
+pub mod account;
 pub mod api;
 pub mod campaign;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! The table: one method per access pattern, no word of HTTP.
 
+mod account;
 mod apply;
 mod batch;
 mod bookmark;
@@ -17,6 +18,7 @@ use std::{
 
 use aws_sdk_dynamodb::Client;
 
+use self::account::RememberedKey;
 pub use self::{
     apply::{Outcome, Registered, Unregistered},
     batch::ApplyError,
@@ -25,7 +27,7 @@ pub use self::{
     error::StoreError,
     list::{Collection, CreatedAtRange, Direction, Segment, Stretch},
 };
-use crate::{campaign::Campaign, id::CampaignId};
+use crate::{account::KeyId, campaign::Campaign, id::CampaignId};
 
 /// The registrations in their table. A clone shares the connection and what is remembered.
 #[derive(Debug, Clone)]
@@ -34,12 +36,19 @@ pub struct RegistrationStore {
     table_name: String,
     /// Campaigns whose account this process has seen, and it never changes.
     claimed: Arc<Mutex<HashMap<CampaignId, Campaign>>>,
+    /// Keys that this process has found good lately.
+    keys: Arc<Mutex<HashMap<KeyId, RememberedKey>>>,
 }
 
 impl RegistrationStore {
     /// The store over the table that `config` names. Nothing is sent before the first call.
     #[must_use]
     pub fn connect(config: &TableConfig) -> Self {
-        Self { client: config.client(), table_name: config.table_name.clone(), claimed: Arc::default() }
+        Self {
+            client: config.client(),
+            table_name: config.table_name.clone(),
+            claimed: Arc::default(),
+            keys: Arc::default(),
+        }
     }
 }

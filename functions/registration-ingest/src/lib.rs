@@ -4,26 +4,13 @@ use std::convert::Infallible;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::LambdaEvent;
+pub use shared::store::TableConfig as Config;
 use shared::{
     clock::{self, Timestamp},
-    config::{ConfigError, Lookup},
     event::{Event, Source},
-    store::{Outcome, RegistrationStore, TableConfig},
+    store::{Outcome, RegistrationStore},
 };
 use tracing::{info, warn};
-
-/// What the function reads from its environment.
-#[derive(Debug, Clone)]
-pub struct Config {
-    table: TableConfig,
-}
-
-impl Config {
-    /// Reads what [`TableConfig`] needs.
-    pub fn from_lookup(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        Ok(Self { table: TableConfig::from_lookup(lookup)? })
-    }
-}
 
 /// The function.
 #[derive(Debug, Clone)]
@@ -38,7 +25,7 @@ impl RegistrationIngest {
     /// The function over the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(&config.table) }
+        Self { store: RegistrationStore::connect(config) }
     }
 
     /// Applies one batch.

@@ -4,9 +4,11 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use lambda_http::{Request, RequestExt as _, request::RequestContext};
 use serde::Serialize;
 use serde_json::Value;
+pub use shared::store::TableConfig as Config;
 use shared::{
+    account::Caller,
     api::{
-        Response, body,
+        Response, body, credentials,
         entry::HttpFunction,
         error::{ApiError, ErrorCode},
         json,
@@ -14,11 +16,10 @@ use shared::{
         route,
     },
     clock::Timestamp,
-    config::{ConfigError, Lookup, required},
     event::{Event, Source, installation_from_json},
     field::FieldErrors,
     id::AccountId,
-    store::{ApplyError, ClaimError, Collection, Outcome, Registered, RegistrationStore, TableConfig, Unregistered},
+    store::{ApplyError, ClaimError, Collection, Outcome, Registered, RegistrationStore, Unregistered},
 };
 
 /// How many events one request may bring.
@@ -36,46 +37,33 @@ enum EventResult<'a> {
     Refused { error_code: &'static str, message: &'a str, errors: &'a FieldErrors },
 }
 
-/// What the function reads from its environment.
-#[derive(Debug, Clone)]
-pub struct Config {
-    account_id: AccountId,
-    table: TableConfig,
-}
-
-impl Config {
-    /// Reads `ACCOUNT_ID` and what [`TableConfig`] needs.
-    pub fn from_lookup(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        Ok(Self { account_id: required(lookup, "ACCOUNT_ID")?, table: TableConfig::from_lookup(lookup)? })
-    }
-}
-
 /// The function.
 #[derive(Debug, Clone)]
 pub struct RegistrationWrites {
     store: RegistrationStore,
-    account_id: AccountId,
 }
 
 impl RegistrationWrites {
     /// The function over the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(&config.table), account_id: config.account_id.clone() }
+        Self { store: RegistrationStore::connect(config) }
     }
 
     async fn register(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
+        path::campaign_type(request)?;
+        let Caller { account_id, .. } = credentials::writer(&self.store, request, now).await?;
         let path @ PassPath { campaign_type, campaign_id, pass_id } = PassPath::read(request)?;
         let body =
             body::json(request).and_then(|body| installation_from_json(&body, pass_id, now).map_err(ApiError::body));
         let (installation, at) = match body {
             Ok(read) => read,
             Err(invalid) => {
-                self.check_others(path).await?;
+                self.check_others(&account_id, path).await?;
                 return Err(invalid);
             }
         };
-        self.store.claim(campaign_id, &self.account_id, Some(campaign_type), now).await?;
+        self.store.claim(campaign_id, &account_id, Some(campaign_type), now).await?;
         match self.store.register(campaign_id, pass_id, &installation, at).await? {
             Registered::Active(registration) => json(StatusCode::OK, &registration),
             Registered::RemovedSince(removed_at) => Err(removed_since(removed_at)),
@@ -91,9 +79,11 @@ impl RegistrationWrites {
     }
 
     async fn unregister(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
+        path::campaign_type(request)?;
+        let Caller { account_id, .. } = credentials::writer(&self.store, request, now).await?;
         let path @ PassPath { campaign_type: _, campaign_id, pass_id } = PassPath::read(request)?;
         let registration_id = path::registration_id(request)?;
-        if !self.check_others(path).await? {
+        if !self.check_others(&account_id, path).await? {
             return Err(ApiError::campaign_not_found());
         }
         match self.store.unregister(campaign_id, pass_id, registration_id, now).await? {
@@ -111,17 +101,18 @@ impl RegistrationWrites {
 
     /// One event, or an array of up to [`MOST_EVENTS`].
     async fn take_events(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
+        let Caller { account_id, .. } = credentials::writer(&self.store, request, now).await?;
         match body::json(request)? {
             Value::Array(bodies) if bodies.len() > MOST_EVENTS => {
                 let errors = FieldErrors::of("events", format_args!("expected at most {MOST_EVENTS}"));
                 Err(ApiError::body(errors))
             }
             Value::Array(bodies) => {
-                let results = self.apply(&bodies, now).await?;
+                let results = self.apply(account_id, &bodies, now).await?;
                 json(StatusCode::OK, &results.iter().map(EventResult::from).collect::<Vec<_>>())
             }
             body => {
-                let mut results = self.apply(&[body], now).await?;
+                let mut results = self.apply(account_id, &[body], now).await?;
                 let result = results.pop().ok_or_else(|| ApiError::internal("an event has no result"))??;
                 json(StatusCode::OK, &EventResult::from(&Ok(result)))
             }
@@ -133,8 +124,13 @@ impl RegistrationWrites {
     /// # Errors
     ///
     /// 503 for all where the table stopped answering midway.
-    async fn apply(&self, bodies: &[Value], now: Timestamp) -> Result<Vec<Result<Outcome, ApiError>>, ApiError> {
-        let source = Source::Caller(self.account_id.clone());
+    async fn apply(
+        &self,
+        account_id: AccountId,
+        bodies: &[Value],
+        now: Timestamp,
+    ) -> Result<Vec<Result<Outcome, ApiError>>, ApiError> {
+        let source = Source::Caller(account_id);
         let mut results = Vec::with_capacity(bodies.len());
         let (mut places, mut events) = (Vec::new(), Vec::new());
         for (place, body) in bodies.iter().enumerate() {
@@ -161,10 +157,10 @@ impl RegistrationWrites {
     }
 
     /// Whether the campaign is known: 404 where it is another account's or of another type, and nothing is written.
-    async fn check_others(&self, path: PassPath) -> Result<bool, ApiError> {
+    async fn check_others(&self, account_id: &AccountId, path: PassPath) -> Result<bool, ApiError> {
         let known = self.store.campaign_to_write(path.campaign_id).await?;
         match known {
-            Some(campaign) if !campaign.is_seen_by(&self.account_id, path.campaign_type) => {
+            Some(campaign) if !campaign.is_seen_by(account_id, path.campaign_type) => {
                 Err(ApiError::campaign_not_found())
             }
             known => Ok(known.is_some()),

@@ -58,7 +58,10 @@ async fn failure(folder: &Path, arguments: &[&str]) -> String {
 }
 
 async fn total(url: &str) -> String {
-    let request = format!("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", campaign_path());
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\n\r\n",
+        campaign_path()
+    );
     let answer = exchange(url, &request).await;
     answer.lines().find_map(|line| line.strip_prefix("X-Total: ")).unwrap_or(&answer).to_owned()
 }
@@ -66,7 +69,7 @@ async fn total(url: &str) -> String {
 async fn post_events(url: &str, events: &serde_json::Value) -> String {
     let body = events.to_string();
     let request = format!(
-        "POST /v2/registration_events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /v2/registration_events HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     exchange(url, &request).await
@@ -96,7 +99,7 @@ async fn what_was_answered_as_applied_survives_a_kill() {
         async move {
             let mut stream = tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
             let body = more.to_string();
-            let head = "POST /v2/registration_events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+            let head = "POST /v2/registration_events HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nContent-Type: application/json\r\n";
             let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
             tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
         }
@@ -157,7 +160,10 @@ async fn what_stands_in_the_way_is_said_in_one_sentence() {
     assert!(said.contains(&format!("error: port {port} cannot be used")) && said.contains("--port 0"), "{said}");
 
     let said = failure(folder.path(), &["--ephemeral", "invoke", "no-such-function", &event]).await;
-    assert!(said.contains("there is no function no-such-function; there are campaign-registrations,"), "{said}");
+    assert!(
+        said.contains("there is no function no-such-function; there are account-admin, campaign-registrations,"),
+        "{said}"
+    );
     let said = failure(folder.path(), &["--ephemeral", "invoke", "registration-ingest", "no-such-file.json"]).await;
     assert!(said.contains("no-such-file.json cannot be read"), "{said}");
     let said = failure(folder.path(), &["--ephemeral", "invoke", "campaign-registrations", &event]).await;

@@ -162,7 +162,10 @@ async fn what_only_the_gateway_can_say_it_says_in_its_own_words() {
     let stack = local::stack::Stack::open(template, &local::stack::Data::InMemory).await.unwrap();
     let running = stack.serve(0).await.unwrap();
     let long = "x".repeat(11_000);
-    let request = format!("GET {}?x={long} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", campaign_path());
+    let request = format!(
+        "GET {}?x={long} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\n\r\n",
+        campaign_path()
+    );
     let answer = exchange(&running.url, &request).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     assert!(answer.ends_with(r#"{"message":"Request Header Fields Too Large"}"#));

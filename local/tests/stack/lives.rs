@@ -17,7 +17,10 @@ const EVENTS: &str = "/v2/registration_events";
 async fn the_source_documents_example_comes_back_byte_for_byte() {
     let template = Template::read(&Template::default_path()).unwrap();
     let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
-    let request = format!("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", campaign_path());
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\n\r\n",
+        campaign_path()
+    );
     let answer = exchange(&running.url, &request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let expected = [

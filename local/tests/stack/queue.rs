@@ -15,7 +15,7 @@ async fn sqs(running: &Running, action: &str, call: &Value) -> (bool, Value) {
     let body = call.to_string();
     let (front, _) = running.queue_url.rsplit_once('/').unwrap();
     let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.{action}\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.{action}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let answer = exchange(front, &request).await;
@@ -34,7 +34,10 @@ async fn a_message_is_applied_and_a_bad_one_waits_for_another_try() {
     let sent = sqs(&running, "SendMessageBatch", &json!({"QueueUrl": running.queue_url, "Entries": entries})).await;
     assert_eq!((sent.0, sent.1["Successful"].as_array().unwrap().len()), (true, 3));
 
-    let list = format!("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", crate::campaign_path());
+    let list = format!(
+        "GET {} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\n\r\n",
+        crate::campaign_path()
+    );
     let listed = async {
         while !exchange(&running.url, &list).await.contains("X-Total: 5") {
             tokio::task::yield_now().await;

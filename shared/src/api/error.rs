@@ -2,7 +2,7 @@
 
 use http::{
     HeaderValue, StatusCode,
-    header::{ALLOW, RETRY_AFTER},
+    header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 
@@ -14,6 +14,9 @@ use crate::{
 
 /// What a caller should wait before trying again, in seconds.
 const RETRY_AFTER_SECONDS: u16 = 1;
+
+/// How a caller may say who it is (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"registrations\", charset=\"UTF-8\"";
 
 /// An answer that is not the one the caller wanted.
 #[derive(Debug, Clone)]
@@ -32,6 +35,7 @@ enum Header {
     None,
     Allow(String),
     RetryAfter,
+    Authenticate,
 }
 
 /// What went wrong, for programs.
@@ -47,6 +51,10 @@ pub enum ErrorCode {
     TooManyToSort,
     /// 400: the body is not JSON.
     InvalidJson,
+    /// 401: no key, or none that is good.
+    Unauthorized,
+    /// 403: the key may not do this.
+    Forbidden,
     /// 404: no such path.
     RouteNotFound,
     /// 404: the campaign is not known, under this type and to this account.
@@ -81,6 +89,8 @@ impl ErrorCode {
             | Self::PageTooFar
             | Self::TooManyToSort
             | Self::InvalidJson => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::RouteNotFound | Self::CampaignNotFound | Self::PassNotFound | Self::RegistrationNotFound => {
                 StatusCode::NOT_FOUND
             }
@@ -103,6 +113,8 @@ impl ErrorCode {
             Self::PageTooFar => "page_too_far",
             Self::TooManyToSort => "too_many_to_sort",
             Self::InvalidJson => "invalid_json",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::RouteNotFound => "route_not_found",
             Self::CampaignNotFound => "campaign_not_found",
             Self::PassNotFound => "pass_not_found",
@@ -167,6 +179,13 @@ impl ApiError {
         Self::with_fields(ErrorCode::CampaignNotFound, "the campaign is not known", errors)
     }
 
+    /// 401, alike to the last byte, whatever was wrong.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        let message = "expected the user name and API key of an account in Authorization";
+        Self { header: Header::Authenticate, ..Self::new(ErrorCode::Unauthorized, message) }
+    }
+
     /// 405, with the methods that the path takes.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
@@ -222,6 +241,7 @@ impl ApiError {
         let header = match header {
             Header::None => None,
             Header::Allow(methods) => HeaderValue::try_from(methods).ok().map(|methods| (ALLOW, methods)),
+            Header::Authenticate => Some((WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE))),
             Header::RetryAfter => Some((RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))),
         };
         if let Some((name, value)) = header {

@@ -8,18 +8,18 @@ use lambda_http::Request;
 use tracing::warn;
 
 use super::{
-    Response,
+    Response, credentials,
     cursor::{Cursor, ListingId, Side},
     error::{ApiError, ErrorCode},
     filter::{Attribute, Filter},
     page::{ListingQuery, Start},
-    path::RegistrationsPath,
+    path::{self, RegistrationsPath},
     query,
 };
 use crate::{
+    account::{Access, Caller},
     clock::Timestamp,
     field::FieldErrors,
-    id::AccountId,
     registration::Registration,
     store::{Collection, CreatedAtRange, Direction, RegistrationStore, Stretch},
 };
@@ -38,40 +38,55 @@ const GROWTH: usize = 4;
 ///
 /// # Errors
 ///
-/// 404 where the campaign or the pass is not known to the account, before anything else that is wrong; then 400.
+/// 404 where there is no such type of campaign; then 401 where the key is not good; then 404 where the campaign or the pass is not known to its account; then 400.
 pub async fn answer(
     store: &RegistrationStore,
-    account: &AccountId,
     request: &Request,
-    path: RegistrationsPath,
+    read_path: fn(&Request) -> Result<RegistrationsPath, ApiError>,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
+    path::campaign_type(request)?;
+    let path = match read_path(request) {
+        Ok(path) => path,
+        Err(invalid) => {
+            credentials::caller(store, request, now).await?;
+            return Err(invalid);
+        }
+    };
     let asked = query::parameters(request).and_then(ListingQuery::from_parameters);
     let listing = asked.and_then(|query| Listing::new(store, path, query, now));
     let listing = match listing {
         Ok(listing) => listing,
         Err(invalid) => {
-            known(store, account, path).await?;
+            Box::pin(known(store, request, path, now)).await?;
             return Err(invalid);
         }
     };
-    let (known, total, page) = join!(known(store, account, path), Box::pin(listing.total()), Box::pin(listing.page()));
+    let (known, total, page) =
+        join!(Box::pin(known(store, request, path, now)), Box::pin(listing.total()), Box::pin(listing.page()));
     known?;
     let page = page?;
     let total = page.total.or(total?);
     listing.respond(page, total).await
 }
 
-/// Whether the caller may see that there are registrations here.
-async fn known(store: &RegistrationStore, account: &AccountId, path: RegistrationsPath) -> Result<(), ApiError> {
+/// Whether the caller may see that there are registrations here. The key is looked up beside what it opens, and decides first.
+async fn known(
+    store: &RegistrationStore,
+    request: &Request,
+    path: RegistrationsPath,
+    now: Timestamp,
+) -> Result<(), ApiError> {
     let RegistrationsPath { campaign_type, collection } = path;
     let pass_is_known: OptionFuture<_> = match collection {
         Collection::Campaign(_) => None,
         Collection::Pass(campaign, pass) => Some(store.pass_is_known(campaign, pass)),
     }
     .into();
-    let (campaign, pass_is_known) = join!(store.campaign(collection.campaign()), pass_is_known);
-    if !campaign?.is_some_and(|campaign| campaign.is_seen_by(account, campaign_type)) {
+    let (caller, campaign, pass_is_known) =
+        join!(credentials::caller(store, request, now), store.campaign(collection.campaign()), pass_is_known);
+    let Caller { account_id, access: Access::ReadOnly | Access::ReadWrite } = caller?;
+    if !campaign?.is_some_and(|campaign| campaign.is_seen_by(&account_id, campaign_type)) {
         return Err(ApiError::campaign_not_found());
     }
     if !pass_is_known.transpose()?.unwrap_or(true) {

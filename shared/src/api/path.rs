@@ -96,8 +96,8 @@ where
     read(name, request, &mut errors).ok_or_else(|| ApiError::parameters(errors))
 }
 
-/// An unknown type is a path that does not exist, so it is a 404 and comes before anything that is wrong with an id.
-fn campaign_type(request: &Request) -> Result<CampaignType, ApiError> {
+/// The type that the path names. An unknown one is a path that does not exist, so it is a 404 and comes before everything else.
+pub fn campaign_type(request: &Request) -> Result<CampaignType, ApiError> {
     text("campaign_type", request).parse().map_err(|expected| {
         let errors = FieldErrors::of("campaign_type", expected);
         ApiError::with_fields(ErrorCode::RouteNotFound, format!("there is no such path: {errors}"), errors)

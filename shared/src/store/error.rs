@@ -23,6 +23,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    pub(super) fn unwritable(problem: impl std::fmt::Display) -> Self {
+        Self::malformed("to be written", problem)
+    }
+
     pub(super) fn malformed(key: &str, problem: impl std::fmt::Display) -> Self {
         Self::Malformed { key: key.to_owned(), problem: problem.to_string() }
     }

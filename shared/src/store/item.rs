@@ -150,7 +150,7 @@ impl TryFrom<ListedItem> for Registration {
 
 /// The item as the SDK takes it.
 pub(super) fn write<T: Serialize>(item: &T) -> Result<Item, StoreError> {
-    serde_dynamo::to_item(item).map_err(|error| StoreError::malformed("to be written", error))
+    serde_dynamo::to_item(item).map_err(StoreError::unwritable)
 }
 
 /// The item as a `T`.

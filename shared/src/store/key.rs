@@ -6,6 +6,8 @@
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` |
 //! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `pass`, `device_library_identifier`, `push_token` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` |
+//! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` |
+//! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` |
 //! | bookmark | `BOOKMARK#<listing>` | `PAGE#<page>` | `cursor`, `expires_at` |
 //!
 //! | index | hash | range | holds |
@@ -15,7 +17,10 @@
 //!
 //! Only an active registration carries `created_at`, so only active registrations enter an index.
 
-use crate::id::{CampaignId, PassId, RegistrationId};
+use crate::{
+    account::KeyId,
+    id::{AccountId, CampaignId, PassId, RegistrationId},
+};
 
 /// The table's partition key.
 pub const PK: &str = "pk";
@@ -39,6 +44,13 @@ pub const BY_PASS: &str = "by-pass";
 
 /// The sort key of a campaign's own item.
 pub const CAMPAIGN_SK: &str = "CAMPAIGN";
+
+/// The sort key of an account.
+pub const ACCOUNT_SK: &str = "ACCOUNT";
+/// The sort key of an API key.
+pub const API_KEY_SK: &str = "API_KEY";
+/// What every API key's partition key begins with.
+pub const API_KEY_PREFIX: &str = "API_KEY#";
 
 /// What every bookmark's partition key begins with: the one place where a lister may write.
 pub const BOOKMARK_PREFIX: &str = "BOOKMARK#";
@@ -72,6 +84,24 @@ pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
 #[must_use]
 pub fn by_pass_hash(campaign: CampaignId, pass: PassId) -> String {
     format!("{campaign}#{pass}")
+}
+
+/// The partition of an account.
+#[must_use]
+pub fn account_pk(account: &AccountId) -> String {
+    format!("ACCOUNT#{account}")
+}
+
+/// The partition of an API key.
+#[must_use]
+pub fn api_key_pk(id: KeyId) -> String {
+    format!("{API_KEY_PREFIX}{id}")
+}
+
+/// The key that a partition names.
+#[must_use]
+pub fn parse_api_key_pk(pk: &str) -> Option<KeyId> {
+    pk.strip_prefix(API_KEY_PREFIX)?.parse().ok()
 }
 
 /// The partition of a listing's bookmarks.

@@ -1,0 +1,43 @@
+//! The real binary, driven through the Lambda Runtime API with the sample events.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+
+const FUNCTION: &str = "account-admin";
+const BINARY: &str = env!("CARGO_BIN_EXE_account-admin");
+
+#[tokio::test]
+async fn the_binary_answers_every_sample_event() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let read = |name: &str| samples::read(&samples::folder().join("admin").join(name)).unwrap();
+    let names = ["create-account.json", "add-key.json", "list-keys.json", "revoke-key.json"];
+    let found = std::fs::read_dir(samples::folder().join("admin")).unwrap();
+    assert_eq!(found.count(), names.len(), "each sample is tried here");
+
+    let created = binary.invoke(&read(names[0])).await.unwrap().unwrap();
+    assert_eq!(created["user_name"], "acme");
+    let again = binary.invoke(&read(names[0])).await.unwrap().unwrap_err();
+    assert_eq!(
+        (&again["errorType"], &again["errorMessage"]),
+        (&"AccountExists".into(), &"there is an account acme already".into())
+    );
+    let added = binary.invoke(&read(names[1])).await.unwrap().unwrap();
+    let listed = binary.invoke(&read(names[2])).await.unwrap().unwrap();
+    assert_eq!(listed["keys"][0]["key_id"], added["key_id"]);
+    assert_eq!(listed["keys"][0].get("api_key"), None);
+    let revoked = binary.invoke(&read(names[3])).await.unwrap().unwrap();
+    assert_eq!((&revoked["account_id"], revoked["revoked_at"].is_string()), (&"demo".into(), true));
+
+    let logs = binary.stop().await.unwrap();
+    assert!(!logs.contains(added["api_key"].as_str().unwrap()), "{logs}");
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named_at_start() {
+    let sandbox = Sandbox::start().await.unwrap();
+    for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
+        assert!(output.contains(&format!("the variable {variable} is not set")), "{output}");
+    }
+}

@@ -1,0 +1,178 @@
+//! Who may ask, and what they see.
+
+use http::{Method, StatusCode};
+use local::{front::ApiFront, sandbox::Sandbox};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{CAMPAIGN, PASS, REGISTRATION, call, campaign_path, get, pass_path, post};
+
+async fn admin(sandbox: &Sandbox, event: Value) -> Result<Value, String> {
+    sandbox.fresh_functions().unwrap().invoke("account-admin", event).await.map_err(|error| error.to_string())
+}
+
+/// A new key of the account, which is made where it is not there.
+async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {
+    let _ = admin(sandbox, json!({"action": "create_account", "account_id": account, "user_name": account})).await;
+    let event = json!({"action": "add_key", "account_id": account, "access": access});
+    let key = admin(sandbox, event).await.unwrap();
+    (key["api_key"].as_str().unwrap().to_owned(), key["key_id"].as_str().unwrap().to_owned())
+}
+
+/// Every route with a body that it takes.
+fn routes() -> [(Method, String, Value); 5] {
+    let event = json!({
+        "event": "uninstalled", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-12-01T00:00:00Z",
+        "event_extra": {"registration_id": REGISTRATION},
+    });
+    let registration = json!({"wallet": "pass2u", "device_os": "ios", "device_library_identifier": "another"});
+    [
+        (Method::GET, campaign_path(), Value::Null),
+        (Method::GET, pass_path(), Value::Null),
+        (Method::POST, pass_path(), registration),
+        (Method::DELETE, format!("{}/{REGISTRATION}", pass_path()), Value::Null),
+        (Method::POST, "/v2/registration_events".to_owned(), event),
+    ]
+}
+
+async fn ask(front: &ApiFront, (method, target, body): &(Method, String, Value), authorization: &str) -> crate::Answer {
+    let headers = [("authorization", authorization), ("content-type", "application/json")];
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    call(front, method.clone(), target, &headers, &body).await
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let (revoked, key_id) = key_of(&sandbox, "demo", "read_write").await;
+    admin(&sandbox, json!({"action": "revoke_key", "account_id": "demo", "key_id": key_id})).await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    let mut answers = Vec::new();
+    for route in routes() {
+        for wrong in
+            ["", "Basic", "Basic ZGVtbzp3cm9uZw==", "Basic b3RoZXI6ZGVtbw==", "Bearer wrong", "Digest demo", &revoked]
+        {
+            answers.push(ask(&front, &route, wrong).await);
+        }
+    }
+    for answer in &answers {
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert!(answer.header("www-authenticate").unwrap().starts_with("Basic "));
+        assert_eq!((&answer.body, &answer.headers), (&answers[0].body, &answers[0].headers));
+    }
+    assert_eq!(answers[0].json()["error_code"], "unauthorized");
+    assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 3, "nothing was written");
+}
+
+#[rstest]
+#[case::no_such_type("/v2/tickets/x/registrations", StatusCode::NOT_FOUND)]
+#[case::malformed("/v2/coupons/x/registrations", StatusCode::UNAUTHORIZED)]
+#[case::unknown("/v2/coupons/00000000-0000-4000-8000-000000000000/registrations?page=x", StatusCode::UNAUTHORIZED)]
+#[case::invalid("/v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?page=x", StatusCode::UNAUTHORIZED)]
+#[tokio::test]
+async fn the_route_comes_first_then_the_key_then_the_rest(#[case] target: &str, #[case] status: StatusCode) {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    assert_eq!(call(&front, Method::GET, target, &[("authorization", "Bearer wrong")], "").await.status, status);
+}
+
+#[tokio::test]
+async fn a_key_comes_in_three_forms() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    for authorization in ["Basic ZGVtbzpkZW1v", "Bearer demo", "demo"] {
+        assert_eq!(ask(&front, &routes()[0], authorization).await.ids().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn another_account_sees_nothing_and_changes_nothing() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let (key, _) = key_of(&sandbox, "acme", "read_write").await;
+    let front = sandbox.fresh_front().unwrap();
+    let before = get(&sandbox, &campaign_path()).await.body;
+    for route in routes() {
+        let theirs = ask(&front, &route, &key).await;
+        assert_eq!(
+            (theirs.status, &theirs.json()["error_code"]),
+            (StatusCode::NOT_FOUND, &json!("campaign_not_found"))
+        );
+        // As an unknown one answers, to the last byte.
+        if route.0 == Method::GET {
+            let unknown = (route.0, route.1.replace(CAMPAIGN, "00000000-0000-4000-8000-000000000000"), route.2);
+            let unknown = ask(&front, &unknown, &key).await;
+            assert_eq!((theirs.body, theirs.headers), (unknown.body, unknown.headers));
+        }
+    }
+    let invalid = (Method::GET, format!("{}?page=x", campaign_path()), Value::Null);
+    assert_eq!(ask(&front, &invalid, &key).await.status, StatusCode::NOT_FOUND);
+    let invalid = (Method::POST, pass_path(), json!({}));
+    assert_eq!(ask(&front, &invalid, &key).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(get(&sandbox, &campaign_path()).await.body, before);
+}
+
+#[tokio::test]
+async fn a_campaign_belongs_to_the_account_that_made_it_known() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let (key, _) = key_of(&sandbox, "acme", "read_write").await;
+    let front = sandbox.fresh_front().unwrap();
+    let path = pass_path().replace(CAMPAIGN, "11111111-0000-4000-8000-000000000000");
+    let body = json!({"wallet": "pass2u", "device_os": "ios", "id": REGISTRATION});
+    assert_eq!(ask(&front, &(Method::POST, path.clone(), body.clone()), &key).await.status, StatusCode::CREATED);
+    assert_eq!(ask(&front, &(Method::GET, path.clone(), Value::Null), &key).await.ids(), [REGISTRATION]);
+    assert_eq!(get(&sandbox, &path).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(post(&sandbox, &path, &body).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_read_only_key_lists_and_does_not_write() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let (key, _) = key_of(&sandbox, "demo", "read_only").await;
+    let front = sandbox.fresh_front().unwrap();
+    for route in routes() {
+        let answer = ask(&front, &route, &key).await;
+        let expected = if route.0 == Method::GET { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(answer.status, expected, "{answer:?}");
+    }
+    assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 3);
+}
+
+#[tokio::test]
+async fn an_operator_makes_lists_and_revokes_keys() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let (first, first_id) = key_of(&sandbox, "acme", "read_write").await;
+    let (second, second_id) = key_of(&sandbox, "acme", "read_only").await;
+
+    let listed = admin(&sandbox, json!({"action": "list_keys", "account_id": "acme"})).await.unwrap();
+    assert!(!listed.to_string().contains(&first) && !listed.to_string().contains(&second));
+    let keys: Vec<_> = listed["keys"].as_array().unwrap().iter().map(|key| (&key["key_id"], &key["access"])).collect();
+    assert_eq!(keys.len(), 2);
+    assert!(keys.contains(&(&json!(first_id), &json!("read_write"))));
+    assert!(keys.contains(&(&json!(second_id), &json!("read_only"))));
+
+    let revoke = json!({"action": "revoke_key", "account_id": "acme", "key_id": first_id});
+    let revoked = admin(&sandbox, revoke.clone()).await.unwrap();
+    assert!(revoked["revoked_at"].is_string() && first.ends_with(revoked["last_four"].as_str().unwrap()));
+    assert_eq!(admin(&sandbox, revoke).await.unwrap(), revoked, "once revoked, it stays revoked at that instant");
+
+    let front = sandbox.fresh_front().unwrap();
+    assert_eq!(ask(&front, &routes()[0], &first).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&front, &routes()[0], &second).await.status, StatusCode::NOT_FOUND, "the other key lives on");
+}
+
+#[rstest]
+#[case(json!({}), "invalid event: account_id: is required; action: is required")]
+#[case(json!({"action": "drop", "account_id": "acme"}), "action: expected one of create_account")]
+#[case(json!({"action": "create_account", "account_id": "demo", "user_name": "x"}), "there is an account demo already")]
+#[case(json!({"action": "create_account", "account_id": "acme", "user_name": "a:b"}), "user_name: expected 1 to 64")]
+#[case(json!({"action": "add_key", "account_id": "acme"}), "there is no account acme")]
+#[case(json!({"action": "add_key", "account_id": "demo", "access": "all"}), "access: expected one of read_write")]
+#[case(json!({"action": "list_keys", "account_id": "acme"}), "there is no account acme")]
+#[case(json!({"action": "revoke_key", "account_id": "demo", "key_id": "x"}), "key_id: expected the 64 hexadecimal")]
+#[case(json!({"action": "revoke_key", "account_id": "demo", "key_id": "0".repeat(64)}), "the account demo has no key 0000")]
+#[tokio::test]
+async fn an_operator_is_told_what_is_wrong(#[case] event: Value, #[case] expected: &str) {
+    let sandbox = Sandbox::start().await.unwrap();
+    let error = admin(&sandbox, event).await.unwrap_err();
+    assert!(error.contains(expected), "{error}");
+}
