@@ -14,7 +14,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
 };
 use tokio::{net::TcpListener, sync::watch};
-use tracing::{error, info};
+use tracing::error;
 
 use crate::{
     functions::Functions,
@@ -120,14 +120,10 @@ async fn answer(
     request: Request<Incoming>,
     caller: SocketAddr,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let begin = std::time::Instant::now();
     let (request, body) = request.into_parts();
-    let (method, path) = (request.method.clone(), request.uri.path().to_owned());
     let response = match Limited::new(body, LARGEST_BODY).collect().await {
         Ok(body) => front.answer(request, body.to_bytes(), caller).await,
         Err(_) => gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
     };
-    let milliseconds = begin.elapsed().as_millis();
-    info!(%method, path, status = response.status().as_u16(), milliseconds, "answered");
     Ok(response.map(|body| Full::new(Bytes::from(body))))
 }

@@ -7,6 +7,7 @@ pub mod entry;
 pub mod error;
 pub mod filter;
 pub mod listing;
+pub mod log;
 pub mod order;
 pub mod page;
 pub mod path;

@@ -12,6 +12,7 @@ use shared::{
         entry::HttpFunction,
         error::{ApiError, ErrorCode},
         json,
+        log::RequestLog,
         path::{self, PassPath, RegistrationsPath},
         route,
     },
@@ -68,6 +69,7 @@ impl RegistrationWrites {
             Registered::Active(registration) => json(StatusCode::OK, &registration),
             Registered::RemovedSince(removed_at) => Err(removed_since(removed_at)),
             Registered::Created(registration) => {
+                RequestLog::written(request, 1);
                 let collection = Collection::Pass(campaign_id, pass_id);
                 let location = format!("{}/{}", RegistrationsPath { campaign_type, collection }, registration.id);
                 let mut response = json(StatusCode::CREATED, &registration)?;
@@ -87,7 +89,8 @@ impl RegistrationWrites {
             return Err(ApiError::campaign_not_found());
         }
         match self.store.unregister(campaign_id, pass_id, registration_id, now).await? {
-            Unregistered::Removed | Unregistered::AlreadyRemoved => {
+            outcome @ (Unregistered::Removed | Unregistered::AlreadyRemoved) => {
+                RequestLog::written(request, usize::from(outcome == Unregistered::Removed));
                 let mut response = Response::default();
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 Ok(response)
@@ -108,11 +111,11 @@ impl RegistrationWrites {
                 Err(ApiError::body(errors))
             }
             Value::Array(bodies) => {
-                let results = self.apply(account_id, &bodies, now).await?;
+                let results = self.apply(request, account_id, &bodies, now).await?;
                 json(StatusCode::OK, &results.iter().map(EventResult::from).collect::<Vec<_>>())
             }
             body => {
-                let mut results = self.apply(account_id, &[body], now).await?;
+                let mut results = self.apply(request, account_id, &[body], now).await?;
                 let result = results.pop().ok_or_else(|| ApiError::internal("an event has no result"))??;
                 json(StatusCode::OK, &EventResult::from(&Ok(result)))
             }
@@ -126,6 +129,7 @@ impl RegistrationWrites {
     /// 503 for all where the table stopped answering midway.
     async fn apply(
         &self,
+        request: &Request,
         account_id: AccountId,
         bodies: &[Value],
         now: Timestamp,
@@ -153,6 +157,8 @@ impl RegistrationWrites {
                 Err(ApplyError::NotTried) => continue,
             };
         }
+        let applied = results.iter().filter(|result| matches!(result, Ok(Outcome::Applied))).count();
+        RequestLog::written(request, applied);
         Ok(results)
     }
 

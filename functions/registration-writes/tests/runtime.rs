@@ -62,6 +62,30 @@ async fn the_binary_answers_every_sample_event() {
 }
 
 #[tokio::test]
+async fn each_request_has_one_line_of_the_log() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let mut event = samples::read(&samples::folder().join("http/register.json")).unwrap();
+    for authorization in ["Basic ZGVtbzpkZW1v", "Basic ZGVtbzpkZW1v", "Basic ZGVtbzpzZWNyZXQ="] {
+        event["headers"]["authorization"] = authorization.into();
+        binary.invoke(&event).await.unwrap().unwrap();
+    }
+    let logs = binary.stop().await.unwrap();
+    let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let fields = |name: &str| lines.iter().map(|line| line["fields"][name].clone()).collect::<Vec<_>>();
+    assert_eq!(fields("status"), [201, 200, 401]);
+    assert_eq!(fields("written"), [1, 0, 0]);
+    assert_eq!(fields("account_id"), [json!("demo"), json!("demo"), Value::Null]);
+    assert_eq!(fields("error_code"), [Value::Null, Value::Null, json!("unauthorized")]);
+    assert!(fields("route").iter().all(|route| *route == event["routeKey"]));
+    assert!(lines.iter().all(|line| line["fields"]["milliseconds"].is_u64()));
+    assert!(lines.iter().all(|line| line["fields"]["request_id"].as_str().is_some_and(|id| id.len() == 36)));
+    for secret in ["ZGVtbzp", "c0ffee", "0f1e2d3c", "secret"] {
+        assert!(!logs.contains(secret), "{secret} in {logs}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {

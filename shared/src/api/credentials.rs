@@ -4,7 +4,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::header::AUTHORIZATION;
 use lambda_http::Request;
 
-use super::error::{ApiError, ErrorCode};
+use super::{
+    error::{ApiError, ErrorCode},
+    log::RequestLog,
+};
 use crate::{
     account::{Access, ApiKey, Caller},
     clock::Timestamp,
@@ -30,6 +33,7 @@ pub async fn caller(store: &RegistrationStore, request: &Request, now: Timestamp
     if user_name.is_some_and(|user_name| user_name != known.user_name.as_str()) {
         return Err(ApiError::unauthorized());
     }
+    RequestLog::account(request, &known.account_id);
     Ok(Caller { account_id: known.account_id, access: known.access })
 }
 

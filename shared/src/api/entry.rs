@@ -3,16 +3,15 @@
 use std::{convert::Infallible, future::Future};
 
 use lambda_http::{
-    Adapter, IntoResponse as _, LambdaEvent, Request, RequestExt as _,
+    Adapter, IntoResponse as _, LambdaEvent, Request,
     request::LambdaRequest,
     service_fn,
     tower::{Service, ServiceExt as _},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
-use tracing::error;
 
-use super::{Response, error::ApiError};
+use super::{Response, error::ApiError, log::RequestLog};
 use crate::clock::{self, Timestamp};
 
 /// What a query must not have raw (RFC 3986); `lambda_http` panics on it.
@@ -37,18 +36,18 @@ pub trait HttpFunction: Clone + Send + Sync + 'static {
 
 /// A function as the service that `lambda_runtime::run` and the local stack call with API Gateway's events.
 ///
-/// A failure is logged here, once, with the request's id, and only here.
+/// Each request has its one line of the log here, failures with their cause, and only here.
 pub fn http(
     function: impl HttpFunction,
 ) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize + Send, Error = Infallible, Future: Send> {
-    let service = service_fn(move |request: Request| {
+    let service = service_fn(move |mut request: Request| {
         let function = function.clone();
         async move {
-            let request_id = request.lambda_context().request_id;
-            let response = function.handle(request, clock::now()).await.unwrap_or_else(|error| {
-                log(&error, &request_id);
-                error.into_response()
-            });
+            let log = RequestLog::begin(&mut request);
+            let answer = function.handle(request, clock::now()).await;
+            let status = answer.as_ref().map_or_else(|error| error.code().status(), Response::status);
+            log.answered(status, answer.as_ref().err());
+            let response = answer.unwrap_or_else(ApiError::into_response);
             Ok::<_, Infallible>(response.into_response().await)
         }
     });
@@ -70,12 +69,6 @@ fn legal(event: LambdaRequest) -> LambdaRequest {
             LambdaRequest::ApiGatewayV2(event)
         }
         other => other,
-    }
-}
-
-fn log(error: &ApiError, request_id: &str) {
-    if let Some(cause) = error.cause() {
-        error!(request_id, error_code = error.code().as_str(), cause, "the request failed");
     }
 }
 

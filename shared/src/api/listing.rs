@@ -12,6 +12,7 @@ use super::{
     cursor::{Cursor, ListingId, Side},
     error::{ApiError, ErrorCode},
     filter::{Attribute, Filter},
+    log::RequestLog,
     page::{ListingQuery, Start},
     path::{self, RegistrationsPath},
     query,
@@ -67,6 +68,7 @@ pub async fn answer(
     known?;
     let page = page?;
     let total = page.total.or(total?);
+    RequestLog::listed(request, page.registrations.len());
     listing.respond(page, total).await
 }
 
