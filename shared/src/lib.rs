@@ -13,6 +13,7 @@ pub mod device;
 pub mod event;
 pub mod field;
 pub mod id;
+pub mod json;
 pub mod log;
 pub mod registration;
 pub mod store;

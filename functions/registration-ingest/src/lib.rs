@@ -8,6 +8,7 @@ pub use shared::store::TableConfig as Config;
 use shared::{
     clock::{self, Timestamp},
     event::{Event, Source},
+    json,
     store::{Outcome, RegistrationStore},
 };
 use tracing::{info, warn};
@@ -75,7 +76,7 @@ impl RegistrationIngest {
 /// The event of a message, nothing where it changes nothing, or why it is none.
 fn read(message: &SqsMessage, now: Timestamp) -> Result<Option<Event>, String> {
     let body = message.body.as_deref().unwrap_or_default();
-    let body = serde_json::from_str(body).map_err(|error| format!("expected a JSON body: {error}"))?;
+    let body = json::parse(body.as_bytes()).map_err(|error| format!("expected a JSON body: {error}"))?;
     Event::from_json(&body, &Source::Queue, now).map_err(|errors| errors.to_string())
 }
 

@@ -56,7 +56,7 @@ impl RegistrationWrites {
         let Caller { account_id, .. } = credentials::writer(&self.store, request, now).await?;
         let path @ PassPath { campaign_type, campaign_id, pass_id } = PassPath::read(request)?;
         let body =
-            body::json(request).and_then(|body| installation_from_json(&body, pass_id, now).map_err(ApiError::body));
+            body::read(request).and_then(|body| installation_from_json(&body, pass_id, now).map_err(ApiError::body));
         let (installation, at) = match body {
             Ok(read) => read,
             Err(invalid) => {
@@ -105,7 +105,7 @@ impl RegistrationWrites {
     /// One event, or an array of up to [`MOST_EVENTS`].
     async fn take_events(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
         let Caller { account_id, .. } = credentials::writer(&self.store, request, now).await?;
-        match body::json(request)? {
+        match body::read(request)? {
             Value::Array(bodies) if bodies.len() > MOST_EVENTS => {
                 let errors = FieldErrors::of("events", format_args!("expected at most {MOST_EVENTS}"));
                 Err(ApiError::body(errors))

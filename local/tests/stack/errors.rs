@@ -70,6 +70,20 @@ async fn a_method_that_a_path_does_not_take_is_told_which_it_takes(
 #[rstest]
 #[case::not_json("application/json", "{", 400, "invalid_json")]
 #[case::empty("application/json", "", 400, "invalid_json")]
+#[case::twice("application/json", r#"{"wallet":"passbook","wallet":"pass2u"}"#, 400, "invalid_json")]
+#[case::nulls("application/json", r#"{"wallet":null,"device_os":null,"id":null}"#, 422, "invalid_body")]
+#[case::control(
+    "application/json",
+    r#"{"wallet":"passbook","device_os":"ios","device_library_identifier":"a\u0000b"}"#,
+    422,
+    "invalid_body"
+)]
+#[case::long(
+    "application/json",
+    &format!(r#"{{"wallet":"passbook","device_os":"ios","device_library_identifier":"{}"}}"#, "x".repeat(129)),
+    422,
+    "invalid_body"
+)]
 #[case::form("application/x-www-form-urlencoded", "{}", 415, "unsupported_media_type")]
 #[case::not_an_object("application/json", "[]", 422, "invalid_body")]
 #[case::nothing("application/json", "{}", 422, "invalid_body")]

@@ -5,7 +5,7 @@ use lambda_http::Request;
 use serde_json::Value;
 
 use super::error::{ApiError, ErrorCode};
-use crate::field::FieldErrors;
+use crate::{field::FieldErrors, json};
 
 /// The largest body, in bytes.
 pub const LARGEST_BODY: usize = 1024 * 1024;
@@ -15,7 +15,7 @@ pub const LARGEST_BODY: usize = 1024 * 1024;
 /// # Errors
 ///
 /// 415 where it is declared as something else, 413 where it is larger than 1 MiB, 400 where it is not JSON.
-pub fn json(request: &Request) -> Result<Value, ApiError> {
+pub fn read(request: &Request) -> Result<Value, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
     if content_type.is_some_and(|content_type| !content_type.to_str().is_ok_and(is_json)) {
         let errors = FieldErrors::of("Content-Type", "expected application/json");
@@ -27,7 +27,7 @@ pub fn json(request: &Request) -> Result<Value, ApiError> {
         let errors = FieldErrors::of("body", format_args!("expected at most {LARGEST_BODY} bytes"));
         return Err(ApiError::with_fields(ErrorCode::BodyTooLarge, format!("body too large: {errors}"), errors));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    json::parse(body).map_err(|error| {
         let errors = FieldErrors::of("body", format_args!("expected JSON: {error}"));
         ApiError::with_fields(ErrorCode::InvalidJson, format!("invalid JSON: {errors}"), errors)
     })
@@ -60,7 +60,7 @@ mod tests {
     #[case("application/vnd.api+json")]
     #[case("")]
     fn json_is_read(#[case] content_type: &str) {
-        assert_eq!(json(&request(content_type, b"[]")).unwrap(), serde_json::json!([]));
+        assert_eq!(read(&request(content_type, b"[]")).unwrap(), serde_json::json!([]));
     }
 
     #[rstest]
@@ -70,14 +70,14 @@ mod tests {
     #[case("application/json", b"{", ErrorCode::InvalidJson)]
     #[case("application/json", b"\"\xff\"", ErrorCode::InvalidJson)]
     fn anything_else_is_refused(#[case] content_type: &str, #[case] body: &[u8], #[case] code: ErrorCode) {
-        assert_eq!(json(&request(content_type, body)).unwrap_err().code(), code);
+        assert_eq!(read(&request(content_type, body)).unwrap_err().code(), code);
     }
 
     #[test]
     fn bodies_that_are_too_deep_or_too_large_are_refused() {
         let deep = "[".repeat(100_000);
-        assert_eq!(json(&request("", deep.as_bytes())).unwrap_err().code(), ErrorCode::InvalidJson);
+        assert_eq!(read(&request("", deep.as_bytes())).unwrap_err().code(), ErrorCode::InvalidJson);
         let large = " ".repeat(LARGEST_BODY + 1);
-        assert_eq!(json(&request("", large.as_bytes())).unwrap_err().code(), ErrorCode::BodyTooLarge);
+        assert_eq!(read(&request("", large.as_bytes())).unwrap_err().code(), ErrorCode::BodyTooLarge);
     }
 }

@@ -29,7 +29,7 @@ struct Gathered {
 }
 
 impl RequestLog {
-    /// Begins the line of a request and puts it where [`RequestLog::of`] finds it.
+    /// Begins the line of a request and puts it into the request, where the others find it.
     pub(super) fn begin(request: &mut Request) -> Self {
         let route = match request.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone().unwrap_or_default(),
