@@ -36,6 +36,18 @@ async fn a_listing_takes_one_round_trip() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_for_a_request_without_credentials() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    for authorization in ["", "Digest demo", "Basic %%%"] {
+        let answer = call(&front, Method::GET, &campaign_path(), &[("authorization", authorization)], "").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
+    assert!(recorder.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_costs_the_same_at_any_depth() {
     let (sandbox, all) = installed(10_001).await;
     let recorder = sandbox.recorder().await.unwrap();

@@ -22,6 +22,15 @@ struct Credentials {
     key: ApiKey,
 }
 
+/// Refuses a request without credentials before anything is read for it.
+///
+/// # Errors
+///
+/// 401.
+pub fn are_given(request: &Request) -> Result<(), ApiError> {
+    Credentials::read(request).map(|_| ()).ok_or_else(ApiError::unauthorized)
+}
+
 /// Who asks, where the key is good.
 ///
 /// # Errors

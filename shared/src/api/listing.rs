@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, num::NonZeroU32};
 
-use futures_util::{future::OptionFuture, join};
+use futures_util::{FutureExt as _, future::OptionFuture, join, try_join};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LINK};
 use lambda_http::Request;
 use tracing::warn;
@@ -39,7 +39,8 @@ const GROWTH: usize = 4;
 ///
 /// # Errors
 ///
-/// 404 where there is no such type of campaign; then 401 where the key is not good; then 404 where the campaign or the pass is not known to its account; then 400.
+/// 404 where there is no such type of campaign; then 401 where the key is not good; then 404 where the campaign or the pass is not
+/// known to its account; then 400.
 pub async fn answer(
     store: &RegistrationStore,
     request: &Request,
@@ -47,6 +48,7 @@ pub async fn answer(
     now: Timestamp,
 ) -> Result<Response, ApiError> {
     path::campaign_type(request)?;
+    credentials::are_given(request)?;
     let path = match read_path(request) {
         Ok(path) => path,
         Err(invalid) => {
@@ -63,9 +65,12 @@ pub async fn answer(
             return Err(invalid);
         }
     };
-    let (known, total, page) =
-        join!(Box::pin(known(store, request, path, now)), Box::pin(listing.total()), Box::pin(listing.page()));
-    known?;
+    // Whoever may not see this ends the reading at once; what else goes wrong waits until that is known.
+    let ((), total, page) = try_join!(
+        Box::pin(known(store, request, path, now)),
+        Box::pin(listing.total()).map(Ok),
+        Box::pin(listing.page()).map(Ok)
+    )?;
     let page = page?;
     let total = page.total.or(total?);
     RequestLog::listed(request, page.registrations.len());
