@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     body::{Bytes, Incoming},
@@ -17,6 +17,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tracing::error;
 
 use crate::{
+    docs,
     functions::Functions,
     gateway::{self, Gateway, LARGEST_HEAD, LARGEST_PAYLOAD},
 };
@@ -52,6 +53,9 @@ impl Front for ApiFront {
         if gateway::head_size(&request) > LARGEST_HEAD {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return gateway::own_response(status, "Request Header Fields Too Large");
+        }
+        if let Some(response) = docs::answer(request.uri.path()).filter(|_| request.method == Method::GET) {
+            return response;
         }
         if let Some(response) = self.gateway.preflight(&request.method, &request.headers) {
             return response;

@@ -118,6 +118,10 @@ fn start(name: &str, lookup: Lookup<'_>) -> Result<Invoke, FunctionsError> {
             use registration_writes::{Config, RegistrationWrites};
             http(RegistrationWrites::new(&Config::from_lookup(lookup).map_err(config)?))
         }
+        "api-contract" => {
+            use api_contract::{ApiContract, Config};
+            http(ApiContract::new(&Config::from_lookup(lookup).map_err(config)?))
+        }
         "unmatched-route" => {
             use unmatched_route::{Config, UnmatchedRoute};
             http(UnmatchedRoute::new(&Config::from_lookup(lookup).map_err(config)?))

@@ -45,7 +45,9 @@ impl Matched<'_> {
         &self.route.function
     }
 
-    fn key(&self) -> String {
+    /// The route as API Gateway names it: `GET /v2/…`, `ANY /v2/…` or `$default`.
+    #[must_use]
+    pub fn key(&self) -> String {
         match self.route.path.as_str() {
             "$default" => "$default".to_owned(),
             path => format!("{} {path}", self.route.method),

@@ -1,9 +1,11 @@
 //! The whole stack on one machine, and what tests need of it.
 //!
 //! [`template`] reads `template.yaml`; [`engine`] is the table, [`gateway`] and [`front`] are API Gateway, [`queue`] and
-//! [`queue_front`] are SQS; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
+//! [`queue_front`] are SQS; [`contract`] and [`docs`] tell what the API promises; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
 //! [`sandbox`] and [`recorder`] serve tests.
 
+pub mod contract;
+pub mod docs;
 pub mod engine;
 pub mod front;
 pub mod functions;

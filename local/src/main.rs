@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
-    samples,
+    contract, docs, samples,
     stack::{Data, Stack, StackError},
     template::Template,
 };
@@ -42,6 +42,8 @@ enum Command {
         /// The file with the event, as events/sqs/source-document.json.
         event_file: PathBuf,
     },
+    /// Write the contract of the API, as the code has it now, to where api-contract serves it from.
+    Contract,
 }
 
 #[tokio::main]
@@ -78,12 +80,18 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
             let answer = Stack::open(template, &data).await?.invoke(&function, event).await?;
             println!("{answer}");
         }
+        Some(Command::Contract) => println!("{}", contract::write()?.display()),
         None => {
             let running = Stack::open(template, &data).await?.serve(port).await?;
             println!("API       {}", running.url);
             println!("DynamoDB  {}", running.engine_url);
             println!("Queue     {}", running.queue_url);
-            println!("\nTry       curl -u demo:demo {}{SAMPLE_PATH}\n\nCtrl-C stops it.", running.url);
+            println!(
+                "\nTry       curl -u demo:demo {}{SAMPLE_PATH}\nRead      {}{}\n\nCtrl-C stops it.",
+                running.url,
+                running.url,
+                docs::PATH
+            );
             stop_signal().await;
             eprintln!("stopping");
             running.stop().await;

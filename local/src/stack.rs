@@ -7,6 +7,7 @@ use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
+    contract::ContractError,
     engine::{Engine, EngineError},
     front::{self, ApiFront},
     functions::{Functions, FunctionsError, InvokeError},
@@ -43,6 +44,9 @@ pub enum StackError {
     /// A file with events cannot be used, or the ones that a new table begins with were not applied.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// The contract cannot be made or written.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
     /// An invocation has no answer.
     #[error(transparent)]
     Invoke(#[from] InvokeError),

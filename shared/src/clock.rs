@@ -11,6 +11,11 @@ use thiserror::Error;
 /// Written `2016-11-09T11:09:00.745Z`: always 24 characters, so that texts sort as the instants do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
+#[cfg_attr(
+    feature = "contract",
+    derive(utoipa::ToSchema),
+    schema(value_type = String, format = DateTime, pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$")
+)]
 pub struct Timestamp(jiff::Timestamp);
 
 /// Why a text is not an instant.

@@ -23,6 +23,17 @@ pub enum ConfigError {
     },
 }
 
+/// What a function is configured with that reads nothing from its environment.
+#[derive(Debug, Clone, Copy)]
+pub struct NoVariables;
+
+impl NoVariables {
+    /// Nothing to read, nothing to go wrong.
+    pub fn from_lookup(_: Lookup<'_>) -> Result<Self, ConfigError> {
+        Ok(Self)
+    }
+}
+
 /// The variable `name` as a `T`.
 pub fn required<T>(lookup: Lookup<'_>, name: &'static str) -> Result<T, ConfigError>
 where

@@ -21,6 +21,9 @@ macro_rules! bounded_texts {
         pub struct $name(String);
 
         impl $name {
+            /// The longest, in bytes.
+            pub const LONGEST: usize = $longest;
+
             /// The text.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -32,8 +35,8 @@ macro_rules! bounded_texts {
             type Err = InvalidText;
 
             fn from_str(text: &str) -> Result<Self, InvalidText> {
-                let fits = (1..=$longest).contains(&text.len()) && !text.contains(char::is_control);
-                if fits { Ok(Self(text.to_owned())) } else { Err(InvalidText { longest: $longest }) }
+                let fits = (1..=Self::LONGEST).contains(&text.len()) && !text.contains(char::is_control);
+                if fits { Ok(Self(text.to_owned())) } else { Err(InvalidText { longest: Self::LONGEST }) }
             }
         }
 

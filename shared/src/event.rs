@@ -268,6 +268,7 @@ impl fmt::Display for Event {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::json;
 
@@ -432,5 +433,72 @@ mod tests {
 
         let errors = installation_from_json(&json!({"wallet": "x"}), pass_id, now()).unwrap_err();
         assert_eq!(errors.fields().collect::<Vec<_>>(), ["device_os", "id", "wallet"]);
+    }
+
+    /// Any JSON at all.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,9}".prop_map(Value::from),
+            "[0-9TZ:+. -]{0,30}".prop_map(Value::from),
+            Just(json!("9".repeat(400))),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[a-z_]{0,9}", inner), 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The webhook body, with any of its fields, or one of ours, replaced by any JSON.
+    fn nearly_an_event() -> impl Strategy<Value = Value> {
+        let names = prop::sample::select(vec![
+            "/event",
+            "/account_id",
+            "/campaign_id",
+            "/campaign_type",
+            "/pass_id",
+            "/serial_number",
+            "/event_at",
+            "/event_extra",
+            "/event_extra/registration_id",
+            "/event_extra/device_os",
+            "/event_extra/device_app_vendor",
+            "/event_extra/device_library_identifier",
+            "/event_extra/push_token",
+        ]);
+        let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "redeemed"]);
+        (kinds, names, any_json()).prop_map(|(kind, name, value)| {
+            let mut body = webhook_with("/event", json!(kind));
+            let (parent, name) = name.rsplit_once('/').unwrap();
+            body.pointer_mut(parent).unwrap()[name] = value;
+            body
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_panics_and_what_is_refused_is_named(body in prop_oneof![any_json(), nearly_an_event()]) {
+            match read(&body) {
+                Ok(event) => prop_assert!(event.is_none_or(|event| event.at <= now().plus(LONGEST_LEAD))),
+                Err(errors) => prop_assert!(errors.fields().all(|field| !field.is_empty()) && !errors.is_empty()),
+            }
+        }
+
+        #[test]
+        fn nothing_about_the_device_is_said(device in "<[^<>]{1,500}>", token in "<[^<>]{1,500}>") {
+            let mut body = webhook_with("/event_extra/device_library_identifier", json!(device));
+            body["event_extra"]["push_token"] = json!(token);
+            body["event_extra"]["device_os"] = json!("beos");
+            let refused = format!("{:?}", read(&body));
+            body["event_extra"]["device_os"] = json!("ios");
+            let said = format!("{refused} {:?}", read(&body));
+            prop_assert!(!said.contains(&device) && !said.contains(&token), "{}", said);
+        }
     }
 }

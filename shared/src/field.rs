@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 /// What is wrong, by field: `{"event_extra.device_os": ["expected one of ios, android, wp"]}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub struct FieldErrors(BTreeMap<String, Vec<String>>);
 
 impl FieldErrors {

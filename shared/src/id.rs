@@ -11,9 +11,6 @@ use crate::registration::Wallet;
 /// The namespace of the registration ids that we derive from a device.
 const REGISTRATION_NAMESPACE: Uuid = Uuid::from_u128(0x3809_4546_e4ad_49f8_8eec_0d03_a2a4_0ca6);
 
-/// The longest account id, in bytes.
-const ACCOUNT_ID_MAX: usize = 64;
-
 /// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidId {
@@ -21,7 +18,7 @@ pub enum InvalidId {
     #[error("expected a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")]
     NotAUuid,
     /// Not an account id.
-    #[error("expected 1 to {ACCOUNT_ID_MAX} letters, digits, '-' or '_'")]
+    #[error("expected 1 to {} letters, digits, '-' or '_'", AccountId::LONGEST)]
     NotAnAccount,
 }
 
@@ -32,6 +29,7 @@ macro_rules! uuid_ids {
         /// Read in either case, written in lower case.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(into = "String", try_from = "String")]
+        #[cfg_attr(feature = "contract", derive(utoipa::ToSchema), schema(value_type = String, format = "uuid"))]
         pub struct $name(Uuid);
 
         impl FromStr for $name {
@@ -91,6 +89,9 @@ impl RegistrationId {
 pub struct AccountId(String);
 
 impl AccountId {
+    /// The longest, in bytes.
+    pub const LONGEST: usize = 64;
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -103,7 +104,7 @@ impl FromStr for AccountId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if (1..=ACCOUNT_ID_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+        if (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId::NotAnAccount)

@@ -12,6 +12,7 @@ use crate::{
 
 /// An active registration, with the keys of the API in the order of the API (Passworks API v2, "Registrations").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub struct Registration {
     /// The registration.
     pub id: RegistrationId,
@@ -28,6 +29,7 @@ pub struct Registration {
 /// The wallets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum Wallet {
     /// `passbook`: Apple Wallet.
     Passbook,
@@ -46,6 +48,7 @@ pub enum Wallet {
 /// The operating systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum DeviceOs {
     /// `ios`
     Ios,

@@ -24,18 +24,26 @@ use shared::{
 };
 
 /// How many events one request may bring.
-const MOST_EVENTS: usize = 500;
+pub const MOST_EVENTS: usize = 500;
 
 /// What became of one event, for the caller.
 #[derive(Debug, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
-enum EventResult<'a> {
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
+pub enum EventResult<'a> {
     /// It is the latest of its registration.
     Applied,
     /// It is older than what is known, the same again, or one that changes nothing here.
     Unchanged,
     /// It is wrong, and sending it again does not help.
-    Refused { error_code: &'static str, message: &'a str, errors: &'a FieldErrors },
+    Refused {
+        /// What is wrong, for programs.
+        error_code: ErrorCode,
+        /// What is wrong, for people.
+        message: &'a str,
+        /// What is wrong, by field, each with what was expected.
+        errors: &'a FieldErrors,
+    },
 }
 
 /// The function.
@@ -206,9 +214,7 @@ impl<'a> From<&'a Result<Outcome, ApiError>> for EventResult<'a> {
         match result {
             Ok(Outcome::Applied) => Self::Applied,
             Ok(Outcome::Unchanged) => Self::Unchanged,
-            Err(error) => {
-                Self::Refused { error_code: error.code().as_str(), message: error.message(), errors: error.errors() }
-            }
+            Err(error) => Self::Refused { error_code: error.code(), message: error.message(), errors: error.errors() },
         }
     }
 }

@@ -3,6 +3,7 @@
 //! API Gateway's own answers have another shape, so this function catches `$default` and `ANY` on each path.
 
 use lambda_http::{Request, RequestExt as _, request::RequestContext};
+pub use shared::config::NoVariables as Config;
 use shared::{
     api::{
         Response,
@@ -11,19 +12,7 @@ use shared::{
         route,
     },
     clock::Timestamp,
-    config::{ConfigError, Lookup},
 };
-
-/// The function reads nothing from its environment.
-#[derive(Debug, Clone)]
-pub struct Config;
-
-impl Config {
-    /// Nothing to read, nothing to go wrong.
-    pub fn from_lookup(_: Lookup<'_>) -> Result<Self, ConfigError> {
-        Ok(Self)
-    }
-}
 
 /// The function. It has no rights to the table.
 #[derive(Debug, Clone)]

@@ -5,11 +5,7 @@ use local::{front::ApiFront, sandbox::Sandbox};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, PASS, REGISTRATION, call, campaign_path, get, pass_path, post};
-
-async fn admin(sandbox: &Sandbox, event: Value) -> Result<Value, String> {
-    sandbox.fresh_functions().unwrap().invoke("account-admin", event).await.map_err(|error| error.to_string())
-}
+use crate::{CAMPAIGN, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post};
 
 /// A new key of the account, which is made where it is not there.
 async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {

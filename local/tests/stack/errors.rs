@@ -8,6 +8,15 @@ use serde_json::{Value, json};
 use crate::{CAMPAIGN, PASS, REGISTRATION, call, campaign_path, exchange, get, pass_path, post};
 
 const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
+const JSON: &str = "application/json";
+const DEVICE: &str = "device_library_identifier";
+
+/// A registration that would be taken, but for one field.
+fn registration(field: &str, value: &str) -> String {
+    let mut body = json!({"wallet": "passbook", "device_os": "ios", DEVICE: "device-1"});
+    body[field] = json!(value);
+    body.to_string()
+}
 
 #[rstest]
 #[case::no_such_path("/", 404, "route_not_found", None)]
@@ -68,38 +77,42 @@ async fn a_method_that_a_path_does_not_take_is_told_which_it_takes(
 }
 
 #[rstest]
-#[case::not_json("application/json", "{", 400, "invalid_json")]
-#[case::empty("application/json", "", 400, "invalid_json")]
-#[case::twice("application/json", r#"{"wallet":"passbook","wallet":"pass2u"}"#, 400, "invalid_json")]
-#[case::nulls("application/json", r#"{"wallet":null,"device_os":null,"id":null}"#, 422, "invalid_body")]
-#[case::control(
-    "application/json",
-    r#"{"wallet":"passbook","device_os":"ios","device_library_identifier":"a\u0000b"}"#,
-    422,
-    "invalid_body"
-)]
-#[case::long(
-    "application/json",
-    &format!(r#"{{"wallet":"passbook","device_os":"ios","device_library_identifier":"{}"}}"#, "x".repeat(129)),
-    422,
-    "invalid_body"
-)]
-#[case::form("application/x-www-form-urlencoded", "{}", 415, "unsupported_media_type")]
-#[case::not_an_object("application/json", "[]", 422, "invalid_body")]
-#[case::nothing("application/json", "{}", 422, "invalid_body")]
-#[case::wrong_wallet("application/json", r#"{"wallet":"x","device_os":"ios","id":"x"}"#, 422, "invalid_body")]
+#[case::not_json(JSON, "{", 400, "invalid_json", &["body"])]
+#[case::empty(JSON, "", 400, "invalid_json", &["body"])]
+#[case::deep(JSON, &"[".repeat(10_000), 400, "invalid_json", &["body"])]
+#[case::twice(JSON, r#"{"wallet":"passbook","wallet":"pass2u"}"#, 400, "invalid_json", &["body"])]
+#[case::half_a_character(JSON, r#"{"wallet":"\ud800"}"#, 400, "invalid_json", &["body"])]
+#[case::large(JSON, &" ".repeat(1024 * 1024 + 1), 413, "body_too_large", &["body"])]
+#[case::form("application/x-www-form-urlencoded", "{}", 415, "unsupported_media_type", &["Content-Type"])]
+#[case::not_an_object(JSON, "[]", 422, "invalid_body", &["body"])]
+#[case::nothing(JSON, "{}", 422, "invalid_body", &["device_os", "id", "wallet"])]
+#[case::nulls(JSON, r#"{"wallet":null,"device_os":null}"#, 422, "invalid_body", &["device_os", "id", "wallet"])]
+#[case::numbers(JSON, r#"{"wallet":1,"device_os":2,"id":3}"#, 422, "invalid_body", &["device_os", "id", "wallet"])]
+#[case::wallet(JSON, &registration("wallet", "apple"), 422, "invalid_body", &["wallet"])]
+#[case::device_os(JSON, &registration("device_os", "IOS"), 422, "invalid_body", &["device_os"])]
+#[case::id(JSON, &registration("id", "1"), 422, "invalid_body", &["id"])]
+#[case::date(JSON, &registration("created_at", "2016-02-30T00:00:00Z"), 422, "invalid_body", &["created_at"])]
+#[case::ahead(JSON, &registration("created_at", "2999-01-01T00:00:00Z"), 422, "invalid_body", &["created_at"])]
+#[case::before(JSON, &registration("created_at", "1969-12-31T23:59:59Z"), 422, "invalid_body", &["created_at"])]
+#[case::control(JSON, &registration(DEVICE, "a\u{0}b"), 422, "invalid_body", &[DEVICE])]
+#[case::long_device(JSON, &registration(DEVICE, &"x".repeat(129)), 422, "invalid_body", &[DEVICE])]
+#[case::bytes_not_characters(JSON, &registration(DEVICE, &"é".repeat(65)), 422, "invalid_body", &[DEVICE])]
+#[case::long_token(JSON, &registration("push_token", &"x".repeat(385)), 422, "invalid_body", &["push_token"])]
+#[case::no_token(JSON, &registration("push_token", ""), 422, "invalid_body", &["push_token"])]
 #[tokio::test]
 async fn a_bad_registration_is_told_what_is_wrong_and_writes_nothing(
     #[case] content_type: &str,
     #[case] body: &str,
     #[case] status: u16,
     #[case] code: &str,
+    #[case] fields: &[&str],
 ) {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let front = sandbox.fresh_front().unwrap();
     let headers = [("content-type", content_type)];
     let known = call(&front, Method::POST, &pass_path(), &headers, body).await;
     assert_eq!((known.status.as_u16(), &known.json()["error_code"]), (status, &json!(code)));
+    assert_eq!(known.json()["errors"].as_object().unwrap().keys().collect::<Vec<_>>(), fields);
 
     // A new campaign is not made known by a body that is refused.
     let unknown = format!("/v2/coupons/{UNKNOWN}/passes/{PASS}/registrations");

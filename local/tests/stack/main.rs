@@ -4,6 +4,7 @@
 
 mod access;
 mod command;
+mod contract;
 mod costs;
 mod errors;
 mod lives;
@@ -77,7 +78,7 @@ impl Answer {
     }
 }
 
-/// One request to a front, in process.
+/// One request to a front, in process. Whatever it is answered with must be in the contract.
 pub(crate) async fn call(
     front: &ApiFront,
     method: Method,
@@ -85,7 +86,7 @@ pub(crate) async fn call(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
-    let mut request = http::Request::builder().method(method).uri(target);
+    let mut request = http::Request::builder().method(&method).uri(target);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -95,7 +96,14 @@ pub(crate) async fn call(
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let caller = ([127, 0, 0, 1], 1).into();
     let (parts, body) = front.answer(parts, body.to_owned().into(), caller).await.into_parts();
-    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body).unwrap() }
+    let answer = Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body).unwrap() };
+    contract::expect_documented(front, &method, target, &answer);
+    answer
+}
+
+/// What `account-admin` answers an operator.
+pub(crate) async fn admin(sandbox: &Sandbox, event: Value) -> Result<Value, String> {
+    sandbox.fresh_functions().unwrap().invoke("account-admin", event).await.map_err(|error| error.to_string())
 }
 
 /// A `GET` that meets processes which have just started.

@@ -42,6 +42,7 @@ fn is_json(content_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use lambda_http::Body;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -71,6 +72,16 @@ mod tests {
     #[case("application/json", b"\"\xff\"", ErrorCode::InvalidJson)]
     fn anything_else_is_refused(#[case] content_type: &str, #[case] body: &[u8], #[case] code: ErrorCode) {
         assert_eq!(read(&request(content_type, body)).unwrap_err().code(), code);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(content_type in "[ -~]{0,20}", body in prop::collection::vec(any::<u8>(), 0..64)) {
+            let is_json = serde_json::from_slice::<Value>(&body).is_ok();
+            prop_assert!(read(&request("application/json", &body)).is_err() || is_json);
+            // Whatever the content is said to be, it is an answer, not a panic.
+            let _ = read(&request(&content_type, &body));
+        }
     }
 
     #[test]

@@ -39,7 +39,9 @@ enum Header {
 }
 
 /// What went wrong, for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum ErrorCode {
     /// 400: a part of the path or the query is not what was expected.
     InvalidParameter,
@@ -80,6 +82,28 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every error.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidParameter,
+        Self::InvalidCursor,
+        Self::PageTooFar,
+        Self::TooManyToSort,
+        Self::InvalidJson,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::RouteNotFound,
+        Self::CampaignNotFound,
+        Self::PassNotFound,
+        Self::RegistrationNotFound,
+        Self::MethodNotAllowed,
+        Self::RegistrationRemoved,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::InvalidBody,
+        Self::InternalError,
+        Self::Unavailable,
+    ];
+
     /// The HTTP status.
     #[must_use]
     pub const fn status(self) -> StatusCode {
@@ -104,7 +128,7 @@ impl ErrorCode {
         }
     }
 
-    /// The `error_code` of the body.
+    /// The `error_code` of the body and of the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -130,12 +154,17 @@ impl ErrorCode {
     }
 }
 
-/// The documented shape.
+/// An answer that is not the one the caller wanted.
 #[derive(Debug, Serialize)]
-struct ErrorBody<'a> {
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema), schema(as = Error))]
+pub struct ErrorBody<'a> {
+    /// The HTTP status.
     status_code: u16,
-    error_code: &'static str,
+    /// What went wrong, for programs.
+    error_code: ErrorCode,
+    /// What went wrong, for people.
     message: &'a str,
+    /// What went wrong, by parameter or by field of the body, each with what was expected.
     errors: &'a FieldErrors,
 }
 
@@ -231,8 +260,7 @@ impl ApiError {
     pub fn into_response(self) -> Response {
         let Self { code, message, errors, header, cause: _ } = self;
         let status = code.status();
-        let body =
-            ErrorBody { status_code: status.as_u16(), error_code: code.as_str(), message: &message, errors: &errors };
+        let body = ErrorBody { status_code: status.as_u16(), error_code: code, message: &message, errors: &errors };
         let mut response = super::json(status, &body).unwrap_or_else(|_| {
             let mut response = Response::default();
             *response.status_mut() = status;
@@ -286,6 +314,13 @@ mod tests {
             response.body(),
             r#"{"status_code":404,"error_code":"campaign_not_found","message":"the campaign is not known","errors":{"campaign_id":["is not known"]}}"#
         );
+    }
+
+    #[test]
+    fn a_code_has_one_spelling_everywhere() {
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
     }
 
     #[test]

@@ -24,9 +24,11 @@ pub const UNREGISTER: Route = Route {
 };
 /// Takes events.
 pub const EVENTS: Route = Route { method: "POST", path: "/v2/registration_events" };
+/// Brings the contract of the API.
+pub const CONTRACT: Route = Route { method: "GET", path: "/v2/openapi.json" };
 
 /// Every route that does something.
-pub const ALL: [Route; 5] = [LIST_CAMPAIGN, LIST_PASS, REGISTER, UNREGISTER, EVENTS];
+pub const ALL: [Route; 6] = [LIST_CAMPAIGN, LIST_PASS, REGISTER, UNREGISTER, EVENTS, CONTRACT];
 
 impl Route {
     /// Whether API Gateway's route key, `GET /v2/…`, is this route.

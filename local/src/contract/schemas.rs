@@ -1,0 +1,281 @@
+//! The shapes of bodies and parameters.
+
+use registration_writes::{EventResult, MOST_EVENTS};
+use shared::{
+    api::{
+        error::{ErrorBody, ErrorCode},
+        filter::{Attribute, LONGEST_VALUE, Predicate},
+    },
+    campaign::CampaignType,
+    clock::Timestamp,
+    device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
+    field::FieldErrors,
+    id::{CampaignId, PassId, RegistrationId},
+    registration::{DeviceOs, Registration, Wallet},
+};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        ComponentsBuilder, Object, ObjectBuilder, Ref, RefOr,
+        schema::{
+            AdditionalProperties, AllOfBuilder, AnyOfBuilder, ArrayBuilder, Discriminator, KnownFormat, OneOfBuilder,
+            Schema, SchemaFormat, SchemaType, Type,
+        },
+    },
+};
+
+/// Every shape that has a name.
+pub(super) fn components() -> ComponentsBuilder {
+    ComponentsBuilder::new()
+        .schema_from::<CampaignId>()
+        .schema_from::<PassId>()
+        .schema_from::<RegistrationId>()
+        .schema_from::<Wallet>()
+        .schema_from::<DeviceOs>()
+        .schema_from::<Registration>()
+        .schema_from::<Timestamp>()
+        .schema_from::<ErrorBody<'_>>()
+        .schema_from::<ErrorCode>()
+        .schema_from::<FieldErrors>()
+        .schema_from::<EventResult<'_>>()
+        .schema("CampaignType", campaign_type())
+        .schema("Filter", filter())
+        .schema("Instant", instant())
+        .schema("NewRegistration", new_registration())
+        .schema("Event", event())
+        .schema("InstalledEvent", installed_event())
+        .schema("UninstalledEvent", uninstalled_event())
+        .schema("CreatedEvent", created_event())
+        .schema("OtherEvent", other_event())
+        .schema("GatewayError", gateway_error())
+}
+
+/// A reference to the shape of `T`.
+pub(super) fn of<T: ToSchema>() -> RefOr<Schema> {
+    named(&T::name())
+}
+
+/// A reference to the shape of that name.
+pub(super) fn named(name: &str) -> RefOr<Schema> {
+    Ref::from_schema_name(name).into()
+}
+
+/// An array of `item`.
+pub(super) fn array(item: RefOr<Schema>) -> Schema {
+    ArrayBuilder::new().items(item).build().into()
+}
+
+/// Any object.
+pub(super) fn object() -> Object {
+    ObjectBuilder::new().build()
+}
+
+/// One of several shapes.
+pub(super) fn any_of(items: impl IntoIterator<Item = RefOr<Schema>>) -> Schema {
+    items.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item).build().into()
+}
+
+/// A whole number in a range.
+pub(super) fn number(least: usize, most: Option<usize>, default: Option<usize>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(least))
+        .maximum(most)
+        .default(default.map(Into::into))
+        .build()
+}
+
+/// A text, of any length where none is given.
+pub(super) fn text(longest: Option<usize>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).max_length(longest)
+}
+
+/// `q`: a property for each attribute with each predicate, and `s` for the order.
+fn filter() -> Object {
+    let attributes = Attribute::ALL.map(Attribute::as_str).join("|");
+    let order = text(None)
+        .pattern(Some(format!("^({attributes})( (asc|desc))?$")))
+        .default(Some("created_at asc".into()))
+        .description(Some("The order: an attribute and `asc` or `desc`."));
+    let properties = Attribute::ALL.into_iter().flat_map(|attribute| {
+        Predicate::ALL.map(|predicate| {
+            let name = format!("{}_{}", attribute.as_str(), predicate.as_str());
+            (name, text(Some(LONGEST_VALUE)))
+        })
+    });
+    properties
+        .fold(ObjectBuilder::new().property("s", order), |object, (name, value)| object.property(name, value))
+        .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+        .build()
+}
+
+/// What the body of `POST /v2/registration_events` may be.
+pub(super) fn events() -> Schema {
+    let several = ArrayBuilder::new().items(named("Event")).max_items(Some(MOST_EVENTS)).build();
+    OneOfBuilder::new().item(named("Event")).item(Schema::from(several)).build().into()
+}
+
+fn campaign_type() -> Object {
+    let known = CampaignType::ALL.map(CampaignType::as_str);
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(known.into_iter().chain(["event_tickers"])))
+        .description(Some("The kind of a campaign. `event_tickers` is another spelling of `event_tickets`."))
+        .build()
+}
+
+fn instant() -> Object {
+    text(None)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .description(Some(
+            "An instant between 1970 and five minutes from now (RFC 3339, any offset); it is cut to milliseconds.",
+        ))
+        .build()
+}
+
+fn new_registration() -> Schema {
+    let object = required(["wallet", "device_os"])
+        .property("wallet", of::<Wallet>())
+        .property("device_os", of::<DeviceOs>())
+        .property("id", or_null(of::<RegistrationId>()))
+        .property("device_library_identifier", device_library_identifier())
+        .property("push_token", push_token())
+        .property("created_at", or_null(named("Instant")))
+        .description(Some(
+            "A registration to be made. Without an `id` it is the UUIDv5 of `<pass_id>/<wallet>/<device_library_identifier>` in \
+             the namespace `38094546-e4ad-49f8-8eec-0d03a2a40ca6`; one of the two must be there. Without `created_at` it is \
+             made now.",
+        ))
+        .build();
+    having(object, [&["id"], &["device_library_identifier"]])
+}
+
+fn event() -> Schema {
+    let kinds = [
+        ("installed", "InstalledEvent"),
+        ("uninstalled", "UninstalledEvent"),
+        ("created", "CreatedEvent"),
+        ("downloaded", "OtherEvent"),
+        ("fetched", "OtherEvent"),
+        ("redeemed", "OtherEvent"),
+    ];
+    let mapping = kinds.map(|(kind, name)| (kind, format!("#/components/schemas/{name}")));
+    ["InstalledEvent", "UninstalledEvent", "CreatedEvent", "OtherEvent"]
+        .into_iter()
+        .fold(OneOfBuilder::new(), |schema, name| schema.item(named(name)))
+        .discriminator(Some(Discriminator::with_mapping("event", mapping)))
+        .description(Some(
+            "Something that happened to a pass: the Passworks webhook body. Fields that are not named here are ignored. Per \
+             registration the latest event decides; at the same instant an uninstall beats an install.",
+        ))
+        .build()
+        .into()
+}
+
+fn installed_event() -> Object {
+    let extra = required(["device_app_vendor", "device_os"])
+        .property("registration_id", or_null(of::<RegistrationId>()))
+        .property("device_app_vendor", of::<Wallet>())
+        .property("device_os", of::<DeviceOs>())
+        .property("device_library_identifier", device_library_identifier())
+        .property("push_token", push_token())
+        .build();
+    let extra = having(extra, [&["registration_id"], &["device_library_identifier"]]);
+    effective_event("installed", "A wallet registered the pass.")
+        .property("event_extra", extra)
+        .required("event_extra")
+        .build()
+}
+
+fn uninstalled_event() -> Object {
+    let extra = ObjectBuilder::new()
+        .property("registration_id", or_null(of::<RegistrationId>()))
+        .property("device_app_vendor", or_null(of::<Wallet>()))
+        .property("device_os", or_null(of::<DeviceOs>()))
+        .property("device_library_identifier", device_library_identifier())
+        .build();
+    let extra = having(extra, [&["registration_id"], &["device_library_identifier", "device_app_vendor"]]);
+    effective_event("uninstalled", "A wallet removed the pass.")
+        .property("event_extra", extra)
+        .required("event_extra")
+        .build()
+}
+
+fn created_event() -> Object {
+    effective_event("created", "The pass exists from now on.")
+        .property("serial_number", or_null(bounded(SerialNumber::LONGEST, "The serial number of the pass.")))
+        .build()
+}
+
+fn other_event() -> Object {
+    required(["event"])
+        .property("event", kinds(["downloaded", "fetched", "redeemed"]))
+        .property("account_id", account_id())
+        .description(Some("An event that is accepted and changes nothing here."))
+        .build()
+}
+
+/// What the events have in common that change something.
+fn effective_event(kind: &'static str, description: &str) -> ObjectBuilder {
+    required(["event", "campaign_id", "pass_id", "event_at"])
+        .property("event", kinds([kind]))
+        .property("campaign_id", of::<CampaignId>())
+        .property("campaign_type", or_null(named("CampaignType")))
+        .property("pass_id", of::<PassId>())
+        .property("event_at", named("Instant"))
+        .property("account_id", account_id())
+        .description(Some(description))
+}
+
+fn account_id() -> Schema {
+    let own = text(None)
+        .format(Some(SchemaFormat::Custom("account-id".to_owned())))
+        .description(Some("The caller's own account; another one is refused."));
+    or_null(own)
+}
+
+fn device_library_identifier() -> Schema {
+    or_null(bounded(DeviceLibraryIdentifier::LONGEST, "What the wallet calls the device."))
+}
+
+fn push_token() -> Schema {
+    or_null(bounded(PushToken::LONGEST, "Where the wallet wants to hear of changes to the pass."))
+}
+
+fn gateway_error() -> Object {
+    required(["message"])
+        .property("message", text(None))
+        .description(Some("What only the gateway can say, in its own shape."))
+        .build()
+}
+
+fn required<const N: usize>(names: [&str; N]) -> ObjectBuilder {
+    names.into_iter().fold(ObjectBuilder::new(), ObjectBuilder::required)
+}
+
+/// The object, with the texts of at least one of these groups in it.
+fn having(object: Object, groups: [&[&str]; 2]) -> Schema {
+    let alternatives = groups.map(|names| {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let alternative = |object: ObjectBuilder, name: &&str| object.property(*name, text()).required(*name);
+        Schema::from(names.iter().fold(ObjectBuilder::new(), alternative).build()).into()
+    });
+    AllOfBuilder::new().item(object).item(any_of(alternatives)).build().into()
+}
+
+fn kinds<const N: usize>(names: [&'static str; N]) -> ObjectBuilder {
+    text(None).enum_values(Some(names))
+}
+
+/// 1 to `longest` bytes of text without control characters.
+fn bounded(longest: usize, description: &str) -> ObjectBuilder {
+    text(Some(longest))
+        .min_length(Some(1))
+        .pattern(Some("^[^\\u0000-\\u001F\\u007F-\\u009F]+$"))
+        .description(Some(description))
+}
+
+fn or_null(schema: impl Into<RefOr<Schema>>) -> Schema {
+    let null = ObjectBuilder::new().schema_type(SchemaType::new(Type::Null)).build();
+    any_of([schema.into(), Schema::from(null).into()])
+}
