@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from schemathesis.core.failures import AcceptedNegativeData
 from schemathesis.openapi.checks import RejectedPositiveData
 
+REPORTS = {"getCampaignReport"}
 LISTINGS = {"listCampaignRegistrations", "listPassRegistrations"}
 WRITES = {"registerPass", "takeEvents"}
 
@@ -16,6 +17,9 @@ WRITES = {"registerPass", "takeEvents"}
 REFUSALS = [
     (LISTINGS, "page", "expected a page among the first", "how far a jump leads depends on per_page and offset"),
     (LISTINGS, "q[", "expected at most 256 bytes", "a schema counts characters, the table bytes"),
+    (REPORTS, "start_date", "expected a day", "the earliest day, and that the last does not come before the first"),
+    (REPORTS, "start_date", "expected at most 366 days", "how many days lie between the two"),
+    (REPORTS, "end_date", "expected a day between", "the earliest day"),
     (WRITES, "created_at", "expected an instant", "the earliest and the latest instant; the latter moves with the clock"),
     (WRITES, "event_at", "expected an instant", "the same"),
     (WRITES, "device_library_identifier", "expected 1 to 128 bytes", "a schema counts characters, the table bytes"),

@@ -100,6 +100,7 @@ pub fn openapi() -> Result<OpenApi, SampleError> {
         .tags(Some([
             tag("Registrations", "Which there are, and making and ending one."),
             tag("Events", "What wallets report: the Passworks webhook body."),
+            tag("Reports", "How often passes were installed and uninstalled, and how many are active."),
             tag("Contract", "This document."),
         ]))
         .security(Some(SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [""; 0]))))

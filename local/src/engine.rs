@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
     operation::describe_table::DescribeTableError,
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-        ScalarAttributeType, TableDescription, TimeToLiveSpecification,
+        ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
     },
 };
 use dynoxide::Database;
@@ -174,7 +174,15 @@ impl Engine {
         let client = self.client(table)?;
         let described = client.describe_table().table_name(&table.name).send().await;
         match described {
-            Ok(response) if response.table.as_ref().is_some_and(|found| is_same(table, found)) => Ok(false),
+            Ok(response) if response.table.as_ref().is_some_and(|found| is_same(table, found)) => {
+                let has_stream = response.table.is_some_and(|found| found.stream_specification.is_some());
+                if let Some(stream) = self.stream_specification(table)?.filter(|_| !has_stream) {
+                    // The table is older than the template's stream.
+                    let update = client.update_table().table_name(&table.name).stream_specification(stream);
+                    update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
+                }
+                Ok(false)
+            }
             Ok(_) => Err(EngineError::OtherTable { table: table.name.clone(), endpoint: self.endpoint.clone() }),
             Err(error) => match error.as_service_error() {
                 Some(DescribeTableError::ResourceNotFoundException(_)) => {
@@ -187,7 +195,11 @@ impl Engine {
     }
 
     async fn create_table(&self, client: &Client, table: &Table) -> Result<(), EngineError> {
-        let mut create = client.create_table().table_name(&table.name).billing_mode(BillingMode::PayPerRequest);
+        let mut create = client
+            .create_table()
+            .table_name(&table.name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_stream_specification(self.stream_specification(table)?);
         for (name, kind) in &table.attributes {
             let definition = AttributeDefinition::builder()
                 .attribute_name(name)
@@ -220,6 +232,13 @@ impl Engine {
             update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
         }
         Ok(())
+    }
+
+    fn stream_specification(&self, table: &Table) -> Result<Option<StreamSpecification>, EngineError> {
+        let Some(view) = &table.stream_view else { return Ok(None) };
+        let view = StreamViewType::from(view.as_str());
+        let specification = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build();
+        specification.map(Some).map_err(|error| self.unreachable(error))
     }
 
     fn key_schema(&self, key: &TableKey) -> Result<Vec<KeySchemaElement>, EngineError> {

@@ -118,6 +118,10 @@ fn start(name: &str, lookup: Lookup<'_>) -> Result<Invoke, FunctionsError> {
             use registration_writes::{Config, RegistrationWrites};
             http(RegistrationWrites::new(&Config::from_lookup(lookup).map_err(config)?))
         }
+        "campaign-reports" => {
+            use campaign_reports::{CampaignReports, Config};
+            http(CampaignReports::new(&Config::from_lookup(lookup).map_err(config)?))
+        }
         "api-contract" => {
             use api_contract::{ApiContract, Config};
             http(ApiContract::new(&Config::from_lookup(lookup).map_err(config)?))
@@ -135,6 +139,17 @@ fn start(name: &str, lookup: Lookup<'_>) -> Result<Invoke, FunctionsError> {
                     let payload = serde_json::from_value(event).map_err(not_its_event)?;
                     let Ok(response) = function.handle(LambdaEvent::new(payload, context)).await;
                     to_json(&response)
+                })
+            })
+        }
+        "registration-tally" => {
+            use registration_tally::{Config, RegistrationTally};
+            let function = RegistrationTally::new(&Config::from_lookup(lookup).map_err(config)?);
+            Box::new(move |event, context| {
+                let function = function.clone();
+                Box::pin(async move {
+                    let answer = function.handle(LambdaEvent::new(event, context)).await;
+                    to_json(&answer.map_err(|error| InvokeError::Failed(error.to_string()))?)
                 })
             })
         }

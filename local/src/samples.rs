@@ -86,10 +86,10 @@ pub fn read(path: &Path) -> Result<Value, SampleError> {
     serde_json::from_str(&text).map_err(|cause| SampleError::NotJson { path: path.to_owned(), cause })
 }
 
-/// The samples in `http/` and `sqs/` that reach `function`, by name (`http/list-campaign.json`), in alphabetical order.
+/// The samples in `http/`, `sqs/` and `dynamodb/` that reach `function`, by name (`http/list-campaign.json`), in alphabetical order.
 pub fn reaching(function: &str, template: &Template) -> Result<Vec<(String, Value)>, SampleError> {
     let mut samples = Vec::new();
-    for kind in ["http", "sqs"] {
+    for kind in ["http", "sqs", "dynamodb"] {
         let folder = folder().join(kind);
         let unreadable = |cause| SampleError::Unreadable { path: folder.clone(), cause };
         for entry in fs::read_dir(&folder).map_err(unreadable)? {
@@ -105,7 +105,7 @@ pub fn reaching(function: &str, template: &Template) -> Result<Vec<(String, Valu
     Ok(samples)
 }
 
-/// The function that the template sends an event to, by the event's route or its queue.
+/// The function that the template sends an event to, by the event's route, its queue or its stream.
 #[must_use]
 pub fn function_of<'a>(event: &Value, template: &'a Template) -> Option<&'a str> {
     if let Some(key) = event["routeKey"].as_str() {
@@ -113,6 +113,10 @@ pub fn function_of<'a>(event: &Value, template: &'a Template) -> Option<&'a str>
             route.path == key || key.split_once(' ') == Some((route.method.as_str(), route.path.as_str()))
         });
         return route.map(|route| route.function.as_str());
+    }
+    let arn = &event["eventSourceARN"];
+    if let Some(source) = template.streams.iter().find(|source| arn == &source.arn) {
+        return Some(&source.function);
     }
     let is_from_queue = event["Records"][0]["eventSource"] == "aws:sqs";
     template.queues.first().filter(|_| is_from_queue).map(|queue| queue.function.as_str())

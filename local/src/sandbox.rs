@@ -7,11 +7,12 @@ use thiserror::Error;
 use crate::{
     engine::{Engine, EngineError},
     front::ApiFront,
-    functions::{Functions, FunctionsError},
+    functions::{Functions, FunctionsError, InvokeError},
     gateway::Gateway,
     recorder::Recorder,
     runtime_api::{LambdaProcess, ProcessError},
     samples::{self, SampleError},
+    stream::{StreamError, TableStream},
     template::{Template, TemplateError},
 };
 
@@ -34,6 +35,12 @@ pub enum SandboxError {
     /// A function does not start.
     #[error(transparent)]
     Functions(#[from] FunctionsError),
+    /// The stream cannot be read.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A function did not take what was fed to it.
+    #[error(transparent)]
+    Invoke(#[from] InvokeError),
     /// A sample cannot be used.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -101,6 +108,26 @@ impl Sandbox {
         let mut variables = self.variables("");
         variables.insert("TABLE_NAME".to_owned(), self.template.table.name.clone());
         variables
+    }
+
+    /// Counts everything that happened, as the table's stream does after a while.
+    pub async fn tally(&self) -> Result<(), SandboxError> {
+        let functions = self.fresh_functions()?;
+        for source in &self.template.streams {
+            let mut stream = self.stream();
+            while let Some(batches) = source.next_batches(&mut stream).await? {
+                for (_, event) in batches {
+                    functions.invoke(&source.function, event).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream of the table, from its beginning on.
+    #[must_use]
+    pub fn stream(&self) -> TableStream {
+        TableStream::of(self.engine.endpoint(), &self.template.table.name)
     }
 
     /// A client of the engine's, to look at items as they are stored.

@@ -15,6 +15,7 @@ use crate::{
     queue::LocalQueue,
     queue_front::QueueFront,
     samples::{self, SampleError},
+    stream::TableStream,
     template::{Template, TemplateError},
 };
 
@@ -83,7 +84,7 @@ pub struct Running {
     pub queue_url: String,
     stop: watch::Sender<bool>,
     fronts: Vec<JoinHandle<()>>,
-    feeding: JoinHandle<()>,
+    feeding: Vec<JoinHandle<()>>,
     _stack: Stack,
 }
 
@@ -127,7 +128,11 @@ impl Stack {
             tokio::spawn(front::serve(listener, api, stopping.clone())),
             tokio::spawn(front::serve(queue_listener, queue_front, stopping)),
         ];
-        let feeding = tokio::spawn(queue.feed(self.functions.clone()));
+        let mut feeding = vec![tokio::spawn(queue.feed(self.functions.clone()))];
+        for source in &self.template.streams {
+            let stream = TableStream::of(self.engine.endpoint(), &self.template.table.name);
+            feeding.push(tokio::spawn(source.clone().feed(stream, self.functions.clone())));
+        }
         let engine_url = self.engine.endpoint().to_owned();
         let queue_url = format!("{queue_url}/{name}");
         Ok(Running { url, engine_url, queue_url, stop, fronts, feeding, _stack: self })
@@ -142,7 +147,9 @@ impl Running {
             // A front that panicked has stopped too.
             let _ = front.await;
         }
-        self.feeding.abort();
+        for feeding in self.feeding {
+            feeding.abort();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use thiserror::Error;
 
 use self::node::{Document, Node};
@@ -68,6 +69,8 @@ pub struct Template {
     pub table: Table,
     /// The queues that feed functions.
     pub queues: Vec<Queue>,
+    /// The functions that the table's stream feeds.
+    pub streams: Vec<StreamSource>,
 }
 
 /// A function.
@@ -118,6 +121,8 @@ pub struct Table {
     pub indexes: BTreeMap<String, Index>,
     /// The attribute that tells when an item may be deleted.
     pub time_to_live: Option<String>,
+    /// What its stream shows of each change, where it has one.
+    pub stream_view: Option<String>,
 }
 
 /// The key of a table or an index.
@@ -159,6 +164,23 @@ pub struct Queue {
     pub maximum_concurrency: usize,
 }
 
+/// A function that the table's stream feeds.
+#[derive(Debug, Clone)]
+pub struct StreamSource {
+    /// The function.
+    pub function: String,
+    /// The stream's name in events.
+    pub arn: String,
+    /// The largest batch.
+    pub batch_size: usize,
+    /// How many batches of a shard are under way at a time.
+    pub parallelization_factor: usize,
+    /// How long a window is.
+    pub tumbling_window: Duration,
+    /// What a record must be like: one of these patterns (AWS Lambda developer guide, "Event filtering").
+    pub filters: Vec<Value>,
+}
+
 impl Queue {
     /// The queue's name in events.
     #[must_use]
@@ -186,7 +208,8 @@ impl Template {
         let document = Document::parse(path, text)?;
         let resources = document.root().field("Resources")?;
         let globals = document.root().optional("Globals")?.map(|node| node.field("Function")).transpose()?;
-        let (mut functions, mut routes, mut queues) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut functions, mut routes) = (BTreeMap::new(), Vec::new());
+        let (mut queues, mut streams) = (Vec::new(), Vec::new());
         let (mut cors, mut table) = (Cors::default(), None);
         for (logical_id, resource) in resources.entries()? {
             let kind = resource.field("Type")?.text()?;
@@ -200,6 +223,7 @@ impl Template {
                         let properties = event.field("Properties")?;
                         match event.field("Type")?.text()?.as_str() {
                             "HttpApi" => routes.push(read_route(&name, &properties)?),
+                            "DynamoDB" => streams.push(read_stream(&name, &properties)?),
                             "SQS" => queues.push(read_queue(&name, &properties, &resources)?),
                             other => {
                                 return Err(
@@ -218,7 +242,7 @@ impl Template {
             }
         }
         let table = table.ok_or_else(|| resources.unexpected("expected an AWS::DynamoDB::Table"))?;
-        Ok(Self { functions, routes, cors, table, queues })
+        Ok(Self { functions, routes, cors, table, queues, streams })
     }
 }
 
@@ -280,8 +304,12 @@ fn read_table(properties: &Node<'_>) -> Result<Table, TemplateError> {
         Some(specification) => Some(specification.field("AttributeName")?.text()?),
         None => None,
     };
+    let stream_view = match properties.optional("StreamSpecification")? {
+        Some(specification) => Some(specification.field("StreamViewType")?.text()?),
+        None => None,
+    };
     let key = read_key(&properties.field("KeySchema")?)?;
-    Ok(Table { name: properties.field("TableName")?.text()?, attributes, key, indexes, time_to_live })
+    Ok(Table { name: properties.field("TableName")?.text()?, attributes, key, indexes, time_to_live, stream_view })
 }
 
 fn read_key(schema: &Node<'_>) -> Result<TableKey, TemplateError> {
@@ -331,6 +359,28 @@ fn read_queue(function: &str, event: &Node<'_>, resources: &Node<'_>) -> Result<
         batching_window: event.field("MaximumBatchingWindowInSeconds")?.seconds()?,
         maximum_concurrency: event.field("ScalingConfig")?.field("MaximumConcurrency")?.number()?,
     })
+}
+
+fn read_stream(function: &str, event: &Node<'_>) -> Result<StreamSource, TemplateError> {
+    let mut filters = Vec::new();
+    for filter in event.field("FilterCriteria")?.field("Filters")?.items()? {
+        let pattern = filter.field("Pattern")?;
+        let json = serde_json::from_str(&pattern.text()?);
+        filters.push(json.map_err(|error| pattern.unexpected(&format!("expected JSON: {error}")))?);
+    }
+    Ok(StreamSource {
+        function: function.to_owned(),
+        arn: event.field("Stream")?.text()?,
+        batch_size: event.field("BatchSize")?.number()?,
+        parallelization_factor: event.field("ParallelizationFactor")?.number()?,
+        tumbling_window: event.field("TumblingWindowInSeconds")?.seconds()?,
+        filters,
+    })
+}
+
+/// The local table has one stream, of no particular age.
+fn stream_arn(table: &str) -> String {
+    format!("arn:aws:dynamodb:{REGION}:{AWS_ACCOUNT}:table/{table}/stream/2016-11-09T00:00:00.000")
 }
 
 fn queue_arn(name: &str) -> String {

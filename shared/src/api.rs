@@ -12,6 +12,7 @@ pub mod order;
 pub mod page;
 pub mod path;
 pub mod query;
+pub mod reading;
 pub mod route;
 
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{SignedDuration, Unit};
+use jiff::{SignedDuration, ToSpan as _, Unit, civil::Date, tz::Offset};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -17,6 +17,17 @@ use thiserror::Error;
     schema(value_type = String, format = DateTime, pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$")
 )]
 pub struct Timestamp(jiff::Timestamp);
+
+/// A day in UTC between 1970 and 9999, written `2016-11-09`, so that texts sort as the days do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema), schema(value_type = String, format = Date))]
+pub struct Day(Date);
+
+/// Why a text is not a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("expected a day between 1970 and 9999 such as 2016-11-09")]
+pub struct InvalidDay;
 
 /// Why a text is not an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -36,6 +47,12 @@ impl Timestamp {
         self.0.as_second()
     }
 
+    /// The day of this instant, in UTC.
+    #[must_use]
+    pub fn day(self) -> Day {
+        Day(Offset::UTC.to_datetime(self.0).date())
+    }
+
     /// This instant and `duration` more; the end of the year 9999 at the most.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
@@ -47,6 +64,56 @@ impl Timestamp {
         let rounding = jiff::TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Floor);
         let cut = instant.round(rounding).ok()?;
         (cut >= jiff::Timestamp::UNIX_EPOCH).then_some(Self(cut))
+    }
+}
+
+impl Day {
+    /// The days from this one to `last`, both included; none where `last` comes before it.
+    pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
+        self.0.series(1.day()).map(Self).take_while(move |day| *day <= last)
+    }
+
+    /// How many days from this one to `last`, both included; 0 where `last` comes before it.
+    #[must_use]
+    pub fn count_through(self, last: Self) -> usize {
+        let days = self.0.duration_until(last.0).as_hours() / 24 + 1;
+        usize::try_from(days).unwrap_or_default()
+    }
+
+    /// The same day of the month before, or the last of that month where it has no such day.
+    #[must_use]
+    pub fn a_month_before(self) -> Self {
+        Self(self.0.saturating_sub(1.month()))
+    }
+}
+
+impl FromStr for Day {
+    type Err = InvalidDay;
+
+    /// Reads the one form `2016-11-09`; jiff reads more.
+    fn from_str(text: &str) -> Result<Self, InvalidDay> {
+        let day: Date = text.parse().map_err(|_| InvalidDay)?;
+        (day.year() >= 1970 && day.to_string() == text).then_some(Self(day)).ok_or(InvalidDay)
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = InvalidDay;
+
+    fn try_from(text: String) -> Result<Self, InvalidDay> {
+        text.parse()
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> Self {
+        day.to_string()
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 
@@ -108,6 +175,32 @@ mod tests {
     #[case("10000-01-01T00:00:00Z")]
     fn anything_else_is_refused(#[case] text: &str) {
         assert_eq!(text.parse::<Timestamp>(), Err(InvalidTimestamp));
+    }
+
+    #[rstest]
+    #[case("2016-11-09", true)]
+    #[case("2016-02-29", true)]
+    #[case("2015-02-29", false)]
+    #[case("1969-12-31", false)]
+    #[case("2016-11-9", false)]
+    #[case("20161109", false)]
+    #[case("2016-11-09T00:00:00", false)]
+    #[case("", false)]
+    fn days_have_one_form(#[case] text: &str, #[case] valid: bool) {
+        assert_eq!(text.parse::<Day>().map(|day| day.to_string()).ok(), valid.then(|| text.to_owned()));
+    }
+
+    #[test]
+    fn days_follow_each_other() {
+        let day = |text: &str| text.parse::<Day>().unwrap();
+        let days: Vec<_> = day("2016-02-28").through(day("2016-03-01")).map(|day| day.to_string()).collect();
+        assert_eq!(days, ["2016-02-28", "2016-02-29", "2016-03-01"]);
+        assert_eq!(day("2016-02-28").count_through(day("2016-03-01")), 3);
+        assert_eq!(day("2016-03-01").count_through(day("2016-02-29")), 0);
+        assert_eq!(day("2016-03-01").through(day("2016-02-29")).count(), 0);
+        assert_eq!(day("2016-03-31").a_month_before(), day("2016-02-29"));
+        let last_moment: Timestamp = "2016-11-09T23:59:59.999Z".parse().unwrap();
+        assert_eq!(last_moment.day(), day("2016-11-09"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod api;
 pub mod campaign;
 pub mod clock;
 pub mod config;
+pub mod counts;
 pub mod device;
 pub mod event;
 pub mod field;

@@ -27,7 +27,7 @@ pub struct Registration {
 }
 
 /// The wallets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum Wallet {
@@ -46,7 +46,7 @@ pub enum Wallet {
 }
 
 /// The operating systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum DeviceOs {

@@ -6,10 +6,13 @@ mod batch;
 mod bookmark;
 mod claim;
 mod connect;
+mod counts;
 mod error;
 mod item;
 pub mod key;
 mod list;
+mod stream;
+mod tally;
 
 use std::{
     collections::HashMap,
@@ -24,8 +27,11 @@ pub use self::{
     batch::ApplyError,
     claim::ClaimError,
     connect::TableConfig,
+    counts::CampaignCounts,
     error::StoreError,
     list::{Collection, CreatedAtRange, Direction, Segment, Stretch},
+    stream::{InvalidRecord, StreamRecord},
+    tally::Tallied,
 };
 use crate::{account::KeyId, campaign::Campaign, id::CampaignId};
 

@@ -1,5 +1,6 @@
 //! The operations, one for each route.
 
+use campaign_reports::{MOST_DAYS, Report, TotalsReport};
 use serde_json::{Value, json};
 use shared::{
     api::{
@@ -39,6 +40,8 @@ pub(super) fn operation(route: Route, examples: &Examples) -> Operation {
         route::REGISTER => register(examples),
         route::UNREGISTER => unregister(examples),
         route::EVENTS => take_events(examples),
+        route::REPORT => report(examples),
+        route::TOTALS => totals(examples),
         route::CONTRACT => contract(),
         // A test wants every route to have an operation that says something.
         Route { .. } => Operation::new(),
@@ -164,6 +167,42 @@ fn take_events(examples: &Examples) -> Operation {
     let codes =
         [InvalidJson, Unauthorized, Forbidden, CampaignNotFound, BodyTooLarge, UnsupportedMediaType, InvalidBody];
     answers(operation, [("200", done.build())], &codes)
+}
+
+fn report(examples: &Examples) -> Operation {
+    let date = |name: &str, description: &str, example: &str| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some(description))
+            .schema(Some(schemas::date()))
+            .example(Some(json!(example)))
+            .build()
+    };
+    let operation = OperationBuilder::new()
+        .operation_id(Some("getCampaignReport"))
+        .summary(Some("Installs, uninstalls and what is active, day by day"))
+        .description(Some(format!(
+            "At most {MOST_DAYS} days. Counted are changes of state, on the day they happened: a registration that begins, one \
+             that ends; one that changes its wallet or system is both. Counts follow the registrations by seconds."
+        )))
+        .tag("Reports");
+    let operation = parameters(operation, campaign_parameters(examples))
+        .parameter(date("start_date", "The first day; a month before the last where nobody says.", "2016-11-08"))
+        .parameter(date("end_date", "The last day; today where nobody says.", "2016-11-10"));
+    let codes = [InvalidParameter, Unauthorized, RouteNotFound, CampaignNotFound];
+    answers(operation, [("200", responses::json("The counts of each day.", of::<Report>(), None).build())], &codes)
+}
+
+fn totals(examples: &Examples) -> Operation {
+    let operation = OperationBuilder::new()
+        .operation_id(Some("getCampaignTotals"))
+        .summary(Some("Installs, uninstalls and what is active, in total"))
+        .tag("Reports");
+    let operation = parameters(operation, campaign_parameters(examples));
+    let codes = [InvalidParameter, Unauthorized, RouteNotFound, CampaignNotFound];
+    answers(operation, [("200", responses::json("The counts.", of::<TotalsReport>(), None).build())], &codes)
 }
 
 fn contract() -> Operation {

@@ -1,5 +1,6 @@
 //! The shapes of bodies and parameters.
 
+use campaign_reports::{BySystem, ByWallet, DayReport, Report, SystemTotals, Totals, TotalsReport, WalletReport};
 use registration_writes::{EventResult, MOST_EVENTS};
 use shared::{
     api::{
@@ -7,7 +8,7 @@ use shared::{
         filter::{Attribute, LONGEST_VALUE, Predicate},
     },
     campaign::CampaignType,
-    clock::Timestamp,
+    clock::{Day, Timestamp},
     device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
     field::FieldErrors,
     id::{CampaignId, PassId, RegistrationId},
@@ -34,6 +35,15 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema_from::<DeviceOs>()
         .schema_from::<Registration>()
         .schema_from::<Timestamp>()
+        .schema_from::<Report>()
+        .schema_from::<DayReport>()
+        .schema_from::<TotalsReport>()
+        .schema_from::<Totals>()
+        .schema_from::<SystemTotals>()
+        .schema_from::<BySystem>()
+        .schema_from::<ByWallet>()
+        .schema_from::<WalletReport>()
+        .schema_from::<Day>()
         .schema_from::<ErrorBody<'_>>()
         .schema_from::<ErrorCode>()
         .schema_from::<FieldErrors>()
@@ -63,6 +73,11 @@ pub(super) fn named(name: &str) -> RefOr<Schema> {
 /// An array of `item`.
 pub(super) fn array(item: RefOr<Schema>) -> Schema {
     ArrayBuilder::new().items(item).build().into()
+}
+
+/// A day.
+pub(super) fn date() -> Object {
+    text(None).format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))).build()
 }
 
 /// Any object.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 
-use super::{AWS_ACCOUNT, REGION, TemplateError, queue_arn};
+use super::{AWS_ACCOUNT, REGION, TemplateError, queue_arn, stream_arn};
 
 /// How deep a reference may lead to another before it is taken for a circle.
 const DEEPEST_REFERENCE: usize = 8;
@@ -163,6 +163,9 @@ impl<'a> Node<'a> {
         match (kind.as_str(), attribute) {
             ("AWS::SQS::Queue", "Arn") => {
                 Ok(queue_arn(&resource.field("Properties")?.field("QueueName")?.resolve(depth - 1)?))
+            }
+            ("AWS::DynamoDB::Table", "StreamArn") => {
+                Ok(stream_arn(&resource.field("Properties")?.field("TableName")?.resolve(depth - 1)?))
             }
             _ => Err(self.unexpected(&format!("{attribute} of {name}, a {kind}, is not understood here"))),
         }

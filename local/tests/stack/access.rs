@@ -5,7 +5,7 @@ use local::{front::ApiFront, sandbox::Sandbox};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post};
+use crate::{CAMPAIGN, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post, reports::report_path};
 
 /// A new key of the account, which is made where it is not there.
 async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {
@@ -16,7 +16,7 @@ async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, Stri
 }
 
 /// Every route with a body that it takes.
-fn routes() -> [(Method, String, Value); 5] {
+fn routes() -> [(Method, String, Value); 7] {
     let event = json!({
         "event": "uninstalled", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-12-01T00:00:00Z",
         "event_extra": {"registration_id": REGISTRATION},
@@ -25,6 +25,8 @@ fn routes() -> [(Method, String, Value); 5] {
     [
         (Method::GET, campaign_path(), Value::Null),
         (Method::GET, pass_path(), Value::Null),
+        (Method::GET, report_path(), Value::Null),
+        (Method::GET, format!("{}/totals", report_path()), Value::Null),
         (Method::POST, pass_path(), registration),
         (Method::DELETE, format!("{}/{REGISTRATION}", pass_path()), Value::Null),
         (Method::POST, "/v2/registration_events".to_owned(), event),

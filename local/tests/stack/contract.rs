@@ -11,7 +11,9 @@ use http::{Method, StatusCode, Uri};
 use local::{contract, front::ApiFront, sandbox::Sandbox, template::Template};
 use serde_json::{Value, json};
 
-use crate::{Answer, CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, exchange, pass_path};
+use crate::{
+    Answer, CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, exchange, pass_path, reports::report_path,
+};
 
 /// The contract as it is served.
 static CONTRACT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(api_contract::OPENAPI).unwrap());
@@ -212,7 +214,10 @@ fn bad_requests(reader: &str, stranger: &str) -> Vec<Bad> {
         bad.push(Bad::get(unknown(listing.clone())));
     }
     bad.push(Bad::get(pass_path().replace(PASS, CAMPAIGN)));
-    for path in [campaign_path(), pass_path()] {
+    let totals = format!("{}/totals", report_path());
+    bad.push(Bad::get(format!("{}?start_date=x", report_path())));
+    bad.extend([report_path(), totals.clone()].map(|path| Bad::get(unknown(path))));
+    for path in [campaign_path(), pass_path(), report_path(), totals] {
         bad.extend([Bad::get(no_type(path.clone())), Bad::get(no_uuid(path.clone())), Bad::get(path).by("")]);
     }
     for body in ["{", "{}"] {

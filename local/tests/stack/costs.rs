@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use local::{recorder::Call, sandbox::Sandbox};
 use serde_json::json;
 
-use crate::{call, campaign_path, pass_path, walks::installed};
+use crate::{call, campaign_path, pass_path, reports::report_path, walks::installed};
 
 fn operations(calls: &[Call]) -> Vec<&str> {
     let mut operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
@@ -17,13 +17,14 @@ fn units(calls: &[Call]) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_takes_one_round_trip() {
+async fn a_listing_and_a_report_take_one_round_trip() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let recorder = sandbox.recorder().await.unwrap();
     let front = sandbox.recorded_front(&recorder).unwrap();
     for (path, expected) in [
         (campaign_path(), vec!["GetItem", "GetItem", "Query", "Query"]),
         (pass_path(), vec!["GetItem", "GetItem", "Query", "Query", "Query"]),
+        (report_path(), vec!["GetItem", "GetItem", "Query"]),
     ] {
         // Were one of them to wait for another, none would be answered.
         recorder.hold_until(expected.len());

@@ -36,6 +36,22 @@ fn registration(field: &str, value: &str) -> String {
 #[case::order("/v2/coupons/C/registrations?q[s]=wallet+up", 400, "invalid_parameter", Some("q[s]"))]
 #[case::both("/v2/coupons/C/registrations?page=1&cursor=x", 400, "invalid_parameter", Some("cursor"))]
 #[case::cursor("/v2/coupons/C/registrations?cursor=x", 400, "invalid_cursor", Some("cursor"))]
+#[case::report_date("/v2/coupons/C/reports?start_date=x", 400, "invalid_parameter", Some("start_date"))]
+#[case::no_such_day("/v2/coupons/C/reports?end_date=2015-02-29", 400, "invalid_parameter", Some("end_date"))]
+#[case::reversed(
+    "/v2/coupons/C/reports?start_date=2016-11-10&end_date=2016-11-09",
+    400,
+    "invalid_parameter",
+    Some("start_date")
+)]
+#[case::too_long(
+    "/v2/coupons/C/reports?start_date=2015-01-01&end_date=2016-01-02",
+    400,
+    "invalid_parameter",
+    Some("start_date")
+)]
+#[case::report_of_unknown("/v2/coupons/U/reports?start_date=x", 404, "campaign_not_found", Some("campaign_id"))]
+#[case::totals_of_unknown("/v2/coupons/U/reports/totals", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::not_utf_8("/v2/coupons/C/registrations?q[wallet_eq]=%ff", 400, "invalid_parameter", Some("q[wallet_eq]"))]
 #[tokio::test]
 async fn a_bad_request_is_told_what_is_wrong(

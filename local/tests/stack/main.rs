@@ -9,6 +9,7 @@ mod costs;
 mod errors;
 mod lives;
 mod queue;
+mod reports;
 mod template;
 mod walks;
 

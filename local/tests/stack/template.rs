@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::BTreeSet};
 
 use local::{sandbox::Sandbox, template::Template};
+use serde_json::json;
 use shared::{api::route, store::key};
 
 fn template() -> Template {
@@ -39,8 +40,10 @@ async fn every_function_of_the_template_starts_with_its_variables_and_reads_them
             "account-admin" => drop(account_admin::Config::from_lookup(&lookup).unwrap()),
             "api-contract" => drop(api_contract::Config::from_lookup(&lookup).unwrap()),
             "campaign-registrations" => drop(campaign_registrations::Config::from_lookup(&lookup).unwrap()),
+            "campaign-reports" => drop(campaign_reports::Config::from_lookup(&lookup).unwrap()),
             "pass-registrations" => drop(pass_registrations::Config::from_lookup(&lookup).unwrap()),
             "registration-ingest" => drop(registration_ingest::Config::from_lookup(&lookup).unwrap()),
+            "registration-tally" => drop(registration_tally::Config::from_lookup(&lookup).unwrap()),
             "registration-writes" => drop(registration_writes::Config::from_lookup(&lookup).unwrap()),
             "unmatched-route" => drop(unmatched_route::Config::from_lookup(&lookup).unwrap()),
             unknown => panic!("who reads the variables of {unknown}?"),
@@ -71,6 +74,19 @@ fn the_queue_waits_six_times_as_long_as_its_function_may_take() {
     let [queue] = template.queues.as_slice() else { panic!("expected one queue") };
     assert!(queue.visibility_timeout >= 6 * template.functions[&queue.function].timeout);
     assert!(queue.batch_size <= 10 || !queue.batching_window.is_zero(), "Lambda wants a window for large batches");
+}
+
+#[test]
+fn the_stream_is_fed_so_that_a_count_can_be_exact() {
+    let template = template();
+    assert_eq!(template.table.stream_view.as_deref(), Some("NEW_AND_OLD_IMAGES"));
+    let [source] = template.streams.as_slice() else { panic!("expected one function on the stream") };
+    assert_eq!(source.parallelization_factor, 1, "one batch of a shard at a time");
+    assert!(!source.tumbling_window.is_zero(), "or the event does not name its shard");
+    let takes = |sk: &str| source.takes(&json!({"dynamodb": {"Keys": {"sk": {"S": sk}}}}));
+    assert!(takes(key::CAMPAIGN_SK) && takes("PASS#22d5b0ed-cc82-4743-a4fb-ee655d928037#x"));
+    // Counts and checkpoints, or the tally would feed itself.
+    assert!(!takes(key::TOTALS_SK) && !takes("COUNTS#2016-11-09") && !takes(key::TALLY_SK) && !takes("PAGE#2"));
 }
 
 #[test]

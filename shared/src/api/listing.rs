@@ -2,23 +2,22 @@
 
 use std::{fmt::Display, num::NonZeroU32};
 
-use futures_util::{FutureExt as _, future::OptionFuture, join, try_join};
+use futures_util::{FutureExt as _, try_join};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LINK};
 use lambda_http::Request;
 use tracing::warn;
 
 use super::{
-    Response, credentials,
+    Response,
     cursor::{Cursor, ListingId, Side},
     error::{ApiError, ErrorCode},
     filter::{Attribute, Filter},
     log::RequestLog,
     page::{ListingQuery, Start},
-    path::{self, RegistrationsPath},
-    query,
+    path::RegistrationsPath,
+    query, reading,
 };
 use crate::{
-    account::{Access, Caller},
     clock::Timestamp,
     field::FieldErrors,
     registration::Registration,
@@ -47,27 +46,19 @@ pub async fn answer(
     read_path: fn(&Request) -> Result<RegistrationsPath, ApiError>,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
-    path::campaign_type(request)?;
-    credentials::are_given(request)?;
-    let path = match read_path(request) {
-        Ok(path) => path,
-        Err(invalid) => {
-            credentials::caller(store, request, now).await?;
-            return Err(invalid);
-        }
-    };
+    let path = reading::path(store, request, read_path, now).await?;
     let asked = query::parameters(request).and_then(ListingQuery::from_parameters);
     let listing = asked.and_then(|query| Listing::new(store, path, query, now));
     let listing = match listing {
         Ok(listing) => listing,
         Err(invalid) => {
-            Box::pin(known(store, request, path, now)).await?;
+            Box::pin(reading::expect_known(store, request, path, now)).await?;
             return Err(invalid);
         }
     };
     // Whoever may not see this ends the reading at once; what else goes wrong waits until that is known.
     let ((), total, page) = try_join!(
-        Box::pin(known(store, request, path, now)),
+        Box::pin(reading::expect_known(store, request, path, now)),
         Box::pin(listing.total()).map(Ok),
         Box::pin(listing.page()).map(Ok)
     )?;
@@ -75,32 +66,6 @@ pub async fn answer(
     let total = page.total.or(total?);
     RequestLog::listed(request, page.registrations.len());
     listing.respond(page, total).await
-}
-
-/// Whether the caller may see that there are registrations here. The key is looked up beside what it opens, and decides first.
-async fn known(
-    store: &RegistrationStore,
-    request: &Request,
-    path: RegistrationsPath,
-    now: Timestamp,
-) -> Result<(), ApiError> {
-    let RegistrationsPath { campaign_type, collection } = path;
-    let pass_is_known: OptionFuture<_> = match collection {
-        Collection::Campaign(_) => None,
-        Collection::Pass(campaign, pass) => Some(store.pass_is_known(campaign, pass)),
-    }
-    .into();
-    let (caller, campaign, pass_is_known) =
-        join!(credentials::caller(store, request, now), store.campaign(collection.campaign()), pass_is_known);
-    let Caller { account_id, access: Access::ReadOnly | Access::ReadWrite } = caller?;
-    if !campaign?.is_some_and(|campaign| campaign.is_seen_by(&account_id, campaign_type)) {
-        return Err(ApiError::campaign_not_found());
-    }
-    if !pass_is_known.transpose()?.unwrap_or(true) {
-        let errors = FieldErrors::of("pass_id", "is not known");
-        return Err(ApiError::with_fields(ErrorCode::PassNotFound, "the pass is not known", errors));
-    }
-    Ok(())
 }
 
 /// One listing and what is asked of it.

@@ -24,11 +24,15 @@ pub const UNREGISTER: Route = Route {
 };
 /// Takes events.
 pub const EVENTS: Route = Route { method: "POST", path: "/v2/registration_events" };
+/// A campaign's counts day by day.
+pub const REPORT: Route = Route { method: "GET", path: "/v2/{campaign_type}/{campaign_id}/reports" };
+/// A campaign's counts in total.
+pub const TOTALS: Route = Route { method: "GET", path: "/v2/{campaign_type}/{campaign_id}/reports/totals" };
 /// Brings the contract of the API.
 pub const CONTRACT: Route = Route { method: "GET", path: "/v2/openapi.json" };
 
 /// Every route that does something.
-pub const ALL: [Route; 6] = [LIST_CAMPAIGN, LIST_PASS, REGISTER, UNREGISTER, EVENTS, CONTRACT];
+pub const ALL: [Route; 8] = [LIST_CAMPAIGN, LIST_PASS, REGISTER, UNREGISTER, EVENTS, REPORT, TOTALS, CONTRACT];
 
 impl Route {
     /// Whether API Gateway's route key, `GET /v2/…`, is this route.

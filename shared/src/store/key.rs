@@ -6,6 +6,10 @@
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` |
 //! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `pass`, `device_library_identifier`, `push_token` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` |
+//! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … |
+//! | counts in total | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` |
+//! | checkpoint of the tally | `TALLY#<shard>` | `TALLY` | `last_sequence_number`, `expires_at` |
+//! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at` |
 //! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` |
 //! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` |
 //! | bookmark | `BOOKMARK#<listing>` | `PAGE#<page>` | `cursor`, `expires_at` |
@@ -19,6 +23,7 @@
 
 use crate::{
     account::KeyId,
+    clock::Day,
     id::{AccountId, CampaignId, PassId, RegistrationId},
 };
 
@@ -44,6 +49,17 @@ pub const BY_PASS: &str = "by-pass";
 
 /// The sort key of a campaign's own item.
 pub const CAMPAIGN_SK: &str = "CAMPAIGN";
+
+/// What the sort keys of a campaign's counts begin with.
+pub const COUNTS_PREFIX: &str = "COUNTS#";
+/// The sort key of a campaign's counts in total. It comes after those of all days.
+pub const TOTALS_SK: &str = "COUNTS#TOTALS";
+/// What the partition keys of the tally's own items begin with.
+pub const TALLY_PREFIX: &str = "TALLY#";
+/// The sort key of a checkpoint.
+pub const TALLY_SK: &str = "TALLY";
+/// The partition of the records that could not be read.
+pub const UNREADABLE_PK: &str = "TALLY#UNREADABLE";
 
 /// The sort key of an account.
 pub const ACCOUNT_SK: &str = "ACCOUNT";
@@ -71,6 +87,36 @@ pub fn pass_sk(pass: PassId) -> String {
 #[must_use]
 pub fn registration_sk(pass: PassId, registration: RegistrationId) -> String {
     format!("PASS#{pass}#{registration}")
+}
+
+/// The campaign whose partition this is.
+#[must_use]
+pub fn parse_campaign_pk(pk: &str) -> Option<CampaignId> {
+    pk.strip_prefix("CAMPAIGN#")?.parse().ok()
+}
+
+/// The sort key of a campaign's counts of a day.
+#[must_use]
+pub fn day_sk(day: Day) -> String {
+    format!("{COUNTS_PREFIX}{day}")
+}
+
+/// The day of counts with this sort key.
+#[must_use]
+pub fn parse_day_sk(sk: &str) -> Option<Day> {
+    sk.strip_prefix(COUNTS_PREFIX)?.parse().ok()
+}
+
+/// The partition of a shard's checkpoint.
+#[must_use]
+pub fn tally_pk(shard: &str) -> String {
+    format!("{TALLY_PREFIX}{shard}")
+}
+
+/// The sort key of a record that could not be read.
+#[must_use]
+pub fn unreadable_sk(shard: &str, sequence_number: &str) -> String {
+    format!("{shard}#{sequence_number}")
 }
 
 /// The pass and the registration that a sort key names.

@@ -1,14 +1,19 @@
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock},
+};
 
+use local::stream::TableStream;
 use proptest::prelude::*;
 use shared::{
+    clock::Timestamp,
     event::{Change, Event, Installation},
     id::CampaignId,
     registration::{DeviceOs, Registration, Wallet},
     store::{ApplyError, Collection, Outcome},
 };
 
-use super::{Table, at, event, new_campaign, now, pass, registration};
+use super::{Table, at, event, new_campaign, now, pass, registration, tally};
 
 const PASSES: u128 = 2;
 const REGISTRATIONS: u128 = 3;
@@ -37,8 +42,13 @@ impl Happening {
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
             Kind::Installed(id) => Change::Installed(installation(id, instant)),
         };
-        event(campaign, pass(number), at(instant), change)
+        event(campaign, pass(number), moment(instant), change)
     }
+}
+
+/// The instants are half a day apart, so that counts are of several days.
+fn moment(instant: u32) -> Timestamp {
+    at(instant * 12 * 60 * 60 * 1000)
 }
 
 /// What an install tells depends on what and when it is, since of two that differ at the same instant the first to arrive
@@ -80,6 +90,33 @@ fn stories() -> impl Strategy<Value = [Vec<Vec<Happening>>; 2]> {
     })
 }
 
+/// How a stream is cut into batches: how far each goes back, to what was counted before, and how many records it has.
+fn cuts() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    prop::collection::vec((0..6_usize, 1..9_usize), 0..8)
+}
+
+/// Counts what is new in the stream, in batches that are cut so.
+async fn tally(table: &Table, stream: &mut TableStream, cuts: &[(usize, usize)]) {
+    let source = &table.sandbox.template.streams[0];
+    let mut records = Vec::new();
+    loop {
+        let found = stream.read(1000).await.unwrap();
+        if found.is_empty() {
+            break;
+        }
+        records.extend(found.into_iter().flat_map(|shard| shard.records).filter(|record| source.takes(record)));
+    }
+    let records = tally::read(&records);
+    let mut handed_over = 0_usize;
+    for (back, length) in cuts {
+        let start = handed_over.saturating_sub(*back);
+        let end = records.len().min(start + length);
+        table.fresh_store().tally("shard", &records[start..end], now()).await.unwrap();
+        handed_over = handed_over.max(end);
+    }
+    table.store.tally("shard", &records[handed_over..], now()).await.unwrap();
+}
+
 /// What must be active, told in the simplest way: per registration, the latest event, a removal after an install.
 fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
     let mut last = BTreeMap::new();
@@ -97,7 +134,7 @@ fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
     let mut active: Vec<_> = active
         .map(|((number, id), (instant, _))| {
             let Installation { wallet, device_os, .. } = installation(id, instant);
-            Registration { id: registration(id), pass_id: pass(number), wallet, device_os, created_at: at(instant) }
+            Registration { id: registration(id), pass_id: pass(number), wallet, device_os, created_at: moment(instant) }
         })
         .collect();
     active.sort_by_key(|registration| (registration.created_at, registration.pass_id, registration.id));
@@ -107,7 +144,8 @@ fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
 /// What a campaign has come to: its items without its name, and its answers.
 type End = (BTreeMap<String, BTreeMap<String, String>>, Vec<Registration>, Vec<Vec<Registration>>);
 
-async fn tell(table: &Table, story: &[Vec<Happening>]) -> End {
+/// Tells the story, and holds the counts against what it has come to.
+async fn tell(table: &Table, stream: &mut TableStream, story: &[Vec<Happening>], cuts: &[(usize, usize)]) -> End {
     let campaign = new_campaign();
     for batch in story {
         let events: Vec<_> = batch.iter().map(|happening| happening.event(campaign)).collect();
@@ -124,7 +162,11 @@ async fn tell(table: &Table, story: &[Vec<Happening>]) -> End {
     for number in 1..=PASSES {
         by_pass.push(table.active(Collection::Pass(campaign, pass(number))).await);
     }
-    (items, table.active(Collection::Campaign(campaign)).await, by_pass)
+    let active = table.active(Collection::Campaign(campaign)).await;
+    tally(table, stream, cuts).await;
+    let counts = table.store.counts(campaign, "1970-01-01".parse().unwrap()).await.unwrap();
+    tally::expect_exact(&counts, &active);
+    (items, active, by_pass)
 }
 
 fn runtime() -> &'static tokio::runtime::Runtime {
@@ -136,11 +178,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_order_and_every_repetition_of_the_same_events_leaves_the_same(stories in stories()) {
+    fn every_order_and_every_repetition_of_the_same_events_leaves_the_same(stories in stories(), cuts in cuts()) {
         static TABLE: OnceLock<Table> = OnceLock::new();
+        static STREAM: OnceLock<Mutex<TableStream>> = OnceLock::new();
         let table = TABLE.get_or_init(|| runtime().block_on(Table::start()));
+        let mut stream = STREAM.get_or_init(|| Mutex::new(table.sandbox.stream())).lock().unwrap();
         let [told, retold] = &stories;
-        let (first, second) = runtime().block_on(async { (tell(table, told).await, tell(table, retold).await) });
+        let (first, second) = runtime().block_on(async {
+            (tell(table, &mut stream, told, &cuts).await, tell(table, &mut stream, retold, &cuts).await)
+        });
         prop_assert_eq!(&first, &second);
 
         let expected = expected(told);

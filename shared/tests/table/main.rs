@@ -8,11 +8,12 @@ mod events;
 mod every_order;
 mod listing;
 mod registering;
+mod tally;
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::sandbox::Sandbox;
+use local::{recorder::Recorder, sandbox::Sandbox};
 use shared::{
     clock::Timestamp,
     event::{Change, Event, Installation},
@@ -37,6 +38,13 @@ impl Table {
     /// A store that remembers nothing, as in a process that has just started.
     pub(crate) fn fresh_store(&self) -> RegistrationStore {
         store(&self.sandbox)
+    }
+
+    /// A store that reaches the table through a recorder.
+    pub(crate) fn recorded_store(&self, recorder: &Recorder) -> RegistrationStore {
+        let mut variables = self.sandbox.table_variables();
+        variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), recorder.endpoint().to_owned());
+        connect(&variables)
     }
 
     /// Everything in the campaign's partition, by sort key.
@@ -67,7 +75,10 @@ impl Table {
 }
 
 fn store(sandbox: &Sandbox) -> RegistrationStore {
-    let variables = sandbox.table_variables();
+    connect(&sandbox.table_variables())
+}
+
+fn connect(variables: &BTreeMap<String, String>) -> RegistrationStore {
     RegistrationStore::connect(&TableConfig::from_lookup(&|name| variables.get(name).cloned()).unwrap())
 }
 

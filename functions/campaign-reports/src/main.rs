@@ -1,0 +1,12 @@
+//! Wires the function to Lambda.
+
+use campaign_reports::{CampaignReports, Config};
+use lambda_runtime::Error;
+use shared::{api::entry, config::environment, log};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init();
+    let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
+    lambda_runtime::run(entry::http(CampaignReports::new(&config))).await
+}

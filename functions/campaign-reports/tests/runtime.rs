@@ -1,0 +1,36 @@
+//! The real binary, driven through the Lambda Runtime API with the sample events.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use serde_json::Value;
+
+const FUNCTION: &str = "campaign-reports";
+const BINARY: &str = env!("CARGO_BIN_EXE_campaign-reports");
+
+#[tokio::test]
+async fn the_binary_answers_every_sample_event() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    sandbox.tally().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
+        let answer = binary.invoke(&event).await.unwrap().unwrap();
+        assert_eq!(answer["statusCode"], 200, "{name}");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let counts = match name.as_str() {
+            "http/report.json" => &body["report"]["2016-11-09"],
+            "http/report-totals.json" => &body["report"],
+            unknown => panic!("what should {unknown} answer?"),
+        };
+        assert_eq!((&counts["installs_count"], &counts["active_count"]), (&3.into(), &3.into()));
+    }
+    assert!(!binary.stop().await.unwrap().contains("ERROR"));
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named_at_start() {
+    let sandbox = Sandbox::start().await.unwrap();
+    for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
+        assert!(output.contains(&format!("the variable {variable} is not set")), "{output}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The real binary, driven through the Lambda Runtime API with the sample events.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use registration_tally::Config;
+use serde_json::{Value, json};
+use shared::{
+    counts::{ChangeKind, Part},
+    registration::Wallet,
+    store::RegistrationStore,
+};
+
+const FUNCTION: &str = "registration-tally";
+const BINARY: &str = env!("CARGO_BIN_EXE_registration-tally");
+
+#[tokio::test]
+async fn the_binary_counts_every_sample_event_once() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let variables = sandbox.variables(FUNCTION);
+    let store = RegistrationStore::connect(&Config::from_lookup(&|name| variables.get(name).cloned()).unwrap());
+    let campaign = "bd69162b-8995-4c89-bdca-898fae6050d0".parse().unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
+        for _ in 0..2 {
+            assert_eq!(binary.invoke(&event).await.unwrap().unwrap(), json!({"state": {}}), "{name}");
+        }
+        let counts = store.counts(campaign, "2016-11-09".parse().unwrap()).await.unwrap();
+        let count = |kind, part| counts.totals.get(kind, part);
+        let (installs, uninstalls) = (count(ChangeKind::Install, Part::All), count(ChangeKind::Uninstall, Part::All));
+        assert_eq!(count(ChangeKind::Install, Part::Wallet(Wallet::Passbook)), 2);
+        match name.as_str() {
+            "dynamodb/source-document.json" => assert_eq!((installs, uninstalls, counts.days.len()), (3, 0, 1)),
+            "dynamodb/uninstall.json" | "dynamodb/window-ends.json" => {
+                assert_eq!((installs, uninstalls, counts.days.len()), (3, 1, 2));
+            }
+            unknown => panic!("what should {unknown} count?"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_none_of_a_window_is_an_error_that_says_so() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    for event in [json!({"Records": []}), json!([]), json!({"Records": [{}], "shardId": "shard"}), Value::Null] {
+        let error = binary.invoke(&event).await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("of the table's stream"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_binary_names_the_variable_it_does_not_find() {
+    let sandbox = Sandbox::start().await.unwrap();
+    for (name, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
+        assert!(output.contains(&format!("the variable {name} is not set")), "{output}");
+    }
+}

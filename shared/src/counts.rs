@@ -1,0 +1,142 @@
+//! Counts: how often passes were installed and uninstalled, altogether and by wallet and operating system.
+//!
+//! What is counted are changes of state. A registration that becomes active is an install; one that is active no more is an
+//! uninstall; one that is active and changes its wallet or its operating system is both. A repeated install, an uninstall of
+//! something never seen and the end of a tombstone are nothing. So installs − uninstalls = active, always and by each wallet and
+//! each operating system.
+
+use std::{
+    collections::BTreeMap,
+    ops::{AddAssign, SubAssign},
+};
+
+use crate::{
+    clock::Day,
+    id::CampaignId,
+    registration::{DeviceOs, Wallet},
+};
+
+/// What happened to the state of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// It became active.
+    Install,
+    /// It is active no more.
+    Uninstall,
+}
+
+/// One change of the state of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateChange {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// On which day it happened.
+    pub day: Day,
+    /// What.
+    pub kind: ChangeKind,
+    /// In which wallet.
+    pub wallet: Wallet,
+    /// On which operating system.
+    pub device_os: DeviceOs,
+}
+
+/// What is counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Everything.
+    All,
+    /// One wallet.
+    Wallet(Wallet),
+    /// One operating system.
+    DeviceOs(DeviceOs),
+}
+
+/// How many installs and uninstalls there were. What is not in it is 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<(ChangeKind, Part), i64>);
+
+impl ChangeKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Install, Self::Uninstall];
+}
+
+impl Part {
+    /// Every part.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let wallets = Wallet::ALL.into_iter().map(Self::Wallet);
+        let systems = DeviceOs::ALL.into_iter().map(Self::DeviceOs);
+        [Self::All].into_iter().chain(wallets).chain(systems)
+    }
+}
+
+impl Counts {
+    /// The count of one change.
+    #[must_use]
+    pub fn of(change: &StateChange) -> Self {
+        let StateChange { campaign: _, day: _, kind, wallet, device_os } = *change;
+        [Part::All, Part::Wallet(wallet), Part::DeviceOs(device_os)].into_iter().map(|part| ((kind, part), 1)).collect()
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn get(&self, kind: ChangeKind, part: Part) -> i64 {
+        self.0.get(&(kind, part)).copied().unwrap_or_default()
+    }
+
+    /// How many registrations are active after these changes, if none was before.
+    #[must_use]
+    pub fn active(&self, part: Part) -> i64 {
+        self.get(ChangeKind::Install, part) - self.get(ChangeKind::Uninstall, part)
+    }
+
+    /// Those that are not 0.
+    pub fn iter(&self) -> impl Iterator<Item = (ChangeKind, Part, i64)> {
+        self.0.iter().filter(|(_, count)| **count != 0).map(|((kind, part), count)| (*kind, *part, *count))
+    }
+}
+
+impl FromIterator<((ChangeKind, Part), i64)> for Counts {
+    fn from_iter<I: IntoIterator<Item = ((ChangeKind, Part), i64)>>(counts: I) -> Self {
+        Self(counts.into_iter().collect())
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        for (key, count) in &other.0 {
+            *self.0.entry(*key).or_default() += count;
+        }
+    }
+}
+
+impl SubAssign<&Self> for Counts {
+    fn sub_assign(&mut self, other: &Self) {
+        for (key, count) in &other.0 {
+            *self.0.entry(*key).or_default() -= count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_counts_altogether_and_for_its_wallet_and_its_system() {
+        let install = StateChange {
+            campaign: "bd69162b-8995-4c89-bdca-898fae6050d0".parse().unwrap(),
+            day: "2016-11-09".parse().unwrap(),
+            kind: ChangeKind::Install,
+            wallet: Wallet::Passbook,
+            device_os: DeviceOs::Ios,
+        };
+        let mut counts = Counts::of(&install);
+        counts += &Counts::of(&install);
+        counts += &Counts::of(&StateChange { kind: ChangeKind::Uninstall, ..install });
+
+        assert_eq!(counts.get(ChangeKind::Install, Part::Wallet(Wallet::Passbook)), 2);
+        assert_eq!(counts.get(ChangeKind::Uninstall, Part::DeviceOs(DeviceOs::Ios)), 1);
+        assert_eq!(counts.active(Part::All), 1);
+        assert_eq!(counts.active(Part::Wallet(Wallet::Pass2u)), 0);
+    }
+}
