@@ -292,7 +292,10 @@ fn page_parameters() -> [Parameter; 5] {
 fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {
     let count = |description: &str, example: usize| header(description, number(0, None, None), example);
     let page = |description: &str, example: usize| header(description, number(1, None, None), example);
-    let uncounted = format!("Left out where counting would read more than {MOST_EXAMINED}.");
+    let uncounted = format!(
+        "Of a campaign, and of one wallet or system of it, from counts that may be seconds behind; else left out where counting would \
+         read more than {MOST_EXAMINED}."
+    );
     let link = "</v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?per_page=25>; rel=\"first\"";
     response
         .header("X-Total", count(&format!("How many there are, whatever the offset. {uncounted}"), total))

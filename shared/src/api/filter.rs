@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::{registration::Registration, store::CreatedAtRange};
+use crate::{counts::Part, registration::Registration, store::CreatedAtRange};
 
 /// The longest value, in bytes. `created_at` reaches a key condition, whose values DynamoDB bounds at 1,024 bytes.
 pub const LONGEST_VALUE: usize = 256;
@@ -174,6 +174,21 @@ impl Filter {
         &self.0
     }
 
+    /// The part of a campaign that is counted and that is just what this filter lets through, where there is one.
+    #[must_use]
+    pub fn counted_part(&self) -> Option<Part> {
+        match self.0.as_slice() {
+            [] => Some(Part::All),
+            [Condition { attribute: Attribute::Wallet, predicate: Predicate::Eq, value }] => {
+                value.parse().ok().map(Part::Wallet)
+            }
+            [Condition { attribute: Attribute::DeviceOs, predicate: Predicate::Eq, value }] => {
+                value.parse().ok().map(Part::DeviceOs)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a registration meets every condition.
     #[must_use]
     pub fn matches(&self, registration: &Registration) -> bool {
@@ -229,6 +244,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::registration::{DeviceOs, Wallet};
 
     fn registration() -> Registration {
         serde_json::from_str(
@@ -324,6 +340,18 @@ mod tests {
             Some((b'%', rest)) => (0..=text.len()).any(|skipped| is_like_slowly(&text[skipped..], rest)),
             Some((byte, rest)) => text.first() == Some(byte) && is_like_slowly(&text[1..], rest),
         }
+    }
+
+    #[rstest]
+    #[case(&[], Some(Part::All))]
+    #[case(&[("wallet_eq", "pass2u")], Some(Part::Wallet(Wallet::Pass2u)))]
+    #[case(&[("device_os_eq", "wp")], Some(Part::DeviceOs(DeviceOs::Wp)))]
+    #[case(&[("device_os_eq", "beos")], None)]
+    #[case(&[("wallet_not_eq", "pass2u")], None)]
+    #[case(&[("wallet_eq", "pass2u"), ("device_os_eq", "wp")], None)]
+    #[case(&[("id_eq", "wp")], None)]
+    fn a_filter_by_wallet_or_system_alone_is_counted(#[case] conditions: &[(&str, &str)], #[case] part: Option<Part>) {
+        assert_eq!(filter(conditions).counted_part(), part);
     }
 
     proptest! {

@@ -166,6 +166,8 @@ impl<'a> Listing<'a> {
             return Err(too_far());
         }
         matches.truncate(per_page);
+        // Who has walked from the beginning to the end has counted.
+        let total = (after.is_none() && matches!(end, WalkEnd::Collection)).then_some(skipped + matches.len());
         let next = match end {
             WalkEnd::Found => matches.last().cloned(),
             WalkEnd::Examined(last) => Some(last),
@@ -183,7 +185,7 @@ impl<'a> Listing<'a> {
             registrations: matches,
             next: next.map(|registration| page_after(number, registration)),
             previous,
-            total: None,
+            total,
         })
     }
 
@@ -242,10 +244,16 @@ impl<'a> Listing<'a> {
         Ok(Page { number, registrations, next, previous, total: Some(sorted.len()) })
     }
 
-    /// How many registrations the listing has; nothing where counting would read too many.
+    /// How many registrations the listing has: from the counts of a campaign, which follow it by seconds, and by reading where it
+    /// has none; nothing where that would read too many.
     async fn total(&self) -> Result<Option<usize>, ApiError> {
         if self.query.order.attribute != Attribute::CreatedAt {
             return Ok(None);
+        }
+        if let (Collection::Campaign(campaign), Some(part)) = (self.path.collection, self.query.filter.counted_part())
+            && let Some(totals) = self.store.totals(campaign).await?
+        {
+            return Ok(Some(usize::try_from(totals.active(part)).unwrap_or_default()));
         }
         if self.query.filter.is_empty() {
             return Ok(self.store.count(self.path.collection, MOST_EXAMINED).await?);

@@ -51,6 +51,22 @@ impl RegistrationStore {
             }
         }
     }
+
+    /// The counts of a campaign in total, where it has been counted from its beginning: one item.
+    pub async fn totals(&self, campaign: CampaignId) -> Result<Option<Counts>, StoreError> {
+        let response = self
+            .client
+            .get_item()
+            .table_name(&self.table_name)
+            .key(key::PK, text(key::campaign_pk(campaign)))
+            .key(key::SK, text(key::TOTALS_SK))
+            .send()
+            .await?;
+        let Some(item) = response.item else { return Ok(None) };
+        let mut counts = CampaignCounts::default();
+        counts.take(&item)?;
+        Ok(counts.counted_since.map(|_| counts.totals))
+    }
 }
 
 impl CampaignCounts {
