@@ -6,6 +6,7 @@ pub mod cursor;
 pub mod entry;
 pub mod error;
 pub mod filter;
+pub mod format;
 pub mod listing;
 pub mod log;
 pub mod order;

@@ -30,8 +30,10 @@ async fn the_binary_answers_every_sample_event() {
     for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
         let answer = binary.invoke(&event).await.unwrap().unwrap();
         let (body, headers) = (answer["body"].as_str().unwrap(), &answer["headers"]);
-        assert_eq!((&answer["statusCode"], &headers["content-type"]), (&200.into(), &"application/json".into()));
+        let media_type = if name.contains("export") { "text/csv" } else { "application/json" };
+        assert_eq!((&answer["statusCode"], &headers["content-type"]), (&200.into(), &media_type.into()));
         match name.as_str() {
+            "http/export-campaign.json" => assert_eq!(body.lines().count(), 4),
             "http/list-campaign.json" => {
                 assert_eq!(body, SOURCE_DOCUMENT);
                 assert_eq!((&headers["x-total"], &headers["x-total-pages"]), (&"3".into(), &"1".into()));

@@ -9,6 +9,7 @@ use shared::{
             PageTooFar, PassNotFound, RegistrationNotFound, RegistrationRemoved, RouteNotFound, TooManyToSort,
             Unauthorized, UnsupportedMediaType,
         },
+        format::{Format, LARGEST_EXPORT},
         listing::{MOST_EXAMINED, MOST_SORTED},
         page::{DEFAULT_PER_PAGE, LARGEST_OFFSET, LARGEST_PER_PAGE},
         route::{self, Route},
@@ -72,9 +73,17 @@ fn listing(operation: OperationBuilder, example: &[Registration], errors: &[Erro
     let description = format!(
         "Oldest first. A walk along `Link` costs the same at any depth, and so does one by `page=1,2,3…`; a jump reads at most \
          {MOST_EXAMINED} registrations and is `page_too_far` beyond. A filter that finds little examines at most {MOST_EXAMINED} \
-         registrations per answer: the page may then be short, and `Link` goes on.",
+         registrations per answer: the page may then be short, and `Link` goes on. With `Accept: text/csv` or \
+         `application/x-ndjson` the same is an export, in parts of {LARGEST_EXPORT} unless `per_page` says less; `Link` leads to the \
+         next part.",
     );
     let listed = responses::json("The registrations of the page.", array(of::<Registration>()), value(&example));
+    let exports = [Format::Csv, Format::Ndjson].into_iter().filter_map(|format| {
+        let text = Value::from(format.write(example).ok()?);
+        let content = ContentBuilder::new().schema(Some(schemas::text(None))).example(Some(text)).build();
+        Some((format.media_type(), content))
+    });
+    let listed = exports.fold(listed, |listed, (media_type, content)| listed.content(media_type, content));
     let listed = page_headers(listed, example.len());
     let codes = [
         &[InvalidParameter, InvalidCursor, PageTooFar, TooManyToSort, Unauthorized, RouteNotFound, CampaignNotFound],
@@ -305,6 +314,7 @@ fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {
         .header("X-Offset", count("How many registrations are passed over before page 1.", 0))
         .header("X-Next-Page", page("The next page, where there is one.", 2))
         .header("X-Prev-Page", page("The page before, where there is one.", 1))
+        .header("Vary", header("The form depends on `Accept`.", text(None), "accept"))
         .header("Link", header("`next`, `prev` and `first` (RFC 8288), relative to the API.", text(None), link))
 }
 

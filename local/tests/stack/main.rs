@@ -7,6 +7,7 @@ mod command;
 mod contract;
 mod costs;
 mod errors;
+mod exports;
 mod lives;
 mod queue;
 mod reports;

@@ -3,7 +3,10 @@
 use std::{fmt::Display, num::NonZeroU32};
 
 use futures_util::{FutureExt as _, try_join};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::LINK};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE, LINK, VARY},
+};
 use lambda_http::Request;
 use tracing::warn;
 
@@ -12,6 +15,7 @@ use super::{
     cursor::{Cursor, ListingId, Side},
     error::{ApiError, ErrorCode},
     filter::{Attribute, Filter},
+    format::Format,
     log::RequestLog,
     page::{ListingQuery, Start},
     path::RegistrationsPath,
@@ -47,7 +51,8 @@ pub async fn answer(
     now: Timestamp,
 ) -> Result<Response, ApiError> {
     let path = reading::path(store, request, read_path, now).await?;
-    let asked = query::parameters(request).and_then(ListingQuery::from_parameters);
+    let format = Format::of(request);
+    let asked = query::parameters(request).and_then(|asked| ListingQuery::from_parameters(asked, format));
     let listing = asked.and_then(|query| Listing::new(store, path, query, now));
     let listing = match listing {
         Ok(listing) => listing,
@@ -65,7 +70,7 @@ pub async fn answer(
     let page = page?;
     let total = page.total.or(total?);
     RequestLog::listed(request, page.registrations.len());
-    listing.respond(page, total).await
+    listing.respond(page, total, format).await
 }
 
 /// One listing and what is asked of it.
@@ -336,9 +341,11 @@ impl<'a> Listing<'a> {
             .then_some(cursor)
     }
 
-    async fn respond(&self, page: Page, total: Option<usize>) -> Result<Response, ApiError> {
-        let mut response = super::json(StatusCode::OK, &page.registrations)?;
+    async fn respond(&self, page: Page, total: Option<usize>, format: Format) -> Result<Response, ApiError> {
+        let mut response = Response::new(format.write(&page.registrations)?);
         let headers = response.headers_mut();
+        put(headers, CONTENT_TYPE.as_str(), format.media_type());
+        put(headers, VARY.as_str(), ACCEPT);
         let ListingQuery { per_page, offset, .. } = self.query;
         if let Some(total) = total {
             put(headers, "x-total", total);

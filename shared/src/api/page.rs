@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, ops::RangeInclusive, str::FromStr};
 use super::{
     error::ApiError,
     filter::{Condition, Filter},
+    format::Format,
     order::Order,
 };
 use crate::field::FieldErrors;
@@ -43,19 +44,20 @@ pub enum Start {
 }
 
 impl ListingQuery {
-    /// Reads the parameters of a query string. Names that mean nothing here are ignored.
+    /// Reads the parameters of a query string, for a listing in this form. Names that mean nothing here are ignored.
     ///
     /// # Errors
     ///
     /// 400 with every parameter that is wrong.
-    pub fn from_parameters(parameters: Vec<(String, String)>) -> Result<Self, ApiError> {
+    pub fn from_parameters(parameters: Vec<(String, String)>, format: Format) -> Result<Self, ApiError> {
+        let (default_per_page, largest_per_page) = format.per_page();
         let mut errors = FieldErrors::default();
         let (mut page, mut per_page, mut offset, mut cursor, mut order) = (None, None, None, None, None);
         let mut conditions = Vec::new();
         for (name, value) in parameters {
             match name.as_str() {
                 "page" => once(&mut page, &name, number(&value, 1..=u32::MAX), &mut errors),
-                "per_page" => once(&mut per_page, &name, number(&value, 1..=LARGEST_PER_PAGE), &mut errors),
+                "per_page" => once(&mut per_page, &name, number(&value, 1..=largest_per_page), &mut errors),
                 "offset" => once(&mut offset, &name, number(&value, 0..=LARGEST_OFFSET), &mut errors),
                 "cursor" => once(&mut cursor, &name, Ok(value), &mut errors),
                 "q[s]" => {
@@ -87,7 +89,7 @@ impl ListingQuery {
         }
         Ok(Self {
             start,
-            per_page: per_page.unwrap_or(DEFAULT_PER_PAGE),
+            per_page: per_page.unwrap_or(default_per_page),
             offset: offset.unwrap_or_default(),
             filter: Filter::all_of(conditions),
             order: order.unwrap_or_default(),
@@ -137,7 +139,7 @@ mod tests {
 
     fn read(parameters: &[(&str, &str)]) -> Result<ListingQuery, ApiError> {
         let owned = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        ListingQuery::from_parameters(owned.collect())
+        ListingQuery::from_parameters(owned.collect(), Format::Json)
     }
 
     #[test]
@@ -159,7 +161,7 @@ mod tests {
             ("q[s]", "wallet desc"),
         ];
         let query = read(&given).unwrap();
-        let again = ListingQuery::from_parameters(query.common_parameters()).unwrap();
+        let again = ListingQuery::from_parameters(query.common_parameters(), Format::Json).unwrap();
         assert_eq!(again, ListingQuery { start: Start::Beginning, ..query });
     }
 
