@@ -20,6 +20,7 @@ use crate::{
     docs,
     functions::Functions,
     gateway::{self, Gateway, LARGEST_HEAD, LARGEST_PAYLOAD},
+    start::StartPage,
 };
 
 /// The largest body that API Gateway takes, in bytes.
@@ -46,6 +47,8 @@ pub struct ApiFront {
     pub gateway: Gateway,
     /// The functions.
     pub functions: Functions,
+    /// What `/` shows, where there is such a page.
+    pub start: Option<StartPage>,
 }
 
 impl Front for ApiFront {
@@ -53,6 +56,9 @@ impl Front for ApiFront {
         if gateway::head_size(&request) > LARGEST_HEAD {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return gateway::own_response(status, "Request Header Fields Too Large");
+        }
+        if let (Some(start), &Method::GET, "/") = (&self.start, &request.method, request.uri.path()) {
+            return start.answer().await;
         }
         if let Some(response) = docs::answer(request.uri.path()).filter(|_| request.method == Method::GET) {
             return response;

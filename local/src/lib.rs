@@ -1,7 +1,8 @@
 //! The whole stack on one machine, and what tests need of it.
 //!
 //! [`template`] reads `template.yaml`; [`engine`] is the table, [`gateway`] and [`front`] are API Gateway, [`queue`] and
-//! [`queue_front`] are SQS; [`stream`] feeds the function that counts; [`contract`] and [`docs`] tell what the API promises; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
+//! [`queue_front`] are SQS; [`stream`] feeds the function that counts; [`contract`] and [`docs`] tell what the API promises,
+//! [`start`] where to begin; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
 //! [`sandbox`] and [`recorder`] serve tests.
 
 pub mod contract;
@@ -17,5 +18,6 @@ pub mod runtime_api;
 pub mod samples;
 pub mod sandbox;
 pub mod stack;
+pub mod start;
 pub mod stream;
 pub mod template;

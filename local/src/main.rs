@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
-    contract, docs, samples,
+    contract, samples,
     stack::{Data, Stack, StackError},
     template::Template,
 };
@@ -86,12 +86,8 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
             println!("API       {}", running.url);
             println!("DynamoDB  {}", running.engine_url);
             println!("Queue     {}", running.queue_url);
-            println!(
-                "\nTry       curl -u demo:demo {}{SAMPLE_PATH}\nRead      {}{}\n\nCtrl-C stops it.",
-                running.url,
-                running.url,
-                docs::PATH
-            );
+            let url = &running.url;
+            println!("\nTry       curl -u demo:demo {url}{SAMPLE_PATH}\nOpen      {url}/\n\nCtrl-C stops it.");
             stop_signal().await;
             eprintln!("stopping");
             running.stop().await;

@@ -89,7 +89,7 @@ impl Sandbox {
     fn front_over(&self, engine: &Engine) -> Result<ApiFront, SandboxError> {
         let functions = Functions::start(&self.template, engine)?;
         let gateway = Gateway::new(&self.template.routes, self.template.cors.clone()).map_err(SandboxError::Routes)?;
-        Ok(ApiFront { gateway, functions })
+        Ok(ApiFront { gateway, functions, start: None })
     }
 
     /// The variables that `function` finds: the template's and Lambda's own.

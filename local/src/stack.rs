@@ -15,6 +15,7 @@ use crate::{
     queue::LocalQueue,
     queue_front::QueueFront,
     samples::{self, SampleError},
+    start::StartPage,
     stream::TableStream,
     template::{Template, TemplateError},
 };
@@ -121,7 +122,9 @@ impl Stack {
         let (queue_listener, queue_url) = listen(0).await?;
         let (stop, stopping) = watch::channel(false);
 
-        let api = ApiFront { gateway, functions: self.functions.clone() };
+        let table = self.template.table.name.clone();
+        let start = StartPage { client: self.engine.client(&self.template.table)?, table };
+        let api = ApiFront { gateway, functions: self.functions.clone(), start: Some(start) };
         let name = queue.settings().name.clone();
         let queue_front = QueueFront { queue: queue.clone(), url: queue_url.clone() };
         let fronts = vec![

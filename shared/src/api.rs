@@ -14,6 +14,7 @@ pub mod page;
 pub mod path;
 pub mod query;
 pub mod reading;
+pub mod report;
 pub mod route;
 
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};

@@ -16,6 +16,10 @@ async fn the_binary_answers_every_sample_event() {
     for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
         let answer = binary.invoke(&event).await.unwrap().unwrap();
         assert_eq!(answer["statusCode"], 200, "{name}");
+        if name == "http/report-page.json" {
+            assert!(answer["body"].as_str().unwrap().contains("<svg"));
+            continue;
+        }
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         let counts = match name.as_str() {
             "http/report.json" => &body["report"]["2016-11-09"],

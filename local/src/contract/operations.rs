@@ -1,6 +1,5 @@
 //! The operations, one for each route.
 
-use campaign_reports::{MOST_DAYS, Report, TotalsReport};
 use serde_json::{Value, json};
 use shared::{
     api::{
@@ -12,6 +11,7 @@ use shared::{
         format::{Format, LARGEST_EXPORT},
         listing::{MOST_EXAMINED, MOST_SORTED},
         page::{DEFAULT_PER_PAGE, LARGEST_OFFSET, LARGEST_PER_PAGE},
+        report::{MOST_DAYS, Report, TotalsReport},
         route::{self, Route},
     },
     id::{CampaignId, PassId, RegistrationId},
@@ -194,14 +194,20 @@ fn report(examples: &Examples) -> Operation {
         .summary(Some("Installs, uninstalls and what is active, day by day"))
         .description(Some(format!(
             "At most {MOST_DAYS} days. Counted are changes of state, on the day they happened: a registration that begins, one \
-             that ends; one that changes its wallet or system is both. Counts follow the registrations by seconds."
+             that ends; one that changes its wallet or system is both. Counts follow the registrations by seconds. With `Accept: text/html` a page with charts."
         )))
         .tag("Reports");
     let operation = parameters(operation, campaign_parameters(examples))
         .parameter(date("start_date", "The first day; a month before the last where nobody says.", "2016-11-08"))
         .parameter(date("end_date", "The last day; today where nobody says.", "2016-11-10"));
     let codes = [InvalidParameter, Unauthorized, RouteNotFound, CampaignNotFound];
-    answers(operation, [("200", responses::json("The counts of each day.", of::<Report>(), None).build())], &codes)
+    let page =
+        ContentBuilder::new().schema(Some(text(None))).description(Some("The same as a page with charts.")).build();
+    let report = responses::json("The counts of each day.", of::<Report>(), None)
+        .content("text/html", page)
+        .header("Vary", header("The form depends on `Accept`.", text(None), "accept"))
+        .header("Content-Security-Policy", header("The page loads nothing.", text(None), "default-src 'none'"));
+    answers(operation, [("200", report.build())], &codes)
 }
 
 fn totals(examples: &Examples) -> Operation {

@@ -1,11 +1,11 @@
 //! The shapes of bodies and parameters.
 
-use campaign_reports::{BySystem, ByWallet, DayReport, Report, SystemTotals, Totals, TotalsReport, WalletReport};
 use registration_writes::{EventResult, MOST_EVENTS};
 use shared::{
     api::{
         error::{ErrorBody, ErrorCode},
         filter::{Attribute, LONGEST_VALUE, Predicate},
+        report::{BySystem, ByWallet, DayReport, Report, SystemTotals, Totals, TotalsReport, WalletReport},
     },
     campaign::CampaignType,
     clock::{Day, Timestamp},

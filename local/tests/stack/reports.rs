@@ -87,6 +87,39 @@ async fn a_campaign_without_counts_has_zeros() {
 }
 
 #[tokio::test]
+async fn a_browser_gets_a_page_that_loads_nothing() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    sandbox.tally().await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    let accept = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let target = format!("{}?start_date=2016-11-08&end_date=2016-11-10", report_path());
+    let page = call(&front, Method::GET, &target, &accept, "").await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none';"));
+    assert!(!page.body.contains("src=") && !page.body.contains("href="), "{}", page.body);
+    for (part, expected) in [
+        ("the chart of installs", "<title>2016-11-09: 3 installs</title>"),
+        ("its table", "<th scope=\"row\">2016-11-09</th><td>3</td><td>0</td>"),
+        ("the split by wallet", "<span>Apple Wallet</span><i style=\"width:100%\"></i><b>2</b>"),
+        ("a name for the chart", "role=\"img\" aria-labelledby=\"changes\""),
+    ] {
+        assert!(page.body.contains(expected), "{part}: {}", page.body);
+    }
+    let unknown = call(&front, Method::GET, "/v2/coupons/1/reports", &accept, "").await;
+    assert_eq!(unknown.json()["error_code"], "invalid_parameter", "an error has its one shape");
+}
+
+#[tokio::test]
+async fn the_local_start_page_leads_to_every_campaign() {
+    let template = Template::read(&Template::default_path()).unwrap();
+    let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
+    let page = exchange(&running.url, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("href=\"/docs\""), "{page}");
+    assert!(page.contains(&format!("href=\"{}\"", report_path())), "{page}");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn counts_follow_the_registrations_of_a_running_stack() {
     let template = Template::read(&Template::default_path()).unwrap();
     let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
