@@ -50,6 +50,17 @@ async fn an_event_that_is_none_of_a_window_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn a_table_that_does_not_answer_makes_the_batch_come_again() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut variables = sandbox.variables(FUNCTION);
+    variables.insert("TABLE_NAME".to_owned(), "another-table".to_owned());
+    let mut binary = LambdaProcess::start(BINARY, variables).await.unwrap();
+    let event = samples::read(&samples::folder().join("dynamodb/source-document.json")).unwrap();
+    let error = binary.invoke(&event).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("ResourceNotFoundException"), "{error}");
+}
+
+#[tokio::test]
 async fn the_binary_names_the_variable_it_does_not_find() {
     let sandbox = Sandbox::start().await.unwrap();
     for (name, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
