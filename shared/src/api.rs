@@ -1,5 +1,6 @@
 //! HTTP: from an API Gateway event to what the caller asked for, and from an answer or an error to a response.
 
+pub mod accept;
 pub mod body;
 pub mod credentials;
 pub mod cursor;

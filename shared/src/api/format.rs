@@ -1,11 +1,11 @@
-//! In which form registrations are listed: what `Accept` prefers (RFC 9110, section 12.5.1).
+//! In which form registrations are listed.
 
 use std::fmt::Write as _;
 
-use http::header::ACCEPT;
 use lambda_http::Request;
 
 use super::{
+    accept,
     error::ApiError,
     page::{DEFAULT_PER_PAGE, LARGEST_PER_PAGE},
 };
@@ -33,22 +33,7 @@ impl Format {
     /// The form that a request prefers.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let ranges: Vec<(&str, f32)> = accepted.flat_map(|value| value.split(',')).map(range).collect();
-        let quality = |format: Self| {
-            let matching = ranges.iter().filter(|(range, _)| format.is_in(range));
-            // The range that says most decides, not the one with the highest quality.
-            matching
-                .max_by_key(|(range, _)| range.len() - range.matches('*').count())
-                .map_or(0.0, |(_, quality)| *quality)
-        };
-        let mut preferred = (Self::Json, 0.0);
-        for format in Self::ALL {
-            if quality(format) > preferred.1 {
-                preferred = (format, quality(format));
-            }
-        }
-        preferred.0
+        Self::ALL[accept::preferred(request, &Self::ALL.map(Self::media_type))]
     }
 
     /// The media type.
@@ -86,26 +71,11 @@ impl Format {
             Self::Ndjson => registrations.iter().map(|registration| Ok(json(registration)? + "\n")).collect(),
         }
     }
-
-    fn is_in(self, range: &str) -> bool {
-        let media_type = self.media_type();
-        let everything_of = range.strip_suffix("/*");
-        range == media_type
-            || range == "*/*"
-            || everything_of.is_some_and(|kind| media_type.split('/').next() == Some(kind))
-    }
-}
-
-/// A media range without its parameters, and its quality: 1 where none is given, 0 where it is none.
-fn range(text: &str) -> (&str, f32) {
-    let mut parts = text.split(';').map(str::trim);
-    let range = parts.next().unwrap_or_default();
-    let quality = parts.find_map(|part| part.strip_prefix("q="));
-    (range, quality.map_or(1.0, |quality| quality.parse().unwrap_or_default()))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
     use lambda_http::Body;
     use rstest::rstest;
 

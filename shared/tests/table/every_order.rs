@@ -97,16 +97,7 @@ fn cuts() -> impl Strategy<Value = Vec<(usize, usize)>> {
 
 /// Counts what is new in the stream, in batches that are cut so.
 async fn tally(table: &Table, stream: &mut TableStream, cuts: &[(usize, usize)]) {
-    let source = &table.sandbox.template.streams[0];
-    let mut records = Vec::new();
-    loop {
-        let found = stream.read(1000).await.unwrap();
-        if found.is_empty() {
-            break;
-        }
-        records.extend(found.into_iter().flat_map(|shard| shard.records).filter(|record| source.takes(record)));
-    }
-    let records = tally::read(&records);
+    let records = tally::read(&tally::new_records(table, stream).await);
     let mut handed_over = 0_usize;
     for (back, length) in cuts {
         let start = handed_over.saturating_sub(*back);

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
+use local::stream::TableStream;
 use serde_json::{Value, json};
 use shared::{
     clock::Timestamp,
@@ -29,10 +30,14 @@ pub(crate) fn read(records: &[Value]) -> Vec<StreamRecord> {
     records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect()
 }
 
-/// Everything in the stream of the table, but for what the event source filters out.
+/// Everything in the stream of the table.
 async fn records(table: &Table) -> Vec<Value> {
+    new_records(table, &mut table.sandbox.stream()).await
+}
+
+/// What is new in the stream, but for what the event source filters out.
+pub(crate) async fn new_records(table: &Table, stream: &mut TableStream) -> Vec<Value> {
     let source = &table.sandbox.template.streams[0];
-    let mut stream = table.sandbox.stream();
     let mut records = Vec::new();
     loop {
         let found = stream.read(1000).await.unwrap();

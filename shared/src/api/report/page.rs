@@ -3,14 +3,14 @@
 
 use http::{
     HeaderValue,
-    header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY},
+    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY},
 };
 use lambda_http::Request;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{History, PastDay};
 use crate::{
-    api::{Response, error::ApiError},
+    api::{Response, accept, error::ApiError},
     counts::{ChangeKind, Counts, Part},
     registration::{DeviceOs, Wallet},
 };
@@ -37,12 +37,10 @@ th,td{padding:.15rem .9rem .15rem 0;text-align:right;font-weight:400}th[scope=ro
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:.35rem .8rem;align-items:center;margin:.5rem 0 0;padding:0;list-style:none}\
 .bars li{display:contents}.bars i{display:block;height:.9rem;background:var(--in);border-radius:2px}@media(max-width:34rem){svg text{font-size:23px}}.bars b{font-weight:400;font-variant-numeric:tabular-nums}";
 
-/// Whether the reader is a person with a browser: one that names `text/html`, and before JSON.
+/// Whether the reader is a person with a browser, who would rather have the page than JSON.
 #[must_use]
 pub fn is_preferred(request: &Request) -> bool {
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let place = |media_type: &str| accept.find(media_type);
-    place("text/html").is_some_and(|html| place("application/json").is_none_or(|json| html < json))
+    accept::preferred(request, &["application/json", "text/html"]) == 1
 }
 
 /// The page.
@@ -296,6 +294,7 @@ fn system_name(system: DeviceOs) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
     use lambda_http::Body;
     use rstest::rstest;
 
