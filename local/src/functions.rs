@@ -2,7 +2,9 @@
 //!
 //! The one place that touches what `lambda_http` keeps for itself: `LambdaRequest` and the service that answers it.
 
-use std::{collections::BTreeMap, convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, convert::Infallible, fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration,
+};
 
 use lambda_http::{LambdaEvent, request::LambdaRequest, tower::Service};
 use lambda_runtime::Context;
@@ -145,23 +147,25 @@ fn start(name: &str, lookup: Lookup<'_>) -> Result<Invoke, FunctionsError> {
         "registration-tally" => {
             use registration_tally::{Config, RegistrationTally};
             let function = RegistrationTally::new(&Config::from_lookup(lookup).map_err(config)?);
-            Box::new(move |event, context| {
+            json(move |event| {
                 let function = function.clone();
-                Box::pin(async move {
-                    let answer = function.handle(LambdaEvent::new(event, context)).await;
-                    to_json(&answer.map_err(|error| InvokeError::Failed(error.to_string()))?)
-                })
+                async move { function.handle(event).await }
             })
         }
         "account-admin" => {
             use account_admin::{AccountAdmin, Config};
             let function = AccountAdmin::new(&Config::from_lookup(lookup).map_err(config)?);
-            Box::new(move |event, context| {
+            json(move |event| {
                 let function = function.clone();
-                Box::pin(async move {
-                    let answer = function.handle(LambdaEvent::new(event, context)).await;
-                    to_json(&answer.map_err(|error| InvokeError::Failed(error.to_string()))?)
-                })
+                async move { function.handle(event).await }
+            })
+        }
+        "campaign-recount" => {
+            use campaign_recount::{CampaignRecount, Config};
+            let function = CampaignRecount::new(&Config::from_lookup(lookup).map_err(config)?);
+            json(move |event| {
+                let function = function.clone();
+                async move { function.handle(event).await }
             })
         }
         unknown => return Err(FunctionsError::Unknown(unknown.to_owned())),
@@ -177,6 +181,19 @@ fn http(function: impl HttpFunction) -> Invoke {
             let response = answer(&mut service, LambdaEvent::new(payload, context)).await;
             to_json(&response)
         })
+    })
+}
+
+/// A function whose events and answers are JSON of its own.
+fn json<F, A, E>(handle: impl Fn(LambdaEvent<Value>) -> F + Send + Sync + 'static) -> Invoke
+where
+    F: Future<Output = Result<A, E>> + Send + 'static,
+    A: Serialize,
+    E: Display,
+{
+    Box::new(move |event, context| {
+        let answer = handle(LambdaEvent::new(event, context));
+        Box::pin(async move { to_json(&answer.await.map_err(|error| InvokeError::Failed(error.to_string()))?) })
     })
 }
 

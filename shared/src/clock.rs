@@ -47,6 +47,12 @@ impl Timestamp {
         self.0.as_second()
     }
 
+    /// The instant so many whole seconds after 1970 began.
+    #[must_use]
+    pub fn of_unix_seconds(seconds: i64) -> Option<Self> {
+        Self::cut(jiff::Timestamp::from_second(seconds).ok()?)
+    }
+
     /// The day of this instant, in UTC.
     #[must_use]
     pub fn day(self) -> Day {
@@ -58,6 +64,12 @@ impl Timestamp {
     pub fn plus(self, duration: std::time::Duration) -> Self {
         let later = SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_add(duration).ok());
         later.and_then(Self::cut).unwrap_or(Self(jiff::Timestamp::MAX))
+    }
+
+    /// This instant and `duration` less; none where that is before 1970.
+    #[must_use]
+    pub fn minus(self, duration: std::time::Duration) -> Option<Self> {
+        Self::cut(self.0.checked_sub(SignedDuration::try_from(duration).ok()?).ok()?)
     }
 
     fn cut(instant: jiff::Timestamp) -> Option<Self> {

@@ -11,8 +11,10 @@ mod error;
 mod item;
 pub mod key;
 mod list;
+mod recount;
 mod stream;
 mod tally;
+mod transaction;
 
 use std::{
     collections::HashMap,
@@ -30,6 +32,7 @@ pub use self::{
     counts::CampaignCounts,
     error::StoreError,
     list::{Collection, CreatedAtRange, Direction, Segment, Stretch},
+    recount::{Recount, RecountOutcome},
     stream::{InvalidRecord, StreamRecord},
     tally::Tallied,
 };

@@ -73,7 +73,7 @@ impl RegistrationWrites {
             }
         };
         self.store.claim(campaign_id, &account_id, Some(campaign_type), now).await?;
-        match self.store.register(campaign_id, pass_id, &installation, at).await? {
+        match self.store.register(campaign_id, pass_id, &installation, at, now).await? {
             Registered::Active(registration) => json(StatusCode::OK, &registration),
             Registered::RemovedSince(removed_at) => Err(removed_since(removed_at)),
             Registered::Created(registration) => {

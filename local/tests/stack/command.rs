@@ -172,7 +172,7 @@ async fn what_stands_in_the_way_is_said_in_one_sentence() {
     let said = failure(folder.path(), &["--ephemeral", "invoke", "no-such-function", &event]).await;
     assert!(
         said.contains(
-            "there is no function no-such-function; there are account-admin, api-contract, campaign-registrations,"
+            "there is no function no-such-function; there are account-admin, api-contract, campaign-recount,"
         ),
         "{said}"
     );

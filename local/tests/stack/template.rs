@@ -39,6 +39,7 @@ async fn every_function_of_the_template_starts_with_its_variables_and_reads_them
         match name.as_str() {
             "account-admin" => drop(account_admin::Config::from_lookup(&lookup).unwrap()),
             "api-contract" => drop(api_contract::Config::from_lookup(&lookup).unwrap()),
+            "campaign-recount" => drop(campaign_recount::Config::from_lookup(&lookup).unwrap()),
             "campaign-registrations" => drop(campaign_registrations::Config::from_lookup(&lookup).unwrap()),
             "campaign-reports" => drop(campaign_reports::Config::from_lookup(&lookup).unwrap()),
             "pass-registrations" => drop(pass_registrations::Config::from_lookup(&lookup).unwrap()),

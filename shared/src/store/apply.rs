@@ -88,7 +88,7 @@ impl RegistrationStore {
                     .expression_attribute_values(":serial_number", text(serial_number))
             }
             Change::Installed(installation) => {
-                let item = RegistrationItem::new(*campaign_id, *pass_id, installation, *at);
+                let item = RegistrationItem::new(*campaign_id, *pass_id, installation, *at, now);
                 self.put(&item, INSTALL_DECIDES, *at)?
             }
             Change::Uninstalled { registration_id } => {
@@ -114,8 +114,9 @@ impl RegistrationStore {
         pass: PassId,
         installation: &Installation,
         at: Timestamp,
+        now: Timestamp,
     ) -> Result<Registered, StoreError> {
-        let item = RegistrationItem::new(campaign, pass, installation, at);
+        let item = RegistrationItem::new(campaign, pass, installation, at, now);
         for _ in 0..TRIES {
             let Err(standing) = self.put_or_standing(&item, REGISTERS, at).await? else {
                 let Installation { registration_id, wallet, device_os, .. } = installation;

@@ -20,7 +20,7 @@ pub(super) type Item = std::collections::HashMap<String, AttributeValue>;
 
 /// How long a removed registration is remembered, from when the removal was received: an event that arrives later than this
 /// after a removal may bring the registration back.
-const TOMBSTONE_LIFE: Duration = Duration::from_hours(90 * 24);
+pub(super) const TOMBSTONE_LIFE: Duration = Duration::from_hours(90 * 24);
 
 /// What is read of a campaign's own item.
 #[derive(Deserialize)]
@@ -56,6 +56,7 @@ pub(super) struct RegistrationItem<'a> {
     device_os: DeviceOs,
     created_at: Timestamp,
     last_event_at: Timestamp,
+    received_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_library_identifier: Option<&'a DeviceLibraryIdentifier>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,13 @@ pub(super) struct RegistrationItem<'a> {
 }
 
 impl<'a> RegistrationItem<'a> {
-    pub(super) fn new(campaign: CampaignId, pass: PassId, installation: &'a Installation, at: Timestamp) -> Self {
+    pub(super) fn new(
+        campaign: CampaignId,
+        pass: PassId,
+        installation: &'a Installation,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Self {
         let Installation { registration_id, wallet, device_os, device_library_identifier, push_token } = installation;
         Self {
             pk: key::campaign_pk(campaign),
@@ -73,6 +80,7 @@ impl<'a> RegistrationItem<'a> {
             device_os: *device_os,
             created_at: at,
             last_event_at: at,
+            received_at: now,
             device_library_identifier: device_library_identifier.as_ref(),
             push_token: push_token.as_ref(),
         }

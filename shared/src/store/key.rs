@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` once told, `known_since` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` |
-//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `pass`, `device_library_identifier`, `push_token` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `pass`, `device_library_identifier`, `push_token` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … |
 //! | counts in total | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` |
@@ -50,6 +50,9 @@ pub const BY_PASS: &str = "by-pass";
 /// The sort key of a campaign's own item.
 pub const CAMPAIGN_SK: &str = "CAMPAIGN";
 
+/// What the sort keys of a campaign's passes and registrations begin with.
+pub const PASSES_PREFIX: &str = "PASS#";
+
 /// What the sort keys of a campaign's counts begin with.
 pub const COUNTS_PREFIX: &str = "COUNTS#";
 /// The sort key of a campaign's counts in total. It comes after those of all days.
@@ -80,13 +83,13 @@ pub fn campaign_pk(campaign: CampaignId) -> String {
 /// The sort key of a pass. Being of one length, it begins the sort keys of this pass's registrations and of no other's.
 #[must_use]
 pub fn pass_sk(pass: PassId) -> String {
-    format!("PASS#{pass}")
+    format!("{PASSES_PREFIX}{pass}")
 }
 
 /// The sort key of a registration.
 #[must_use]
 pub fn registration_sk(pass: PassId, registration: RegistrationId) -> String {
-    format!("PASS#{pass}#{registration}")
+    format!("{PASSES_PREFIX}{pass}#{registration}")
 }
 
 /// The campaign whose partition this is.
@@ -122,7 +125,7 @@ pub fn unreadable_sk(shard: &str, sequence_number: &str) -> String {
 /// The pass and the registration that a sort key names.
 #[must_use]
 pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
-    let (pass, registration) = sk.strip_prefix("PASS#")?.split_once('#')?;
+    let (pass, registration) = sk.strip_prefix(PASSES_PREFIX)?.split_once('#')?;
     Some((pass.parse().ok()?, registration.parse().ok()?))
 }
 

@@ -1,18 +1,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_dynamodb::{
-    error::SdkError,
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, Put, TransactWriteItem, Update, builders::UpdateBuilder},
-};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use serde::{Deserialize, Serialize};
 
 use super::{
     RegistrationStore, StoreError,
-    counts::{COUNTED_SINCE, attribute},
+    counts::CountUpdate,
     item::{self, text},
     key,
     stream::{Content, SequenceNumber, StreamRecord},
+    transaction::{self, Transacted},
 };
 use crate::{
     clock::{Day, Timestamp},
@@ -20,12 +17,10 @@ use crate::{
     id::CampaignId,
 };
 
-/// How many items one transaction writes at the most (Amazon DynamoDB, "Quotas"), one of which is the checkpoint.
-const MOST_COUNT_ITEMS: usize = 99;
+/// Every transaction writes the checkpoint too.
+const MOST_COUNT_ITEMS: usize = transaction::MOST_ITEMS - 1;
 /// How long a checkpoint outlives its last use: the records that it speaks of are gone from the stream after a day.
 const CHECKPOINT_LIFE: Duration = Duration::from_hours(7 * 24);
-/// How often a transaction that met another one, which counts the same campaign from another shard, begins again.
-const TRIES: usize = 10;
 /// An unreadable record is kept whole up to this many bytes: an item takes 400 KB.
 const LONGEST_KEPT: usize = 390_000;
 
@@ -147,10 +142,10 @@ impl RegistrationStore {
     ) -> Result<Advance, StoreError> {
         let mut writes = vec![self.checkpoint_write(shard, from, to, now)?];
         for ((campaign, day), counts) in &fold.days {
-            writes.push(self.count_write(*campaign, key::day_sk(*day), counts, None)?);
+            writes.push(self.count_write(*campaign, CountUpdate::of_day(*day, counts))?);
         }
         for (campaign, Totals { counts, since }) in &fold.totals {
-            writes.push(self.count_write(*campaign, key::TOTALS_SK.to_owned(), counts, *since)?);
+            writes.push(self.count_write(*campaign, CountUpdate::of_totals(counts).counted_since(*since))?);
         }
         if let Some(Unreadable { sequence_number, record, problem }) = fold.unreadable {
             let kept = record.get(..record.floor_char_boundary(LONGEST_KEPT)).unwrap_or(record);
@@ -159,26 +154,10 @@ impl RegistrationStore {
             let put = Put::builder().table_name(&self.table_name).set_item(Some(item::write(&item)?)).build();
             writes.push(TransactWriteItem::builder().put(put.map_err(StoreError::unwritable)?).build());
         }
-        let mut conflict = String::new();
-        for _ in 0..TRIES {
-            let Err(error) = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await
-            else {
-                return Ok(Advance::Done);
-            };
-            let Some(reasons) = reasons(&error) else { return Err(error.into()) };
-            let codes: Vec<&str> = reasons.iter().filter_map(CancellationReason::code).collect();
-            if codes.contains(&"ConditionalCheckFailed") {
-                return Ok(Advance::Overtaken);
-            }
-            let is_passing = |code: &&str| {
-                ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"].contains(code)
-            };
-            conflict = format!("the transaction was canceled: {}", codes.join(", "));
-            if !codes.iter().all(is_passing) {
-                return Err(StoreError::Refused(conflict));
-            }
+        match self.transact(writes).await? {
+            Transacted::Done => Ok(Advance::Done),
+            Transacted::ConditionFailed => Ok(Advance::Overtaken),
         }
-        Err(StoreError::Unavailable(conflict))
     }
 
     fn checkpoint_write(
@@ -202,35 +181,6 @@ impl RegistrationStore {
                 .expression_attribute_values(":from", text(from.as_str())),
         };
         Ok(TransactWriteItem::builder().put(put.build().map_err(StoreError::unwritable)?).build())
-    }
-
-    fn count_write(
-        &self,
-        campaign: CampaignId,
-        sk: String,
-        counts: &Counts,
-        since: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut update = Update::builder()
-            .table_name(&self.table_name)
-            .key(key::PK, text(key::campaign_pk(campaign)))
-            .key(key::SK, text(sk));
-        let mut additions = Vec::new();
-        for (kind, part, count) in counts.iter() {
-            let name = attribute(kind, part);
-            update = value(update, &name, AttributeValue::N(count.to_string()));
-            additions.push(format!("{name} :{name}"));
-        }
-        let mut expression = Vec::new();
-        if !additions.is_empty() {
-            expression.push(format!("ADD {}", additions.join(", ")));
-        }
-        if let Some(since) = since {
-            update = value(update, COUNTED_SINCE, text(since));
-            expression.push(format!("SET {COUNTED_SINCE} = if_not_exists({COUNTED_SINCE}, :{COUNTED_SINCE})"));
-        }
-        let update = update.update_expression(expression.join(" ")).build().map_err(StoreError::unwritable)?;
-        Ok(TransactWriteItem::builder().update(update).build())
     }
 }
 
@@ -290,17 +240,5 @@ impl<'a> Fold<'a> {
 impl Content {
     fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unreadable { .. })
-    }
-}
-
-fn value(update: UpdateBuilder, name: &str, value: AttributeValue) -> UpdateBuilder {
-    update.expression_attribute_values(format!(":{name}"), value)
-}
-
-/// Why a transaction was canceled, where it was.
-fn reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
-    match error.as_service_error()? {
-        TransactWriteItemsError::TransactionCanceledException(canceled) => Some(canceled.cancellation_reasons()),
-        _ => None,
     }
 }

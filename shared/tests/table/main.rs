@@ -7,13 +7,14 @@ mod claims;
 mod events;
 mod every_order;
 mod listing;
+mod recount;
 mod registering;
 mod tally;
 
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::{recorder::Recorder, sandbox::Sandbox};
+use local::{recorder::Recorder, sandbox::Sandbox, stream::TableStream};
 use shared::{
     clock::Timestamp,
     event::{Change, Event, Installation},
@@ -64,6 +65,25 @@ impl Table {
             .into_iter()
             .map(|item| item.into_iter().map(|(name, value)| (name, text(value))).collect::<BTreeMap<_, _>>());
         readable.map(|item| (item["sk"].clone(), item)).collect()
+    }
+
+    /// Writes a text into an item, as nobody but a test does.
+    pub(crate) async fn set(&self, campaign: CampaignId, sk: &str, attribute: &str, value: &str) {
+        let client = self.sandbox.client().unwrap();
+        let update = client
+            .update_item()
+            .table_name(&self.sandbox.template.table.name)
+            .key("pk", AttributeValue::S(format!("CAMPAIGN#{campaign}")))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .update_expression("SET #name = :value")
+            .expression_attribute_names("#name", attribute)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        update.send().await.unwrap();
+    }
+
+    /// The table's stream, from its beginning on.
+    pub(crate) fn stream(&self) -> TableStream {
+        self.sandbox.stream()
     }
 
     /// What is active, oldest first.

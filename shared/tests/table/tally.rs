@@ -15,13 +15,13 @@ use shared::{
 
 use super::{Table, at, event, installation, new_campaign, now, pass, registration};
 
-const SHARD: &str = "shardId-00000001";
+pub(crate) const SHARD: &str = "shardId-00000001";
 
-fn install(campaign: CampaignId, pass: PassId, registration: RegistrationId, at: Timestamp) -> Event {
+pub(crate) fn install(campaign: CampaignId, pass: PassId, registration: RegistrationId, at: Timestamp) -> Event {
     event(campaign, pass, at, Change::Installed(installation(registration)))
 }
 
-fn uninstall(campaign: CampaignId, pass: PassId, registration_id: RegistrationId, at: Timestamp) -> Event {
+pub(crate) fn uninstall(campaign: CampaignId, pass: PassId, registration_id: RegistrationId, at: Timestamp) -> Event {
     event(campaign, pass, at, Change::Uninstalled { registration_id })
 }
 
@@ -48,12 +48,12 @@ pub(crate) async fn new_records(table: &Table, stream: &mut TableStream) -> Vec<
     }
 }
 
-async fn apply(table: &Table, events: &[Event]) {
+pub(crate) async fn apply(table: &Table, events: &[Event]) {
     let results = table.store.apply_all(events, now()).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
 }
 
-async fn counts(table: &Table, campaign: CampaignId) -> CampaignCounts {
+pub(crate) async fn counts(table: &Table, campaign: CampaignId) -> CampaignCounts {
     table.store.counts(campaign, "1970-01-01".parse().unwrap()).await.unwrap()
 }
 

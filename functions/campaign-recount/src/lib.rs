@@ -1,0 +1,125 @@
+//! Counts what is active in one campaign anew, for operators, and mends its counts where they say something else.
+//!
+//! | event | answer |
+//! |---|---|
+//! | `{"campaign_id"}` | `{"campaign_id","outcome","again_at"?,"active_count","differences":[{"of","active","counted"}]}` |
+//!
+//! `outcome` is `agrees`, `mended` or `busy`. Of a busy campaign nothing is changed, because a change of the last 25 hours may still
+//! be on its way to the counts; `again_at` tells when it is worth to try again. `of` is `all`, a wallet or an operating system.
+
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde::Serialize;
+use serde_json::Value;
+pub use shared::store::TableConfig as Config;
+use shared::{
+    clock::{self, Timestamp},
+    counts::Part,
+    field::{FieldErrors, Fields},
+    id::CampaignId,
+    store::{Recount, RecountOutcome, RegistrationStore, StoreError},
+};
+use thiserror::Error;
+use tracing::info;
+
+/// The function.
+#[derive(Debug, Clone)]
+pub struct CampaignRecount {
+    store: RegistrationStore,
+}
+
+/// What an operator is answered.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    campaign_id: CampaignId,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    again_at: Option<Timestamp>,
+    active_count: i64,
+    differences: Vec<Difference>,
+}
+
+/// Where the counts said something else than the registrations.
+#[derive(Debug, Serialize)]
+struct Difference {
+    of: String,
+    active: i64,
+    counted: i64,
+}
+
+/// Why a campaign was not counted.
+#[derive(Debug, Error)]
+pub enum RecountError {
+    /// The event is not what was expected.
+    #[error("invalid event: {0}")]
+    InvalidEvent(FieldErrors),
+    /// There is no such campaign.
+    #[error("there is no campaign {0}")]
+    UnknownCampaign(CampaignId),
+    /// The table did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CampaignRecount {
+    /// The function over the table that `config` names.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { store: RegistrationStore::connect(config) }
+    }
+
+    /// Counts the campaign that an event names.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, RecountError> {
+        let LambdaEvent { payload, context } = event;
+        let campaign = read(&payload)?;
+        if self.store.campaign(campaign).await?.is_none() {
+            return Err(RecountError::UnknownCampaign(campaign));
+        }
+        let answer = Answer::new(campaign, &self.store.recount(campaign, clock::now()).await?);
+        let (request_id, campaign_id, differences) =
+            (context.request_id, campaign.to_string(), answer.differences.len());
+        info!(
+            request_id,
+            campaign_id,
+            outcome = answer.outcome,
+            active = answer.active_count,
+            differences,
+            "recounted"
+        );
+        Ok(answer)
+    }
+}
+
+fn read(event: &Value) -> Result<CampaignId, RecountError> {
+    let mut errors = FieldErrors::default();
+    let campaign = Fields::of(event, "event", &mut errors).required("campaign_id");
+    campaign.ok_or(RecountError::InvalidEvent(errors))
+}
+
+impl Answer {
+    fn new(campaign_id: CampaignId, recount: &Recount) -> Self {
+        let Recount { active, counted, outcome } = recount;
+        let (outcome, again_at) = match outcome {
+            RecountOutcome::Agrees => ("agrees", None),
+            RecountOutcome::Mended => ("mended", None),
+            RecountOutcome::Busy { again_at } => ("busy", Some(*again_at)),
+        };
+        let compared = Part::all().map(|part| (part, active.active(part), counted.active(part)));
+        let differences = compared
+            .filter(|(_, active, counted)| active != counted)
+            .map(|(part, active, counted)| Difference { of: part.to_string(), active, counted });
+        let active_count = active.active(Part::All);
+        Self { campaign_id, outcome, again_at, active_count, differences: differences.collect() }
+    }
+}
+
+/// What Lambda tells the operator.
+impl From<RecountError> for Diagnostic {
+    fn from(error: RecountError) -> Self {
+        let error_type = match error {
+            RecountError::InvalidEvent(_) => "InvalidEvent",
+            RecountError::UnknownCampaign(_) => "UnknownCampaign",
+            RecountError::Store(_) => "Store",
+        };
+        Self { error_type: error_type.to_owned(), error_message: error.to_string() }
+    }
+}

@@ -1,0 +1,13 @@
+//! Wires the function to Lambda.
+
+use campaign_recount::{CampaignRecount, Config};
+use lambda_runtime::{Error, service_fn};
+use shared::{config::environment, log};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    log::init();
+    let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
+    let function = CampaignRecount::new(&config);
+    lambda_runtime::run(service_fn(|event| function.handle(event))).await
+}
