@@ -74,7 +74,7 @@ impl RegistrationStore {
     /// Counts the registrations of a campaign and mends its counts where they say something else.
     ///
     /// That is safe at any time. A change of a registration is either in its counts, or on its way to them, or lost. Where the
-    /// last change was received longer ago than [`COUNTED_AFTER`], none of those seen here is on its way any more; and the
+    /// last change was received longer ago than 25 hours, none of those seen here is on its way any more; and the
     /// counts are mended only if they are still what they were before the first registration was read, so a change received
     /// since is not counted yet and will be. Where one of both fails, nothing is written.
     pub async fn recount(&self, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {

@@ -112,18 +112,17 @@ async fn what_an_older_campaign_still_has_is_of_the_days_on_which_it_began() {
     expect_mended(&table, campaign).await;
     let CampaignCounts { days, .. } = counts(&table, campaign).await;
     let installs = days.iter().map(|(day, counts)| (day.to_string(), counts.get(ChangeKind::Install, Part::All)));
-    assert_eq!(Vec::from_iter(installs), [("2016-11-10".to_owned(), 1), ("2016-11-11".to_owned(), 1)]);
+    let installs: Vec<_> = installs.collect();
+    assert_eq!(installs, [("2016-11-10".to_owned(), 1), ("2016-11-11".to_owned(), 1)]);
 }
 
 #[tokio::test]
 async fn more_days_than_a_transaction_takes_are_mended_all_the_same() {
     let table = Table::start().await;
     let campaign = new_campaign();
-    let installs = (0..250u32).map(|number| {
-        let day = at(0).plus(Duration::from_hours(24 * u64::from(number)));
-        install(campaign, pass(number.into()), registration(number.into()), day)
-    });
-    apply(&table, &Vec::from_iter(installs)).await;
+    let day = |number: u32| at(0).plus(Duration::from_hours(24 * u64::from(number)));
+    let install = |number: u32| install(campaign, pass(number.into()), registration(number.into()), day(number));
+    apply(&table, &(0..250).map(install).collect::<Vec<_>>()).await;
     expect_mended(&table, campaign).await;
     assert_eq!(counts(&table, campaign).await.days.len(), 250);
 }
@@ -194,7 +193,7 @@ async fn what_comes_in_between_is_neither_lost_nor_counted_twice(
         recount
     };
     let both = async { futures_util::join!(recount, in_between) };
-    let (recount, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    let (recount, ()) = tokio::time::timeout(Duration::from_mins(1), Box::pin(both)).await.unwrap();
     assert_eq!(recount.outcome == RecountOutcome::Mended, mended, "{recount:?}");
 
     if !counted {
