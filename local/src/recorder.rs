@@ -40,6 +40,8 @@ pub struct Call {
     pub operation: String,
     /// The request units that it consumed, of the table and its indexes.
     pub units: f64,
+    /// The bytes of the question and of the answer, without their heads.
+    pub bytes: (usize, usize),
 }
 
 struct Proxy {
@@ -106,11 +108,12 @@ impl Front for Proxy {
             barrier.wait().await;
         }
         let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let asked = body.len();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         match self.forward(request, &body).await {
             Ok((response, body)) => {
                 let units = units(&body["ConsumedCapacity"]);
-                let call = Call { operation, units };
+                let call = Call { operation, units, bytes: (asked, body.to_string().len()) };
                 self.log.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
                 let mut response = response.map(|()| body.to_string().into_bytes());
                 // Both spoke of the body as the engine sent it.

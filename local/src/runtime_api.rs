@@ -26,6 +26,7 @@ pub struct LambdaProcess {
     process: Child,
     events: mpsc::Sender<Value>,
     answers: mpsc::Receiver<Answer>,
+    asked: watch::Receiver<bool>,
     _stop: watch::Sender<bool>,
 }
 
@@ -49,6 +50,7 @@ pub enum ProcessError {
 struct RuntimeApi {
     events: Mutex<mpsc::Receiver<Value>>,
     answers: mpsc::Sender<Answer>,
+    asked: watch::Sender<bool>,
 }
 
 impl LambdaProcess {
@@ -57,14 +59,23 @@ impl LambdaProcess {
         path: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ProcessError> {
+        Self::start_by(Command::new(path), variables).await
+    }
+
+    /// Starts the binary by a command of another program, such as a profiler.
+    pub async fn start_by(
+        mut command: Command,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ProcessError> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
         let (events, receiver) = mpsc::channel(1);
         let (sender, answers) = mpsc::channel(1);
         let (stop, stopping) = watch::channel(false);
-        let api = RuntimeApi { events: Mutex::new(receiver), answers: sender };
+        let (asks, asked) = watch::channel(false);
+        let api = RuntimeApi { events: Mutex::new(receiver), answers: sender, asked: asks };
         tokio::spawn(front::serve(listener, api, stopping));
-        let process = Command::new(path)
+        let process = command
             .env_clear()
             .envs(variables)
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -77,7 +88,21 @@ impl LambdaProcess {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Self { process, events, answers, _stop: stop })
+        Ok(Self { process, events, answers, asked, _stop: stop })
+    }
+
+    /// The id of the process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Waits until the binary asks for its first event.
+    pub async fn ready(&mut self) -> Result<(), ProcessError> {
+        match tokio::time::timeout(LONGEST_WAIT, self.asked.wait_for(|asked| *asked)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ProcessError::TimedOut),
+        }
     }
 
     /// Hands over an event and waits for the answer.
@@ -98,6 +123,13 @@ impl LambdaProcess {
     pub async fn stop(mut self) -> Result<String, ProcessError> {
         self.process.kill().await?;
         self.output().await
+    }
+
+    /// Has no more events, upon which the binary ends as a program does that is not killed.
+    pub async fn finish(mut self) -> Result<String, ProcessError> {
+        let (events, _) = mpsc::channel(1);
+        self.events = events;
+        self.ended().await
     }
 
     /// Waits until the binary ends by itself and brings what it wrote.
@@ -125,6 +157,7 @@ impl Front for RuntimeApi {
         let path = request.uri.path();
         let mut response = Response::new(Vec::new());
         if request.method == Method::GET && path.ends_with("/runtime/invocation/next") {
+            self.asked.send_replace(true);
             let Some(event) = self.events.lock().await.recv().await else {
                 return front_closed();
             };

@@ -11,6 +11,7 @@ mod error;
 mod item;
 pub mod key;
 mod list;
+mod page;
 mod recount;
 mod stream;
 mod tally;

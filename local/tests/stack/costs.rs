@@ -79,7 +79,11 @@ async fn a_page_costs_the_same_at_any_depth() {
         let first = call(&front, Method::GET, &format!("{path}{after}"), &[], "").await;
         recorder.take().clear();
         call(&front, Method::GET, &first.link("next").unwrap(), &[], "").await;
-        assert_eq!(operations(&recorder.take()).join(" "), "GetItem GetItem Query", "Link needs no bookmark");
+        assert_eq!(
+            operations(&recorder.take()).join(" "),
+            "GetItem Query",
+            "key and campaign are remembered; Link needs no bookmark"
+        );
     }
 }
 

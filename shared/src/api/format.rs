@@ -1,6 +1,6 @@
 //! In which form registrations are listed.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use lambda_http::Request;
 
@@ -14,6 +14,9 @@ use crate::registration::Registration;
 /// How many registrations a part of an export has, where nobody says and at the most. As text that is about 1.5 MB; Lambda
 /// answers with 6 MB.
 pub const LARGEST_EXPORT: usize = 10_000;
+
+/// How many characters a registration has in JSON at the most.
+const LENGTH: usize = 200;
 
 /// A form of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,31 +58,76 @@ impl Format {
         }
     }
 
-    /// The registrations in this form.
+    /// The registrations in this form. No id, name or instant has anything in it that must be escaped, in none of them.
     pub fn write(self, registrations: &[Registration]) -> Result<String, ApiError> {
-        let json = |value: &Registration| serde_json::to_string(value).map_err(ApiError::internal);
+        let mut text = String::with_capacity((registrations.len() + 1) * LENGTH);
         match self {
-            Self::Json => serde_json::to_string(registrations).map_err(ApiError::internal),
-            Self::Csv => {
-                let mut rows = "id,pass_id,wallet,device_os,created_at\r\n".to_owned();
-                for Registration { id, pass_id, wallet, device_os, created_at } in registrations {
-                    // No id, name or instant has a comma or a quote in it.
-                    write!(rows, "{id},{pass_id},{wallet},{device_os},{created_at}\r\n").map_err(ApiError::internal)?;
+            Self::Json => {
+                let mut separator = '[';
+                for registration in registrations {
+                    text.push(separator);
+                    write_json(&mut text, registration).map_err(ApiError::internal)?;
+                    separator = ',';
                 }
-                Ok(rows)
+                text.push_str(if registrations.is_empty() { "[]" } else { "]" });
             }
-            Self::Ndjson => registrations.iter().map(|registration| Ok(json(registration)? + "\n")).collect(),
+            Self::Csv => {
+                text.push_str("id,pass_id,wallet,device_os,created_at\r\n");
+                for Registration { id, pass_id, wallet, device_os, created_at } in registrations {
+                    write!(text, "{id},{pass_id},{wallet},{device_os},{created_at}\r\n").map_err(ApiError::internal)?;
+                }
+            }
+            Self::Ndjson => {
+                for registration in registrations {
+                    write_json(&mut text, registration).map_err(ApiError::internal)?;
+                    text.push('\n');
+                }
+            }
         }
+        Ok(text)
     }
+}
+
+/// A registration as serde writes it, at a third of the cost.
+fn write_json(text: &mut String, registration: &Registration) -> fmt::Result {
+    let Registration { id, pass_id, wallet, device_os, created_at } = registration;
+    write!(text, r#"{{"id":"{id}","pass_id":"{pass_id}","wallet":"{wallet}","#)?;
+    write!(text, r#""device_os":"{device_os}","created_at":"{created_at}"}}"#)
 }
 
 #[cfg(test)]
 mod tests {
     use http::header::ACCEPT;
     use lambda_http::Body;
+    use proptest::{prelude::*, sample::select};
     use rstest::rstest;
 
     use super::*;
+    use crate::registration::{DeviceOs, Wallet};
+
+    fn registration() -> impl Strategy<Value = Registration> {
+        let id = || any::<u128>().prop_map(|id| uuid::Uuid::from_u128(id).to_string());
+        let fields = (id(), id(), select(&Wallet::ALL), select(&DeviceOs::ALL), 0..253_402_207_200_i64);
+        fields.prop_map(|(id, pass_id, wallet, device_os, created_at)| Registration {
+            id: id.parse().unwrap(),
+            pass_id: pass_id.parse().unwrap(),
+            wallet,
+            device_os,
+            created_at: crate::clock::Timestamp::of_unix_seconds(created_at).unwrap(),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_what_serde_writes(registrations in prop::collection::vec(registration(), 0..5)) {
+            let written = Format::Json.write(&registrations).unwrap();
+            prop_assert_eq!(&written, &serde_json::to_string(&registrations).unwrap());
+            prop_assert!(written.len() <= (registrations.len() + 1) * LENGTH);
+            let lines = Format::Ndjson.write(&registrations).unwrap();
+            let read: Vec<Registration> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            prop_assert_eq!(read, registrations);
+        }
+    }
 
     #[rstest]
     #[case("", Format::Json)]

@@ -68,9 +68,13 @@ impl RegistrationStore {
         }
     }
 
-    /// The campaign, where it is known. May be some milliseconds behind a write.
+    /// The campaign, where it is known: from memory where this process has seen it and its type, else one read that may be some
+    /// milliseconds behind a write.
     pub async fn campaign(&self, campaign: CampaignId) -> Result<Option<Campaign>, StoreError> {
-        self.read_campaign(campaign, false).await
+        match self.remembered_claim(campaign) {
+            Some(known) if known.campaign_type.is_some() => Ok(Some(known)),
+            _ => self.read_campaign(campaign, false).await,
+        }
     }
 
     async fn read_campaign(&self, campaign: CampaignId, consistent: bool) -> Result<Option<Campaign>, StoreError> {
@@ -83,7 +87,11 @@ impl RegistrationStore {
             .consistent_read(consistent)
             .send()
             .await?;
-        response.item.map(read_campaign_item).transpose()
+        let known = response.item.map(read_campaign_item).transpose()?;
+        if let Some(known) = &known {
+            self.remember_claim(campaign, known);
+        }
+        Ok(known)
     }
 
     /// Writes the claim and returns what the campaign is now, whether the claim won or not.

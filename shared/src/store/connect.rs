@@ -2,14 +2,20 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client, Config,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig, retry::RetryConfig,
+        timeout::TimeoutConfig,
+    },
 };
 use aws_smithy_http_client::{
     Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
 use crate::config::{ConfigError, Lookup, optional, required};
+
+/// Amazon Trust Services' roots, which AWS's endpoints are known by.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
 /// A call is given up after this time, retries included, so that a caller hears of it before API Gateway's 30 seconds end.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -54,7 +60,6 @@ impl TableConfig {
     /// A client with these settings: our TLS, time limits and retries.
     #[must_use]
     pub fn client(&self) -> Client {
-        let http_client = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -62,15 +67,32 @@ impl TableConfig {
             .build();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(http_client)
+            .http_client(self.http_client())
             .region(Region::new(self.region.clone()))
             .credentials_provider(self.credentials.clone())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(1)))
-            .timeout_config(timeouts);
+            .timeout_config(timeouts)
+            // Answers are small and attempts have a time limit.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(url) = &self.endpoint_url {
             config = config.endpoint_url(url);
         }
         Client::from_conf(config.build())
+    }
+
+    /// Whom it trusts: of AWS's own endpoint only the roots that it is known by, since reading all roots of a system takes most
+    /// of a start; of any other, those of the system.
+    fn http_client(&self) -> SharedHttpClient {
+        let roots = match &self.endpoint_url {
+            Some(url) if url.starts_with("http://") => return Builder::new().build_http(),
+            Some(_) => TrustStore::default(),
+            None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
+        };
+        let builder = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        match TlsContext::builder().with_trust_store(roots).build() {
+            Ok(context) => builder.tls_context(context).build_https(),
+            Err(_) => builder.build_https(),
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use aws_sdk_dynamodb::{
 
 use super::{
     RegistrationStore, StoreError,
-    item::{self, Item, ListedItem, text},
+    item::{Item, text},
     key,
+    page::{Page, PageReader},
 };
 use crate::{
     id::{CampaignId, PassId},
@@ -132,19 +133,17 @@ impl RegistrationStore {
         if created_at.is_empty() {
             return Ok(Segment { registrations: Vec::new(), has_more: false });
         }
-        let response = self
+        let reader = PageReader::default();
+        let query = self
             .query(collection, created_at)
             .projection_expression("sk, wallet, device_os, created_at")
             .scan_index_forward(direction == Direction::Ascending)
             .set_exclusive_start_key(after.map(|registration| collection.key_of(registration)))
-            .limit(limit_of(limit))
-            .send()
-            .await?;
-        let items = response.items.unwrap_or_default().into_iter();
-        let registrations =
-            items.map(|item| item::read::<ListedItem>(item)?.try_into()).collect::<Result<Vec<_>, _>>()?;
+            .limit(limit_of(limit));
+        query.customize().interceptor(reader.clone()).send().await?;
+        let Page { registrations, has_more } = reader.take()?;
         // Nothing is filtered on the way, so a read that brings nothing has come to the end.
-        let has_more = response.last_evaluated_key.is_some() && !registrations.is_empty();
+        let has_more = has_more && !registrations.is_empty();
         Ok(Segment { registrations, has_more })
     }
 
