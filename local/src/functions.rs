@@ -3,7 +3,13 @@
 //! The one place that touches what `lambda_http` keeps for itself: `LambdaRequest` and the service that answers it.
 
 use std::{
-    collections::BTreeMap, convert::Infallible, fmt::Display, future::Future, pin::Pin, sync::Arc, time::Duration,
+    collections::BTreeMap,
+    convert::Infallible,
+    fmt::Display,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use lambda_http::{LambdaEvent, request::LambdaRequest, tower::Service};
@@ -96,6 +102,7 @@ impl Functions {
         })?;
         let mut context = Context::default();
         context.request_id = Uuid::new_v4().to_string();
+        context.deadline = milliseconds_from_now(function.timeout);
         let answer = tokio::spawn((function.invoke)(event, context));
         match tokio::time::timeout(function.timeout, answer).await {
             Ok(Ok(answer)) => answer,
@@ -203,6 +210,12 @@ async fn answer<S: Service<LambdaEvent<LambdaRequest>, Error = Infallible>>(
 ) -> S::Response {
     let Ok(response) = service.call(event).await;
     response
+}
+
+/// The instant so long from now, as Lambda tells a function its deadline: in milliseconds since 1970.
+fn milliseconds_from_now(duration: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from((now + duration).as_millis()).unwrap_or(u64::MAX)
 }
 
 fn to_json(answer: &impl Serialize) -> Result<Value, InvokeError> {

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::{
     engine::{Engine, EngineError},
+    faults::Faults,
     front::ApiFront,
     functions::{Functions, FunctionsError, InvokeError},
     gateway::Gateway,
@@ -79,6 +80,21 @@ impl Sandbox {
     /// The API in front of functions that remember nothing and reach the table through a recorder.
     pub fn recorded_front(&self, recorder: &Recorder) -> Result<ApiFront, SandboxError> {
         self.front_over(&Engine::elsewhere(recorder.endpoint()))
+    }
+
+    /// A proxy in front of the engine by which the table behaves badly.
+    pub async fn faults(&self) -> io::Result<Faults> {
+        Faults::in_front_of(self.engine.endpoint()).await
+    }
+
+    /// The functions as they are in processes that have just started and reach the table through faults.
+    pub fn faulty_functions(&self, faults: &Faults) -> Result<Functions, SandboxError> {
+        Ok(Functions::start(&self.template, &Engine::elsewhere(faults.endpoint()))?)
+    }
+
+    /// The API in front of functions that reach the table through faults.
+    pub fn faulty_front(&self, faults: &Faults) -> Result<ApiFront, SandboxError> {
+        self.front_over(&Engine::elsewhere(faults.endpoint()))
     }
 
     /// The API in front of functions that remember nothing.

@@ -20,11 +20,12 @@ mod transaction;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::Client;
 
-use self::account::RememberedKey;
+use self::{account::RememberedKey, item::text};
 pub use self::{
     apply::{Outcome, Registered, Unregistered},
     batch::ApplyError,
@@ -39,6 +40,9 @@ pub use self::{
 };
 use crate::{account::KeyId, campaign::Campaign, id::CampaignId};
 
+/// How long opening the connection may take before the first request is let in all the same.
+const LONGEST_OPENING: Duration = Duration::from_secs(2);
+
 /// The registrations in their table. A clone shares the connection and what is remembered.
 #[derive(Debug, Clone)]
 pub struct RegistrationStore {
@@ -51,6 +55,14 @@ pub struct RegistrationStore {
 }
 
 impl RegistrationStore {
+    /// Opens the connection to the table, so that the first request need not wait for it. Reads nothing; and where the table does not
+    /// answer, the first request will tell.
+    pub async fn open_connection(&self) {
+        let nothing = self.client.get_item().table_name(&self.table_name);
+        let nothing = nothing.key(key::PK, text(key::NO_CAMPAIGN)).key(key::SK, text(key::CAMPAIGN_SK)).send();
+        let _ = tokio::time::timeout(LONGEST_OPENING, nothing).await;
+    }
+
     /// The store over the table that `config` names. Nothing is sent before the first call.
     #[must_use]
     pub fn connect(config: &TableConfig) -> Self {

@@ -23,6 +23,10 @@ impl CampaignRegistrations {
 }
 
 impl HttpFunction for CampaignRegistrations {
+    async fn warm_up(&self) {
+        self.store.open_connection().await;
+    }
+
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
         listing::answer(&self.store, &request, RegistrationsPath::of_campaign, now).await
     }

@@ -8,5 +8,5 @@ use shared::{api::entry, config::environment, log};
 async fn main() -> Result<(), Error> {
     log::init();
     let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
-    lambda_runtime::run(entry::http(CampaignRegistrations::new(&config))).await
+    entry::run(CampaignRegistrations::new(&config)).await
 }

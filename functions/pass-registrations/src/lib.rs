@@ -23,6 +23,10 @@ impl PassRegistrations {
 }
 
 impl HttpFunction for PassRegistrations {
+    async fn warm_up(&self) {
+        self.store.open_connection().await;
+    }
+
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
         listing::answer(&self.store, &request, RegistrationsPath::of_pass, now).await
     }

@@ -183,6 +183,10 @@ impl RegistrationWrites {
 }
 
 impl HttpFunction for RegistrationWrites {
+    async fn warm_up(&self) {
+        self.store.open_connection().await;
+    }
+
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
         let RequestContext::ApiGatewayV2(context) = request.request_context() else {
             return Err(ApiError::internal("the event is not one of an HTTP API"));

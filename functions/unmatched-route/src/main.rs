@@ -8,5 +8,5 @@ use unmatched_route::{Config, UnmatchedRoute};
 async fn main() -> Result<(), Error> {
     log::init();
     let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
-    lambda_runtime::run(entry::http(UnmatchedRoute::new(&config))).await
+    entry::run(UnmatchedRoute::new(&config)).await
 }

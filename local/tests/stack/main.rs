@@ -8,6 +8,7 @@ mod contract;
 mod costs;
 mod errors;
 mod exports;
+mod faults;
 mod lives;
 mod queue;
 mod reports;

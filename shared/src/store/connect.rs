@@ -3,7 +3,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{
-        BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig, retry::RetryConfig,
+        BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
+        retry::{RetryConfig, RetryPartition, TokenBucket},
         timeout::TimeoutConfig,
     },
 };
@@ -70,6 +71,9 @@ impl TableConfig {
             .http_client(self.http_client())
             .region(Region::new(self.region.clone()))
             .credentials_provider(self.credentials.clone())
+            // A quota of retries, after which each call fails at once, would send messages to the dead letters while a partition
+            // is throttled. What bounds retries here is their number and their time.
+            .retry_partition(RetryPartition::custom("table").token_bucket(TokenBucket::unlimited()).build())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(1)))
             .timeout_config(timeouts)
             // Answers are small and attempts have a time limit.

@@ -40,7 +40,9 @@ where
         let is_passing = match &error {
             SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
             SdkError::ServiceError(service) => {
-                service.raw().status().is_server_error() || service.err().code().is_some_and(is_throttling)
+                let status = service.raw().status();
+                // A success that cannot be read was damaged on its way.
+                status.is_success() || status.is_server_error() || service.err().code().is_some_and(is_throttling)
             }
             _ => false,
         };

@@ -47,6 +47,9 @@ pub const BY_CAMPAIGN: &str = "by-campaign";
 /// The index that lists a pass.
 pub const BY_PASS: &str = "by-pass";
 
+/// The partition of no campaign.
+pub const NO_CAMPAIGN: &str = "CAMPAIGN#";
+
 /// The sort key of a campaign's own item.
 pub const CAMPAIGN_SK: &str = "CAMPAIGN";
 

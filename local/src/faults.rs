@@ -1,0 +1,161 @@
+//! A table that behaves badly, for tests: a proxy in front of an engine that is slow, throttles, fails, breaks off and talks rubbish.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The answer comes so much later.
+    Slow(Duration),
+    /// The partition takes no more: 400 `ProvisionedThroughputExceededException`.
+    Throttled,
+    /// 500 `InternalServerError`.
+    Internal,
+    /// The call is carried out, and the connection breaks before its answer.
+    Unanswered,
+    /// The connection breaks within the answer.
+    CutOff,
+    /// The answer is a success that is no JSON.
+    Rubbish,
+}
+
+/// A proxy with faults.
+pub struct Faults {
+    endpoint: String,
+    plan: Arc<Mutex<Plan>>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Plan {
+    next: VecDeque<Fault>,
+    always: Option<Fault>,
+    calls: usize,
+}
+
+impl Faults {
+    /// A proxy in front of the engine at `endpoint`, `http://HOST:PORT`, without a fault so far.
+    pub async fn in_front_of(endpoint: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let engine = endpoint.trim_start_matches("http://").to_owned();
+        let plan = Arc::<Mutex<Plan>>::default();
+        let shared = Arc::clone(&plan);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (engine, plan) = (engine.clone(), Arc::clone(&shared));
+                tokio::spawn(async move {
+                    // However a connection ends, its caller sees it.
+                    let _ = serve(stream, &engine, &plan).await;
+                });
+            }
+        });
+        Ok(Self { endpoint: format!("http://{address}"), plan, accepting })
+    }
+
+    /// Where the proxy answers.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What goes wrong with the next calls, one after the other.
+    pub fn next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.plan().next.extend(faults);
+    }
+
+    /// What goes wrong with every call for which nothing else is planned.
+    pub fn always(&self, fault: Fault) {
+        self.plan().always = Some(fault);
+    }
+
+    /// How many calls came since the last time somebody asked.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        std::mem::take(&mut self.plan().calls)
+    }
+
+    fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Plan {
+    fn take(&mut self) -> Fault {
+        self.calls += 1;
+        self.next.pop_front().or(self.always).unwrap_or(Fault::None)
+    }
+}
+
+async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Result<()> {
+    let mut caller = BufReader::new(caller);
+    loop {
+        let Some(request) = message(&mut caller).await? else { return Ok(()) };
+        let fault = plan.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let answer = match fault {
+            Fault::Throttled => error(400, "ProvisionedThroughputExceededException"),
+            Fault::Internal => error(500, "InternalServerError"),
+            Fault::Rubbish => response(200, "<html>"),
+            Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff => {
+                let mut engine = BufReader::new(TcpStream::connect(engine).await?);
+                engine.get_mut().write_all(&request).await?;
+                message(&mut engine).await?.unwrap_or_default()
+            }
+        };
+        match fault {
+            Fault::Unanswered => return Ok(()),
+            Fault::CutOff => return caller.get_mut().write_all(&answer[..answer.len() - 10]).await,
+            Fault::Slow(delay) => tokio::time::sleep(delay).await,
+            Fault::None | Fault::Throttled | Fault::Internal | Fault::Rubbish => {}
+        }
+        caller.get_mut().write_all(&answer).await?;
+    }
+}
+
+/// One HTTP/1.1 message with its head, where another one comes.
+async fn message(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut message = Vec::new();
+    while !message.ends_with(b"\r\n\r\n") {
+        if stream.read_until(b'\n', &mut message).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let head = String::from_utf8_lossy(&message).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let begin = message.len();
+    message.resize(begin + length.unwrap_or(0), 0);
+    stream.read_exact(&mut message[begin..]).await?;
+    Ok(Some(message))
+}
+
+fn error(status: u16, code: &str) -> Vec<u8> {
+    response(
+        status,
+        &format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"as a test wants it"}}"#),
+    )
+}
+
+fn response(status: u16, body: &str) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n");
+    format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
