@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
         ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
     },
 };
-use dynoxide::Database;
+use dynoxide::{Database, ImportOptions};
 use shared::store::{RegistrationStore, StoreError, TableConfig};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::oneshot};
@@ -70,15 +70,14 @@ pub enum EngineError {
 }
 
 /// An engine that answers at an endpoint.
-#[derive(Debug)]
 pub struct Engine {
     endpoint: String,
     /// Dropped with the engine, which ends the embedded one and gives the data free.
-    _embedded: Option<Embedded>,
+    embedded: Option<Embedded>,
 }
 
-#[derive(Debug)]
 struct Embedded {
+    database: Database,
     _stop: oneshot::Sender<()>,
     _lock: Option<fs::File>,
 }
@@ -113,7 +112,7 @@ impl Engine {
     /// Another engine that speaks DynamoDB's protocol.
     #[must_use]
     pub fn elsewhere(endpoint: &str) -> Self {
-        Self { endpoint: endpoint.to_owned(), _embedded: None }
+        Self { endpoint: endpoint.to_owned(), embedded: None }
     }
 
     async fn embedded(database: Database, lock: Option<fs::File>) -> Result<Self, EngineError> {
@@ -121,16 +120,20 @@ impl Engine {
         let address = listener.local_addr().map_err(EngineError::Listener)?;
         let (stop, stopped) = oneshot::channel();
         let sweeper = tokio::spawn(sweep(database.clone()));
+        let served = database.clone();
         tokio::spawn(async move {
             let stopped = async move {
                 let _ = stopped.await;
             };
-            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, served, stopped).await {
                 tracing::error!(error, "the embedded engine ended");
             }
             sweeper.abort();
         });
-        Ok(Self { endpoint: format!("http://{address}"), _embedded: Some(Embedded { _stop: stop, _lock: lock }) })
+        Ok(Self {
+            endpoint: format!("http://{address}"),
+            embedded: Some(Embedded { database, _stop: stop, _lock: lock }),
+        })
     }
 
     /// Where the engine answers.
@@ -158,6 +161,21 @@ impl Engine {
     /// A store over the table, as the functions have it.
     pub fn store(&self, table: &Table) -> Result<RegistrationStore, EngineError> {
         Ok(RegistrationStore::connect(&self.table_config(table)?))
+    }
+
+    /// Puts items, as DynamoDB's JSON has them, into the table all at once and past its stream, where the engine is the embedded one.
+    pub fn import(&self, table: &Table, items: Vec<serde_json::Value>) -> Result<(), EngineError> {
+        let Some(Embedded { database, .. }) = &self.embedded else {
+            return Err(self.unreachable("it takes no import"));
+        };
+        let items = items.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+        let imported = database.import_items(
+            &table.name,
+            items.map_err(|error| self.unreachable(error))?,
+            ImportOptions::default(),
+        );
+        imported.map_err(|error| self.unreachable(error))?;
+        Ok(())
     }
 
     fn table_config(&self, table: &Table) -> Result<TableConfig, EngineError> {

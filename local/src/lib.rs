@@ -3,9 +3,10 @@
 //! [`template`] reads `template.yaml`; [`engine`] is the table, [`gateway`] and [`front`] are API Gateway, [`queue`] and
 //! [`queue_front`] are SQS; [`stream`] feeds the function that counts; [`contract`] and [`docs`] tell what the API promises,
 //! [`start`] where to begin; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
-//! [`sandbox`], [`recorder`] and [`faults`] serve tests.
+//! [`sandbox`], [`recorder`], [`faults`] and [`crowd`] serve tests.
 
 pub mod contract;
+pub mod crowd;
 pub mod docs;
 pub mod engine;
 pub mod faults;

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, io};
 
+use shared::id::CampaignId;
 use thiserror::Error;
 
 use crate::{
+    crowd::{self, CrowdError},
     engine::{Engine, EngineError},
     faults::Faults,
     front::ApiFront,
@@ -42,6 +44,9 @@ pub enum SandboxError {
     /// A function did not take what was fed to it.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
+    /// A campaign cannot be loaded.
+    #[error(transparent)]
+    Crowd(#[from] CrowdError),
     /// A sample cannot be used.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -65,6 +70,11 @@ impl Sandbox {
         let sandbox = Self::start().await?;
         samples::apply_first_events(&sandbox.fresh_functions()?, &sandbox.template).await?;
         Ok(sandbox)
+    }
+
+    /// Loads a campaign of any size in bulk, and counts it.
+    pub async fn load_campaign(&self, campaign: CampaignId, count: usize) -> Result<(), SandboxError> {
+        Ok(crowd::load(&self.engine, &self.template.table, campaign, count).await?)
     }
 
     /// The functions over this table as they are in processes that have just started: they remember nothing.
