@@ -11,8 +11,9 @@ use thiserror::Error;
 use tokio::{
     io::AsyncReadExt as _,
     net::TcpListener,
-    process::{Child, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
     sync::{Mutex, mpsc, watch},
+    task::JoinHandle,
 };
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// A function's real binary, running as Lambda would run it.
 pub struct LambdaProcess {
     process: Child,
+    output: JoinHandle<io::Result<String>>,
     events: mpsc::Sender<Value>,
     answers: mpsc::Receiver<Answer>,
     asked: watch::Receiver<bool>,
@@ -75,7 +77,7 @@ impl LambdaProcess {
         let (asks, asked) = watch::channel(false);
         let api = RuntimeApi { events: Mutex::new(receiver), answers: sender, asked: asks };
         tokio::spawn(front::serve(listener, api, stopping));
-        let process = command
+        let mut process = command
             .env_clear()
             .envs(variables)
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -88,7 +90,8 @@ impl LambdaProcess {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Self { process, events, answers, asked, _stop: stop })
+        let output = tokio::spawn(read_output(process.stdout.take(), process.stderr.take()));
+        Ok(Self { process, output, events, answers, asked, _stop: stop })
     }
 
     /// The id of the process, while it runs.
@@ -140,16 +143,22 @@ impl LambdaProcess {
         }
     }
 
+    /// What the binary wrote, once it has ended.
     async fn output(&mut self) -> Result<String, ProcessError> {
-        let mut output = String::new();
-        if let Some(mut stdout) = self.process.stdout.take() {
-            stdout.read_to_string(&mut output).await?;
-        }
-        if let Some(mut stderr) = self.process.stderr.take() {
-            stderr.read_to_string(&mut output).await?;
-        }
-        Ok(output)
+        Ok((&mut self.output).await.map_err(io::Error::from)??)
     }
+}
+
+/// Reads what the process writes, at once: a process whose output nobody takes stops.
+async fn read_output(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> io::Result<String> {
+    let (mut output, mut errors) = (String::new(), String::new());
+    let (stdout, stderr) = tokio::join!(
+        async { if let Some(mut stdout) = stdout { stdout.read_to_string(&mut output).await } else { Ok(0) } },
+        async { if let Some(mut stderr) = stderr { stderr.read_to_string(&mut errors).await } else { Ok(0) } },
+    );
+    stdout?;
+    stderr?;
+    Ok(output + &errors)
 }
 
 impl Front for RuntimeApi {

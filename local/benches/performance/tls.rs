@@ -34,6 +34,8 @@ impl Tls {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, engine) = (acceptor.clone(), engine.clone());
                 tokio::spawn(async move {
+                    // As AWS does: what is there is sent at once.
+                    let _ = stream.set_nodelay(true);
                     let (Ok(mut caller), Ok(mut engine)) =
                         (acceptor.accept(stream).await, TcpStream::connect(engine).await)
                     else {

@@ -1,19 +1,17 @@
 //! From the event that Lambda hands over to a handler, and from its result to the answer.
 
 use std::{
+    borrow::Cow,
+    collections::BTreeMap,
     convert::Infallible,
     future::Future,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use lambda_http::{
-    Adapter, IntoResponse as _, LambdaEvent, Request, RequestExt as _,
-    request::LambdaRequest,
-    service_fn,
-    tower::{Service, ServiceExt as _},
-};
+use lambda_http::{LambdaEvent, Request, RequestExt as _, request::LambdaRequest, service_fn, tower::Service};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Response, error::ApiError, log::RequestLog};
 use crate::{
@@ -65,9 +63,11 @@ pub async fn run(function: impl HttpFunction) -> Result<(), lambda_http::Error> 
 pub fn http(
     function: impl HttpFunction,
 ) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize + Send, Error = Infallible, Future: Send> {
-    let service = service_fn(move |mut request: Request| {
+    service_fn(move |event: LambdaEvent<LambdaRequest>| {
         let function = function.clone();
         async move {
+            let LambdaEvent { payload, context } = event;
+            let mut request = Request::from(legal(payload)).with_lambda_context(context);
             let log = RequestLog::begin(&mut request);
             let time = time_left(&request);
             // Where reads follow each other, none of them may take long, and all of them too long.
@@ -77,14 +77,33 @@ pub fn http(
             };
             let status = answer.as_ref().map_or_else(|error| error.code().status(), Response::status);
             log.answered(status, answer.as_ref().err());
-            let response = answer.unwrap_or_else(ApiError::into_response);
-            Ok::<_, Infallible>(response.into_response().await)
+            Ok::<_, Infallible>(envelope(&answer.unwrap_or_else(ApiError::into_response)))
         }
-    });
-    Adapter::from(service).map_request(|event: LambdaEvent<LambdaRequest>| {
-        let LambdaEvent { payload, context } = event;
-        LambdaEvent { payload: legal(payload), context }
     })
+}
+
+/// A response as API Gateway takes it (API Gateway developer guide, "Lambda function response for format 2.0").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    status_code: u16,
+    headers: BTreeMap<&'a str, Cow<'a, str>>,
+    body: &'a str,
+    is_base64_encoded: bool,
+}
+
+/// The response in its envelope, as JSON, which the runtime passes on as it is. `lambda_http` would do the same where the runtime is
+/// put together, and that is compiled for size, not for speed.
+fn envelope(response: &Response) -> Box<RawValue> {
+    let headers = response.headers();
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+    let envelope = Envelope {
+        status_code: response.status().as_u16(),
+        headers: headers.collect(),
+        body: response.body(),
+        is_base64_encoded: false,
+    };
+    to_raw_value(&envelope).unwrap_or_default()
 }
 
 /// How long an answer may take: until shortly before Lambda ends the function.
