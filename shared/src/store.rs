@@ -10,6 +10,7 @@ mod counts;
 mod error;
 mod item;
 pub mod key;
+pub mod limits;
 mod list;
 mod page;
 mod recount;

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use local::{crowd, recorder::Call, sandbox::Sandbox};
 use serde_json::json;
 
-use crate::{call, campaign_path, pass_path, reports::report_path};
+use crate::{call, campaign_path, pass_path, post, reports::report_path};
 
 fn operations(calls: &[Call]) -> Vec<&str> {
     let mut operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
@@ -80,6 +80,12 @@ async fn a_page_costs_the_same_at_any_depth() {
     // The key, the campaign, its totals, the bookmark that is read and the one that is written, and 2 read units for the page.
     assert!(costs[0].1 <= 0.5 + 0.5 + 0.5 + 1.0 + 1.0 + 2.0, "{costs:?}");
 
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    recorder.take().clear();
+    call(&front, Method::GET, &format!("{path}?per_page=1000"), &[], "").await;
+    let page: Vec<_> = recorder.take().into_iter().filter(|call| call.operation == "Query").collect();
+    assert!(units(&page) < 25.0, "1,000 registrations: {page:?}");
+
     for after in ["", "?per_page=50"] {
         let front = sandbox.recorded_front(&recorder).unwrap();
         recorder.take().clear();
@@ -92,6 +98,38 @@ async fn a_page_costs_the_same_at_any_depth() {
             "key and campaign are remembered; Link needs no bookmark"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_pass_costs_the_same_at_any_depth() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let event = |number: usize| {
+        json!({
+            "event": "installed", "campaign_id": crate::CAMPAIGN, "pass_id": crate::PASS,
+            "event_at": format!("2016-11-10T{:02}:{:02}:{:02}Z", number / 3600, number / 60 % 60, number % 60),
+            "event_extra": {
+                "registration_id": crowd::registration_id(number), "device_os": "ios", "device_app_vendor": "passbook",
+            },
+        })
+    };
+    for first in [0, 500] {
+        let events: Vec<_> = (first..first + 500).map(event).collect();
+        assert_eq!(post(&sandbox, "/v2/registration_events", &json!(events)).await.status, StatusCode::OK);
+    }
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    let mut costs = Vec::new();
+    let mut next = Some(format!("{}?per_page=50", pass_path()));
+    while let Some(target) = next {
+        recorder.take().clear();
+        let answer = call(&front, Method::GET, &target, &[], "").await;
+        assert_eq!(answer.header("x-total"), Some("1002"), "counted by reading");
+        costs.push((answer.ids().len(), units(&recorder.take())));
+        next = answer.link("next");
+    }
+    // The first finds out who asks of which campaign; the last has two.
+    assert_eq!((costs.len(), costs[20].0), (21, 2));
+    assert!(costs[1..20].iter().all(|cost| *cost == costs[1]), "{costs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,15 +7,12 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use thiserror::Error;
 
-use super::{ClaimError, Outcome, RegistrationStore, StoreError};
+use super::{ClaimError, Outcome, RegistrationStore, StoreError, limits::CONCURRENCY};
 use crate::{
     clock::Timestamp,
     event::{Change, Event},
     id::RegistrationId,
 };
-
-/// How many registrations are written at a time: as many connections to the table.
-const CONCURRENCY: usize = 32;
 
 /// Why an event was not applied.
 #[derive(Debug, Clone, Error)]

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{
@@ -13,18 +11,11 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
+use super::limits::{ATTEMPT_TIMEOUT, ATTEMPTS, CALL_TIMEOUT, CONNECT_TIMEOUT, LONGEST_BACKOFF};
 use crate::config::{ConfigError, Lookup, optional, required};
 
 /// Amazon Trust Services' roots, which AWS's endpoints are known by.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
-
-/// A call is given up after this time, retries included, so that a caller hears of it before API Gateway's 30 seconds end.
-const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-/// One attempt. DynamoDB answers in milliseconds; a lost packet is noticed well before this.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The first and seven retries with jitter: what fits into [`CALL_TIMEOUT`] while a partition is throttled.
-const ATTEMPTS: u32 = 8;
 
 /// Where the table is and who may use it, from the variables that Lambda and the template set.
 #[derive(Debug, Clone)]
@@ -74,7 +65,7 @@ impl TableConfig {
             // A quota of retries, after which each call fails at once, would send messages to the dead letters while a partition
             // is throttled. What bounds retries here is their number and their time.
             .retry_partition(RetryPartition::custom("table").token_bucket(TokenBucket::unlimited()).build())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(1)))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_BACKOFF))
             .timeout_config(timeouts)
             // Answers are small and attempts have a time limit.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
