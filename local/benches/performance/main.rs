@@ -7,6 +7,7 @@
 
 mod cost;
 mod measure;
+mod operations;
 mod scale;
 mod stage;
 mod tls;
@@ -36,5 +37,6 @@ async fn main() -> ExitCode {
 
 async fn report() -> Measured<()> {
     cost::print_times().await?;
-    cost::print_counts().await
+    cost::print_counts().await?;
+    operations::print().await
 }
