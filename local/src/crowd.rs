@@ -55,7 +55,6 @@ pub async fn load(engine: &Engine, table: &Table, campaign: CampaignId, count: u
     let store = engine.store(table)?;
     let begin: Timestamp = parsed("2016-11-09T00:00:00.000Z")?;
     let first = install(engine, table, &store, campaign, begin).await?;
-    let [created_at, last_event_at] = ["created_at", "last_event_at"];
     let items = (1..count).map(|number| {
         let (pass, registration) = (pass_id(number), registration_id(number));
         let at = begin.plus(Duration::from_secs(number as u64)).to_string();
@@ -67,8 +66,8 @@ pub async fn load(engine: &Engine, table: &Table, campaign: CampaignId, count: u
             (key::PASS, format!("{campaign}#{pass}")),
             (key::WALLET, wallet.to_owned()),
             (key::DEVICE_OS, device_os.to_owned()),
-            (created_at, at.clone()),
-            (last_event_at, at),
+            (key::CREATED_AT, at.clone()),
+            ("last_event_at", at),
         ];
         for (name, value) in own {
             item.insert(name.to_owned(), json!({"S": value}));

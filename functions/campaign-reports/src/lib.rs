@@ -2,7 +2,7 @@
 
 use futures_util::{FutureExt as _, try_join};
 use http::{HeaderValue, StatusCode, header::VARY};
-use lambda_http::{Request, RequestExt as _, request::RequestContext};
+use lambda_http::Request;
 pub use shared::store::TableConfig as Config;
 use shared::{
     api::{
@@ -79,10 +79,7 @@ impl HttpFunction for CampaignReports {
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
-        let RequestContext::ApiGatewayV2(context) = request.request_context() else {
-            return Err(ApiError::internal("the event is not one of an HTTP API"));
-        };
-        match context.route_key.unwrap_or_default().as_str() {
+        match route::key_of(&request)?.as_str() {
             key if route::REPORT.is(key) => self.report(&request, now).await,
             key if route::TOTALS.is(key) => self.totals(&request, now).await,
             key => Err(ApiError::internal(format_args!("no route of this function: {key}"))),

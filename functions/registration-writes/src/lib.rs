@@ -1,7 +1,7 @@
 //! Writing over HTTP: `POST …/registrations`, `DELETE …/registrations/{registration_id}`, `POST /v2/registration_events`.
 
 use http::{HeaderValue, StatusCode, header::LOCATION};
-use lambda_http::{Request, RequestExt as _, request::RequestContext};
+use lambda_http::Request;
 use serde::Serialize;
 use serde_json::Value;
 pub use shared::store::TableConfig as Config;
@@ -188,10 +188,7 @@ impl HttpFunction for RegistrationWrites {
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
-        let RequestContext::ApiGatewayV2(context) = request.request_context() else {
-            return Err(ApiError::internal("the event is not one of an HTTP API"));
-        };
-        match context.route_key.unwrap_or_default().as_str() {
+        match route::key_of(&request)?.as_str() {
             key if route::REGISTER.is(key) => self.register(&request, now).await,
             key if route::UNREGISTER.is(key) => self.unregister(&request, now).await,
             key if route::EVENTS.is(key) => self.take_events(&request, now).await,

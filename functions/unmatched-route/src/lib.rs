@@ -2,7 +2,7 @@
 //!
 //! API Gateway's own answers have another shape, so this function catches `$default` and `ANY` on each path.
 
-use lambda_http::{Request, RequestExt as _, request::RequestContext};
+use lambda_http::Request;
 pub use shared::config::NoVariables as Config;
 use shared::{
     api::{
@@ -28,11 +28,8 @@ impl UnmatchedRoute {
 
 impl HttpFunction for UnmatchedRoute {
     async fn handle(&self, request: Request, _: Timestamp) -> Result<Response, ApiError> {
-        let RequestContext::ApiGatewayV2(context) = request.request_context() else {
-            return Err(ApiError::internal("the event is not one of an HTTP API"));
-        };
         // `ANY /v2/…` where the path is one of ours, `$default` where it is not.
-        let route_key = context.route_key.unwrap_or_default();
+        let route_key = route::key_of(&request)?;
         let allowed = route_key.strip_prefix("ANY ").and_then(route::allowed);
         Err(match allowed {
             Some(methods) => ApiError::method_not_allowed(&methods),

@@ -1,5 +1,9 @@
 //! The routes, spelt once. A test of `local` holds them against the template.
 
+use lambda_http::{Request, RequestExt as _, request::RequestContext};
+
+use super::error::ApiError;
+
 /// A method and the path that takes it, as API Gateway writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
@@ -39,6 +43,18 @@ impl Route {
     #[must_use]
     pub fn is(&self, route_key: &str) -> bool {
         route_key.split_once(' ') == Some((self.method, self.path))
+    }
+}
+
+/// By which route API Gateway sent the request: its route key, `GET /v2/…`.
+///
+/// # Errors
+///
+/// 500 where the event is none of an HTTP API.
+pub fn key_of(request: &Request) -> Result<String, ApiError> {
+    match request.request_context() {
+        RequestContext::ApiGatewayV2(context) => Ok(context.route_key.unwrap_or_default()),
+        _ => Err(ApiError::internal("the event is not one of an HTTP API")),
     }
 }
 

@@ -67,7 +67,7 @@ impl RegistrationStore {
         }
     }
 
-    /// The counts of a campaign in total, where it has been counted from its beginning: one item.
+    /// The counts of a campaign in total, where they are those of its listing: one item.
     pub async fn totals(&self, campaign: CampaignId) -> Result<Option<Counts>, StoreError> {
         let response = self
             .client

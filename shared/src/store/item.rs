@@ -131,29 +131,21 @@ impl StoredRegistration {
         let (Some(wallet), Some(device_os)) = (self.wallet, self.device_os) else {
             return Some(Err(StoreError::malformed(&self.sk, "an active registration has a wallet and a device_os")));
         };
-        Some(ListedItem { sk: self.sk.clone(), wallet, device_os, created_at }.try_into())
+        Some(registration(&self.sk, wallet, device_os, created_at))
     }
 }
 
-/// What an index holds of an active registration.
-#[derive(Deserialize)]
-pub(super) struct ListedItem {
-    sk: String,
+/// The active registration whose item has this sort key.
+pub(super) fn registration(
+    sk: &str,
     wallet: Wallet,
     device_os: DeviceOs,
     created_at: Timestamp,
-}
-
-impl TryFrom<ListedItem> for Registration {
-    type Error = StoreError;
-
-    fn try_from(item: ListedItem) -> Result<Self, StoreError> {
-        let ListedItem { sk, wallet, device_os, created_at } = item;
-        let Some((pass_id, id)) = key::parse_registration_sk(&sk) else {
-            return Err(StoreError::malformed(&sk, "the sort key is not PASS#<pass_id>#<registration_id>"));
-        };
-        Ok(Self { id, pass_id, wallet, device_os, created_at })
-    }
+) -> Result<Registration, StoreError> {
+    let Some((pass_id, id)) = key::parse_registration_sk(sk) else {
+        return Err(StoreError::malformed(sk, "the sort key is not PASS#<pass_id>#<registration_id>"));
+    };
+    Ok(Registration { id, pass_id, wallet, device_os, created_at })
 }
 
 /// The item as the SDK takes it.

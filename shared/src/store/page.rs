@@ -24,7 +24,7 @@ use aws_smithy_runtime_api::client::{
 };
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{StoreError, key};
+use super::{StoreError, item};
 use crate::registration::Registration;
 
 /// What a query of an index brought.
@@ -94,16 +94,12 @@ impl<T: AsRef<str>> Body<T> {
 impl<T: AsRef<str>> Item<T> {
     fn registration(&self) -> Result<Registration, StoreError> {
         let sk = self.sk.as_ref().and_then(Attribute::text).unwrap_or("without key");
-        let Some((pass_id, id)) = key::parse_registration_sk(sk) else {
-            return Err(StoreError::malformed(sk, "the sort key is not PASS#<pass_id>#<registration_id>"));
-        };
-        Ok(Registration {
-            id,
-            pass_id,
-            wallet: parse(sk, "wallet", self.wallet.as_ref())?,
-            device_os: parse(sk, "device_os", self.device_os.as_ref())?,
-            created_at: parse(sk, "created_at", self.created_at.as_ref())?,
-        })
+        item::registration(
+            sk,
+            parse(sk, "wallet", self.wallet.as_ref())?,
+            parse(sk, "device_os", self.device_os.as_ref())?,
+            parse(sk, "created_at", self.created_at.as_ref())?,
+        )
     }
 }
 
@@ -167,7 +163,19 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::store::item::{self, ListedItem};
+    use crate::{
+        clock::Timestamp,
+        registration::{DeviceOs, Wallet},
+    };
+
+    /// An item as serde reads it from the SDK's map of attributes.
+    #[derive(Deserialize)]
+    struct ListedItem {
+        sk: String,
+        wallet: Wallet,
+        device_os: DeviceOs,
+        created_at: Timestamp,
+    }
 
     /// An engine that always says the same.
     #[derive(Debug, Clone)]
@@ -208,7 +216,10 @@ mod tests {
         let output = block_on(client(answer).query().table_name("table").send())?;
         let has_more = output.last_evaluated_key.is_some();
         let items = output.items.unwrap_or_default().into_iter();
-        let registrations = items.map(|item| item::read::<ListedItem>(item)?.try_into());
+        let registrations = items.map(|item| {
+            let ListedItem { sk, wallet, device_os, created_at } = item::read(item)?;
+            item::registration(&sk, wallet, device_os, created_at)
+        });
         Ok((registrations.collect::<Result<_, _>>()?, has_more))
     }
 
@@ -232,7 +243,7 @@ mod tests {
         let sk = (id(), id()).prop_map(|(pass, registration)| format!("PASS#{pass}#{registration}"));
         let wallet = select(vec!["passbook", "google_wallet", "pass2u"]).prop_map(str::to_owned);
         let system = select(vec!["ios", "android", "wp"]).prop_map(str::to_owned);
-        let instant = (0..253_402_207_200_i64).prop_map(|at| crate::clock::Timestamp::of_unix_seconds(at).unwrap());
+        let instant = (0..253_402_207_200_i64).prop_map(|at| Timestamp::of_unix_seconds(at).unwrap());
         let extra = attribute("[a-z]{0,5}".boxed());
         let attributes = (
             attribute(sk),
