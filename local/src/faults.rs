@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -31,6 +32,8 @@ pub enum Fault {
     CutOff,
     /// The answer is a success that is no JSON.
     Rubbish,
+    /// A `BatchGetItem` finds no time for any of its keys; other calls are carried out.
+    Unprocessed,
 }
 
 /// A proxy with faults.
@@ -116,7 +119,8 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Throttled => error(400, "ProvisionedThroughputExceededException"),
             Fault::Internal => error(500, "InternalServerError"),
             Fault::Rubbish => response(200, "<html>"),
-            Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff => {
+            Fault::Unprocessed if is_batch_get(&request) => unprocessed(&request),
+            Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff | Fault::Unprocessed => {
                 let mut engine = BufReader::new(TcpStream::connect(engine).await?);
                 engine.get_mut().write_all(&request).await?;
                 message(&mut engine).await?.unwrap_or_default()
@@ -126,7 +130,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Unanswered => return Ok(()),
             Fault::CutOff => return caller.get_mut().write_all(&answer[..answer.len() - 10]).await,
             Fault::Slow(delay) => tokio::time::sleep(delay).await,
-            Fault::None | Fault::Throttled | Fault::Internal | Fault::Rubbish => {}
+            Fault::None | Fault::Throttled | Fault::Internal | Fault::Rubbish | Fault::Unprocessed => {}
         }
         caller.get_mut().write_all(&answer).await?;
     }
@@ -146,6 +150,17 @@ async fn message(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>
     message.resize(begin + length.unwrap_or(0), 0);
     stream.read_exact(&mut message[begin..]).await?;
     Ok(Some(message))
+}
+
+fn is_batch_get(request: &[u8]) -> bool {
+    String::from_utf8_lossy(request).to_ascii_lowercase().contains("x-amz-target: dynamodb_20120810.batchgetitem")
+}
+
+/// The question as its own answer.
+fn unprocessed(request: &[u8]) -> Vec<u8> {
+    let body = request.windows(4).position(|end| end == b"\r\n\r\n").map_or(&[][..], |end| &request[end + 4..]);
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    response(200, &json!({"Responses": {}, "UnprocessedKeys": body["RequestItems"]}).to_string())
 }
 
 fn error(status: u16, code: &str) -> Vec<u8> {

@@ -36,7 +36,7 @@ struct Log {
 /// One call of the engine.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// `GetItem`, `Query`, …
+    /// `BatchGetItem`, `Query`, …
     pub operation: String,
     /// The request units that it consumed, of the table and its indexes.
     pub units: f64,

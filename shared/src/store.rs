@@ -8,6 +8,7 @@ mod claim;
 mod connect;
 mod counts;
 mod error;
+mod gather;
 mod item;
 pub mod key;
 pub mod limits;
@@ -26,7 +27,7 @@ use std::{
 
 use aws_sdk_dynamodb::Client;
 
-use self::{account::RememberedKey, item::text};
+use self::{account::RememberedKey, gather::Gathering};
 pub use self::{
     apply::{Outcome, Registered, Unregistered},
     batch::ApplyError,
@@ -53,14 +54,15 @@ pub struct RegistrationStore {
     claimed: Arc<Mutex<HashMap<CampaignId, Campaign>>>,
     /// Keys that this process has found good lately.
     keys: Arc<Mutex<HashMap<KeyId, RememberedKey>>>,
+    /// The latest call for single items.
+    gathering: Arc<Mutex<Option<Gathering>>>,
 }
 
 impl RegistrationStore {
     /// Opens the connection to the table, so that the first request need not wait for it. Reads nothing; and where the table does not
     /// answer, the first request will tell.
     pub async fn open_connection(&self) {
-        let nothing = self.client.get_item().table_name(&self.table_name);
-        let nothing = nothing.key(key::PK, text(key::NO_CAMPAIGN)).key(key::SK, text(key::CAMPAIGN_SK)).send();
+        let nothing = self.item((key::NO_CAMPAIGN.to_owned(), key::CAMPAIGN_SK.to_owned()));
         let _ = tokio::time::timeout(LONGEST_OPENING, nothing).await;
     }
 
@@ -72,6 +74,7 @@ impl RegistrationStore {
             table_name: config.table_name.clone(),
             claimed: Arc::default(),
             keys: Arc::default(),
+            gathering: Arc::default(),
         }
     }
 }

@@ -33,6 +33,7 @@ fn install() -> Value {
 #[case::unanswered(Fault::Unanswered)]
 #[case::cut_off(Fault::CutOff)]
 #[case::slow(Fault::Slow(Duration::from_millis(300)))]
+#[case::unprocessed(Fault::Unprocessed)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_that_passes_is_not_seen(#[case] fault: Fault) {
     let (sandbox, faults) = faulty().await;
@@ -82,6 +83,17 @@ async fn a_fault_that_stays_is_a_503_in_time(#[case] fault: Fault) {
     }
     assert!(begin.elapsed() < LONGEST_WAIT, "{:?}", begin.elapsed());
     assert!(faults.calls() < 100, "retries end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_stay_unprocessed_are_a_503_in_time() {
+    let (sandbox, faults) = faulty().await;
+    let front = sandbox.faulty_front(&faults).unwrap();
+    faults.always(Fault::Unprocessed);
+    let begin = Instant::now();
+    let answer = call(&front, Method::GET, &campaign_path(), &[], "").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+    assert!(begin.elapsed() < LONGEST_WAIT, "{:?}", begin.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,13 +3,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
-    types::{AttributeValue, KeysAndAttributes, Put, ReturnValue, TransactWriteItem, Update},
+    types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     RegistrationStore, StoreError,
-    item::{self, Item, text},
+    gather::ItemKey,
+    item::{self, text},
     key,
 };
 use crate::{
@@ -112,7 +113,8 @@ impl RegistrationStore {
             .build();
         let update = Update::builder()
             .table_name(&self.table_name)
-            .set_key(Some(account_key(account)))
+            .key(key::PK, text(key::account_pk(account)))
+            .key(key::SK, text(key::ACCOUNT_SK))
             .update_expression("ADD key_ids :key_ids")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":key_ids", AttributeValue::Ss(vec![id.to_string()]))
@@ -133,21 +135,9 @@ impl RegistrationStore {
     /// The keys of an account, revoked ones included, in the order they were made; nothing where there is no such account.
     pub async fn keys(&self, account: &AccountId) -> Result<Option<Vec<KeyRecord>>, StoreError> {
         let Some(AccountItem { key_ids, .. }) = self.account_item(account).await? else { return Ok(None) };
-        let mut records = Vec::with_capacity(key_ids.len());
-        let keys: Vec<Item> = key_ids.iter().filter_map(|id| id.parse().ok()).map(api_key_key).collect();
-        // BatchGetItem takes 100 keys at a time.
-        for keys in keys.chunks(100) {
-            let mut wanted =
-                KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys.to_vec())).build().ok();
-            while let Some(request) = wanted.take() {
-                let response = self.client.batch_get_item().request_items(&self.table_name, request).send().await?;
-                let found = response.responses.and_then(|mut tables| tables.remove(&self.table_name));
-                for found in found.unwrap_or_default() {
-                    records.push(item::read::<KeyItem>(found)?.record()?);
-                }
-                wanted = response.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table_name));
-            }
-        }
+        let keys = key_ids.iter().filter_map(|id| id.parse().ok()).map(api_key_key).collect();
+        let found = self.items(keys).await?.into_iter().map(|found| item::read::<KeyItem>(found)?.record());
+        let mut records = found.collect::<Result<Vec<_>, _>>()?;
         records.sort_by_key(|record| (record.issued_at, record.id));
         Ok(Some(records))
     }
@@ -163,7 +153,8 @@ impl RegistrationStore {
             .client
             .update_item()
             .table_name(&self.table_name)
-            .set_key(Some(api_key_key(id)))
+            .key(key::PK, text(key::api_key_pk(id)))
+            .key(key::SK, text(key::API_KEY_SK))
             .update_expression("SET revoked_at = if_not_exists(revoked_at, :now)")
             .condition_expression("account_id = :account")
             .expression_attribute_values(":now", text(now))
@@ -183,8 +174,7 @@ impl RegistrationStore {
         if let Some(record) = self.remembered_key(id, now) {
             return Ok(Some(record));
         }
-        let get = self.client.get_item().table_name(&self.table_name).set_key(Some(api_key_key(id)));
-        let Some(found) = get.send().await?.item else { return Ok(None) };
+        let Some(found) = self.item(api_key_key(id)).await? else { return Ok(None) };
         let record = item::read::<KeyItem>(found)?.record()?;
         if record.revoked_at.is_some() {
             return Ok(None);
@@ -194,8 +184,8 @@ impl RegistrationStore {
     }
 
     async fn account_item(&self, account: &AccountId) -> Result<Option<AccountItem>, StoreError> {
-        let get = self.client.get_item().table_name(&self.table_name).set_key(Some(account_key(account)));
-        get.consistent_read(true).send().await?.item.map(item::read).transpose()
+        let key = (key::account_pk(account), key::ACCOUNT_SK.to_owned());
+        self.item_as_written(key).await?.map(item::read).transpose()
     }
 
     fn remembered_key(&self, id: KeyId, now: Timestamp) -> Option<KeyRecord> {
@@ -221,12 +211,8 @@ impl KeyItem {
     }
 }
 
-fn account_key(account: &AccountId) -> Item {
-    Item::from([(key::PK.to_owned(), text(key::account_pk(account))), (key::SK.to_owned(), text(key::ACCOUNT_SK))])
-}
-
-fn api_key_key(id: KeyId) -> Item {
-    Item::from([(key::PK.to_owned(), text(key::api_key_pk(id))), (key::SK.to_owned(), text(key::API_KEY_SK))])
+fn api_key_key(id: KeyId) -> ItemKey {
+    (key::api_key_pk(id), key::API_KEY_SK.to_owned())
 }
 
 /// Whether a condition of the transaction did not hold: the account is gone, or somebody has this very key.

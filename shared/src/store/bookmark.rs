@@ -2,11 +2,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    RegistrationStore, StoreError,
-    item::{self, text},
-    key,
-};
+use super::{RegistrationStore, StoreError, item, key};
 use crate::clock::Timestamp;
 
 /// How long a page number is remembered. A walk asks for the next page within seconds; a bookmark much older than that would
@@ -49,17 +45,9 @@ impl RegistrationStore {
         page: u32,
         now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
-        let response = self
-            .client
-            .get_item()
-            .table_name(&self.table_name)
-            .key(key::PK, text(key::bookmark_pk(listing)))
-            .key(key::SK, text(key::bookmark_sk(page)))
-            // The next page is asked for at once: a read that lags behind would send the walk back to the beginning.
-            .consistent_read(true)
-            .send()
-            .await?;
-        let Some(item) = response.item else { return Ok(None) };
+        // The next page is asked for at once: a read that lags behind would send the walk back to the beginning.
+        let found = self.item_as_written((key::bookmark_pk(listing), key::bookmark_sk(page))).await?;
+        let Some(item) = found else { return Ok(None) };
         let BookmarkItem { pk: _, sk: _, cursor, expires_at } = item::read(item)?;
         // DynamoDB deletes an expired item within days, not at once.
         Ok((expires_at > now.unix_seconds()).then_some(cursor))

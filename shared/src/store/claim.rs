@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{
     RegistrationStore, StoreError,
+    gather::ItemKey,
     item::{self, CampaignItem, Item, text},
     key,
 };
@@ -64,7 +65,10 @@ impl RegistrationStore {
     pub async fn campaign_to_write(&self, campaign: CampaignId) -> Result<Option<Campaign>, StoreError> {
         match self.remembered_claim(campaign) {
             Some(known) if known.campaign_type.is_some() => Ok(Some(known)),
-            _ => self.read_campaign(campaign, true).await,
+            _ => {
+                let item = self.item_as_written(campaign_key(campaign)).await?;
+                self.known_campaign(campaign, item)
+            }
         }
     }
 
@@ -73,21 +77,16 @@ impl RegistrationStore {
     pub async fn campaign(&self, campaign: CampaignId) -> Result<Option<Campaign>, StoreError> {
         match self.remembered_claim(campaign) {
             Some(known) if known.campaign_type.is_some() => Ok(Some(known)),
-            _ => self.read_campaign(campaign, false).await,
+            _ => {
+                let item = self.item(campaign_key(campaign)).await?;
+                self.known_campaign(campaign, item)
+            }
         }
     }
 
-    async fn read_campaign(&self, campaign: CampaignId, consistent: bool) -> Result<Option<Campaign>, StoreError> {
-        let response = self
-            .client
-            .get_item()
-            .table_name(&self.table_name)
-            .key(key::PK, text(key::campaign_pk(campaign)))
-            .key(key::SK, text(key::CAMPAIGN_SK))
-            .consistent_read(consistent)
-            .send()
-            .await?;
-        let known = response.item.map(read_campaign_item).transpose()?;
+    /// The campaign as its item has it, remembered.
+    fn known_campaign(&self, campaign: CampaignId, item: Option<Item>) -> Result<Option<Campaign>, StoreError> {
+        let known = item.map(read_campaign_item).transpose()?;
         if let Some(known) = &known {
             self.remember_claim(campaign, known);
         }
@@ -150,6 +149,10 @@ impl RegistrationStore {
             claimed.insert(campaign, known.clone());
         }
     }
+}
+
+fn campaign_key(campaign: CampaignId) -> ItemKey {
+    (key::campaign_pk(campaign), key::CAMPAIGN_SK.to_owned())
 }
 
 fn read_campaign_item(item: Item) -> Result<Campaign, StoreError> {

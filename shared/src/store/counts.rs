@@ -69,15 +69,8 @@ impl RegistrationStore {
 
     /// The counts of a campaign in total, where they are those of its listing: one item.
     pub async fn totals(&self, campaign: CampaignId) -> Result<Option<Counts>, StoreError> {
-        let response = self
-            .client
-            .get_item()
-            .table_name(&self.table_name)
-            .key(key::PK, text(key::campaign_pk(campaign)))
-            .key(key::SK, text(key::TOTALS_SK))
-            .send()
-            .await?;
-        let Some(item) = response.item else { return Ok(None) };
+        let totals = self.item((key::campaign_pk(campaign), key::TOTALS_SK.to_owned())).await?;
+        let Some(item) = totals else { return Ok(None) };
         let mut counts = CampaignCounts::default();
         counts.take(&item)?;
         Ok(counts.counted_since.map(|_| counts.totals))

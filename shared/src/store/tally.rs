@@ -117,16 +117,8 @@ impl RegistrationStore {
     }
 
     async fn checkpoint(&self, shard: &str) -> Result<Option<SequenceNumber>, StoreError> {
-        let response = self
-            .client
-            .get_item()
-            .table_name(&self.table_name)
-            .key(key::PK, text(key::tally_pk(shard)))
-            .key(key::SK, text(key::TALLY_SK))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let Some(found) = response.item else { return Ok(None) };
+        let found = self.item_as_written((key::tally_pk(shard), key::TALLY_SK.to_owned())).await?;
+        let Some(found) = found else { return Ok(None) };
         let CheckpointItem { pk, last_sequence_number, .. } = item::read(found)?;
         let read = SequenceNumber::read(&last_sequence_number);
         read.map(Some).map_err(|problem| StoreError::malformed(&pk, problem))

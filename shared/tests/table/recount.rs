@@ -186,7 +186,7 @@ async fn what_comes_in_between_is_neither_lost_nor_counted_twice(
     // The registrations are read, and the counts mended, only where that is still to be done.
     let recount = async {
         let recount = store.recount(campaign, a_day_later()).await.unwrap();
-        let calls = recorder.take().iter().filter(|call| call.operation != "GetItem").count();
+        let calls = recorder.take().iter().filter(|call| call.operation != "BatchGetItem").count();
         for _ in calls..3 {
             store.totals(new_campaign()).await.unwrap();
         }

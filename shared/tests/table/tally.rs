@@ -205,7 +205,10 @@ async fn a_batch_writes_each_count_once_however_many_events_it_holds() {
 
     assert_eq!(store.tally(SHARD, &records, now()).await.unwrap().changes, 100);
     let calls = recorder.take();
-    assert_eq!(calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(), ["GetItem", "TransactWriteItems"]);
+    assert_eq!(
+        calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(),
+        ["BatchGetItem", "TransactWriteItems"]
+    );
     let units: f64 = calls.iter().map(|call| call.units).sum();
     // A read of the checkpoint; two units for each of checkpoint, day and totals.
     assert!(units <= 7.0, "{units}");
