@@ -387,8 +387,9 @@ fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{AWS_ACCOUNT}:{name}")
 }
 
-/// `CampaignRegistrations` as `campaign-registrations`.
-fn kebab_case(logical_id: &str) -> String {
+/// `CampaignRegistrations` as `campaign-registrations`: the name of a function's folder, and of its binary.
+#[must_use]
+pub fn kebab_case(logical_id: &str) -> String {
     let mut name = String::with_capacity(logical_id.len() + 4);
     for letter in logical_id.chars() {
         if letter.is_ascii_uppercase() && !name.is_empty() {

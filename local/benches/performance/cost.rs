@@ -1,6 +1,10 @@
 //! The tables.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use local::{samples, sandbox::Sandbox};
 use serde_json::{Value, json};
@@ -28,8 +32,7 @@ const REPEATABLE: [(&str, &str); 6] = [
 ];
 
 /// Instructions by what they are for, and sizes in bytes. Repeatable to a fraction of a per cent.
-async fn counts() -> Measured<BTreeMap<String, u64>> {
-    let binaries = measure::build()?;
+async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String, u64>> {
     let sandbox = stage::build().await?;
     let binary = |function: &str| Binary { path: binaries[function].clone(), variables: sandbox.variables(function) };
     let mut counts = BTreeMap::new();
@@ -56,10 +59,11 @@ async fn counts() -> Measured<BTreeMap<String, u64>> {
     Ok(counts)
 }
 
-/// Fails where something costs more than was recorded.
-pub(crate) async fn guard() -> Measured<()> {
+/// Fails where something costs more than was recorded, of the binaries that `sam build` left in `folder` or of new ones.
+pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
+    let binaries = folder.map_or_else(measure::build, measure::built)?;
     let recorded: BTreeMap<String, u64> = serde_json::from_str(&fs::read_to_string(RECORDED)?)?;
-    let counts = counts().await?;
+    let counts = counts(binaries).await?;
     let mut worse = Vec::new();
     for (name, count) in &counts {
         let Some(before) = recorded.get(name) else {
@@ -75,15 +79,16 @@ pub(crate) async fn guard() -> Measured<()> {
 }
 
 /// Records what the guard compares with.
-pub(crate) async fn record() -> Measured<()> {
-    fs::write(RECORDED, serde_json::to_string_pretty(&counts().await?)? + "\n")?;
+pub(crate) async fn record(folder: Option<&Path>) -> Measured<()> {
+    let binaries = folder.map_or_else(measure::build, measure::built)?;
+    fs::write(RECORDED, serde_json::to_string_pretty(&counts(binaries).await?)? + "\n")?;
     Ok(())
 }
 
 /// Prints instructions and sizes.
 pub(crate) async fn print_counts() -> Measured<()> {
     println!("\n| count | |\n|---|--:|");
-    for (name, count) in counts().await? {
+    for (name, count) in counts(measure::build()?).await? {
         println!("| {name} | {count} |");
     }
     Ok(())

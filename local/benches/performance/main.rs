@@ -1,8 +1,9 @@
 //! What the functions cost, measured on the binaries that are deployed, driven through a Lambda Runtime API over an embedded table.
 //!
 //! - `cargo bench -p local` measures everything and prints it as the tables of `docs/performance.md`.
-//! - `… -- guard` counts instructions, sizes and request units and fails where one is more than was recorded.
-//! - `… -- record` records what the guard compares with.
+//! - `… -- guard` counts instructions and sizes and fails where one is more than was recorded; `… -- guard FOLDER` those of the
+//!   binaries that `sam build` left there.
+//! - `… -- record`, `… -- record FOLDER` records what the guard compares with.
 //! - `… -- scale` loads a campaign of a million registrations and walks through it.
 
 mod cost;
@@ -21,10 +22,12 @@ async fn main() -> ExitCode {
     let asked: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let done = match asked.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => report().await,
-        ["guard"] => cost::guard().await,
-        ["record"] => cost::record().await,
+        ["guard"] => cost::guard(None).await,
+        ["guard", folder] => cost::guard(Some(folder.as_ref())).await,
+        ["record"] => cost::record(None).await,
+        ["record", folder] => cost::record(Some(folder.as_ref())).await,
         ["scale"] => scale::walk().await,
-        _ => Err("expected nothing, or one of guard, record, scale".into()),
+        _ => Err("expected nothing, or one of guard, record, each with or without a folder, and scale".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::runtime_api::LambdaProcess;
+use local::{runtime_api::LambdaProcess, template::kebab_case};
 use serde_json::Value;
 
 /// How often a start is measured.
@@ -56,6 +56,21 @@ pub(crate) fn build() -> Measured<BTreeMap<String, PathBuf>> {
         let message = message?;
         if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str()) {
             binaries.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    Ok(binaries)
+}
+
+/// The functions as `sam build` left them in `folder`: `CampaignReports/bootstrap` and so on.
+pub(crate) fn built(folder: &Path) -> Measured<BTreeMap<String, PathBuf>> {
+    // Cargo starts a benchmark in its package, not where it was called.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let mut binaries = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let binary = entry.path().join("bootstrap");
+        if binary.is_file() {
+            binaries.insert(kebab_case(&entry.file_name().to_string_lossy()), binary);
         }
     }
     Ok(binaries)

@@ -1,0 +1,283 @@
+"""template.yaml as the CloudFormation that AWS makes of it for an environment of samconfig.toml.
+
+    python deploy/stack.py translate ENVIRONMENT    the translated template, as JSON
+    python deploy/stack.py plan ENVIRONMENT         what would be deployed, for people
+    python deploy/stack.py environments             their names
+"""
+
+import json
+import logging
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+from samcli.yamlhelper import yaml_parse
+from samtranslator.translator.transform import transform
+
+ROOT = Path(__file__).resolve().parent.parent
+# What the pseudo parameters are as long as nobody has deployed: no account and no region is fixed.
+PSEUDO_PARAMETERS = {
+    "AWS::AccountId": "<account>",
+    "AWS::Region": "<region>",
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+
+
+# SAM wants a region, to know the partition. Nobody is called.
+os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
+
+
+class UnknownEnvironment(Exception):
+    """samconfig.toml has no such section."""
+
+
+class NoManagedPolicies:
+    """The template names actions, not managed policies, so that no account is asked what they are."""
+
+    def load(self):
+        return {}
+
+
+def environments():
+    """The names of the environments, in the order of samconfig.toml."""
+    return [name for name in _config() if name not in ("version", "default")]
+
+
+def settings(environment):
+    """What `sam deploy --config-env` reads of an environment."""
+    try:
+        return _config()[environment]["deploy"]["parameters"]
+    except KeyError:
+        known = ", ".join(environments())
+        raise UnknownEnvironment(f"samconfig.toml has no environment {environment!r}; it has {known}") from None
+
+
+def parameters(environment):
+    """The values of the template's parameters."""
+    return dict(override.split("=", 1) for override in settings(environment)["parameter_overrides"])
+
+
+def template():
+    """template.yaml, with its short tags as `Fn::…`."""
+    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+
+
+def translated(environment, code=lambda folder: f"s3://bucket/{folder}.zip"):
+    """The CloudFormation of an environment; `code` tells where a function's built code lies, as `sam package` does."""
+    sam = template()
+    for resource in sam["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = code(resource["Properties"]["CodeUri"])
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    return transform(sam, parameters(environment), NoManagedPolicies())
+
+
+def resolved(environment):
+    """The resources of an environment that its conditions let be, with every value that is known before it is deployed."""
+    cloudformation = translated(environment)
+    resolver = Resolver(cloudformation, parameters(environment))
+    return {
+        name: resolver.value(resource)
+        for name, resource in cloudformation["Resources"].items()
+        if "Condition" not in resource or resolver.holds(resource["Condition"])
+    }
+
+
+class Resolver:
+    """CloudFormation's functions, as far as the template uses them."""
+
+    def __init__(self, cloudformation, values):
+        defaults = {name: spec.get("Default") for name, spec in cloudformation.get("Parameters", {}).items()}
+        self.parameters = {**defaults, **values, **PSEUDO_PARAMETERS}
+        self.conditions = cloudformation.get("Conditions", {})
+
+    def holds(self, condition):
+        return self.value(self.conditions[condition])
+
+    def value(self, node):
+        if isinstance(node, list):
+            return [self.value(part) for part in node if part != {"Ref": "AWS::NoValue"}]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            [(function, argument)] = node.items()
+            known = getattr(self, "_" + function.replace("Fn::", "").lower(), None)
+            if known and (function.startswith("Fn::") or function == "Ref"):
+                return known(argument)
+            if function == "Condition" and isinstance(argument, str):
+                return self.holds(argument)
+        return {name: self.value(part) for name, part in node.items()}
+
+    def _ref(self, name):
+        return self.parameters.get(name, f"<{name}>")
+
+    def _getatt(self, argument):
+        return "<" + ".".join(argument if isinstance(argument, list) else [argument]) + ">"
+
+    def _sub(self, argument):
+        text, values = argument if isinstance(argument, list) else (argument, {})
+        pieces = text.split("${")
+        out = pieces[0]
+        for piece in pieces[1:]:
+            name, rest = piece.split("}", 1)
+            out += str(self.value(values[name]) if name in values else self._ref(name)) + rest
+        return out
+
+    def _if(self, argument):
+        condition, then, otherwise = argument
+        return self.value(then if self.holds(condition) else otherwise)
+
+    def _not(self, argument):
+        return not self.value(argument[0])
+
+    def _and(self, argument):
+        return all(self.value(part) for part in argument)
+
+    def _equals(self, argument):
+        left, right = (self.value(part) for part in argument)
+        return left == right
+
+    def _join(self, argument):
+        separator, parts = argument
+        return separator.join(str(self.value(part)) for part in parts)
+
+
+def plan(environment):
+    """What would be deployed, as lines."""
+    resources = resolved(environment)
+    config = settings(environment)
+    yield f"stack {config['stack_name']}, tags {', '.join(config['tags'])}"
+    yield from _section("parameters", ((name, value or "-") for name, value in parameters(environment).items()))
+    functions = _of_type(resources, "AWS::Lambda::Function")
+    roles = _of_type(resources, "AWS::IAM::Role")
+    yield from _section("functions", ((p["FunctionName"], _function(p)) for p in functions.values()))
+    yield from _section(
+        "permissions",
+        (
+            (functions[name.removesuffix("Role")]["FunctionName"], line)
+            for name, role in roles.items()
+            if name.removesuffix("Role") in functions
+            for line in _permissions(role)
+        ),
+    )
+    api = next(iter(_of_type(resources, "AWS::ApiGatewayV2::Api").values()))["Body"]["paths"]
+    yield from _section(
+        "routes",
+        (
+            (f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}", _target(operation))
+            for path, methods in api.items()
+            for method, operation in methods.items()
+            if "x-amazon-apigateway-integration" in operation
+        ),
+    )
+    for title, resource_type, describe in SECTIONS:
+        yield from _section(title, (describe(name, p) for name, p in _of_type(resources, resource_type).items()))
+    told = {"AWS::Lambda::Function", "AWS::IAM::Role", "AWS::ApiGatewayV2::Api", *(kind for _, kind, _ in SECTIONS)}
+    rest = {}
+    for resource in resources.values():
+        if resource["Type"] not in told:
+            rest[resource["Type"]] = rest.get(resource["Type"], 0) + 1
+    yield from _section("and", ((kind, count) for kind, count in sorted(rest.items())))
+    yield ""
+    yield f"{len(resources)} resources"
+
+
+def _table(_, table):
+    indexes = ", ".join(index["IndexName"] for index in table["GlobalSecondaryIndexes"])
+    return table["TableName"], (
+        f"keys {'+'.join(key['AttributeName'] for key in table['KeySchema'])}; indexes {indexes}; "
+        f"deletion protection {table['DeletionProtectionEnabled']}; "
+        f"point-in-time recovery {table['PointInTimeRecoverySpecification']['PointInTimeRecoveryEnabled']}; "
+        f"own KMS key {table['SSESpecification']['SSEEnabled']}"
+    )
+
+
+def _queue(_, queue):
+    redrive = queue.get("RedrivePolicy")
+    return queue["QueueName"], (
+        f"kept {queue['MessageRetentionPeriod'] // 86400} days, encrypted by SQS"
+        + (f"; after {redrive['maxReceiveCount']} attempts to the dead letters" if redrive else "")
+    )
+
+
+def _source(name, mapping):
+    return name, f"batches of {mapping['BatchSize']} for {mapping['FunctionName']}"
+
+
+def _alarm(_, alarm):
+    return alarm["AlarmName"], alarm["AlarmDescription"]
+
+
+def _log_group(_, group):
+    return group["LogGroupName"], f"kept {group['RetentionInDays']} days"
+
+
+SECTIONS = [
+    ("table", "AWS::DynamoDB::Table", _table),
+    ("queues", "AWS::SQS::Queue", _queue),
+    ("event sources", "AWS::Lambda::EventSourceMapping", _source),
+    ("alarms", "AWS::CloudWatch::Alarm", _alarm),
+    ("logs", "AWS::Logs::LogGroup", _log_group),
+]
+
+
+def _function(p):
+    return f"{p['Handler']} on {p['Architectures'][0]}, {p['MemorySize']} MB, {p['Timeout']} s, tracing {p['TracingConfig']['Mode']}"
+
+
+def _permissions(role):
+    for policy in role.get("Policies", []):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            resource = statement["Resource"]
+            on = ", ".join(resource) if isinstance(resource, list) else resource
+            keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
+            yield f"{', '.join(actions)} on {on}" + (f" where pk is {' or '.join(keys)}" if keys else "")
+    for arn in role.get("ManagedPolicyArns", []):
+        yield arn.rsplit("/", 1)[-1]
+
+
+def _target(operation):
+    uri = operation["x-amazon-apigateway-integration"]["uri"]
+    return uri.rsplit("<", 1)[-1].split(">", 1)[0]
+
+
+def _of_type(resources, kind):
+    return {name: resource.get("Properties", {}) for name, resource in resources.items() if resource["Type"] == kind}
+
+
+def _section(title, rows):
+    rows = [(str(name), str(value)) for name, value in rows]
+    if rows:
+        width = max(len(name) for name, _ in rows)
+        yield ""
+        yield title
+        before = None
+        for name, value in rows:
+            yield f"  {'' if name == before else name:<{width}}  {value}"
+            before = name
+
+
+def _config():
+    return tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+
+
+def main(arguments):
+    match arguments:
+        case ["translate", environment]:
+            print(json.dumps(translated(environment), indent=1))
+        case ["environments"]:
+            print("\n".join(environments()))
+        case ["plan", environment]:
+            print("\n".join(plan(environment)))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UnknownEnvironment as unknown:
+        sys.exit(f"error: {unknown}")

@@ -1,0 +1,69 @@
+"""What each function may do, exactly: the deployed roles are held against this, so a right too many is as wrong as one too few."""
+
+LOGS = "AWSLambdaBasicExecutionRole"
+TRACES = "AWSXrayWriteOnlyAccess"
+# SAM's own, for whoever reads a queue or a stream.
+QUEUE = "AWSLambdaSQSQueueExecutionRole"
+STREAM = "AWSLambdaDynamoDBExecutionRole"
+
+TABLE = "table"
+BY_CAMPAIGN = "table/index/by-campaign"
+BY_PASS = "table/index/by-pass"
+
+READS = {
+    ("dynamodb:BatchGetItem", TABLE, "API_KEY#*"),
+    ("dynamodb:BatchGetItem", TABLE, "CAMPAIGN#*"),
+}
+LISTS = {
+    *READS,
+    ("dynamodb:BatchGetItem", TABLE, "BOOKMARK#*"),
+    ("dynamodb:PutItem", TABLE, "BOOKMARK#*"),
+}
+APPLIES = {
+    ("dynamodb:PutItem", TABLE, "CAMPAIGN#*"),
+    ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+}
+
+# Of each function: action, resource and partition key (any where there is none), and the managed policies.
+PERMISSIONS = {
+    "campaign-registrations": (
+        {*LISTS, ("dynamodb:Query", BY_CAMPAIGN, None)},
+        {LOGS, TRACES},
+    ),
+    "pass-registrations": (
+        {*LISTS, ("dynamodb:Query", TABLE, None), ("dynamodb:Query", BY_PASS, None)},
+        {LOGS, TRACES},
+    ),
+    "registration-writes": ({*READS, *APPLIES}, {LOGS, TRACES}),
+    "registration-ingest": (APPLIES, {LOGS, TRACES, QUEUE}),
+    "campaign-reports": (
+        {*READS, ("dynamodb:Query", TABLE, "CAMPAIGN#*")},
+        {LOGS, TRACES},
+    ),
+    "registration-tally": (
+        {
+            ("dynamodb:BatchGetItem", TABLE, "TALLY#*"),
+            ("dynamodb:PutItem", TABLE, "TALLY#*"),
+            ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+        },
+        {LOGS, TRACES, STREAM},
+    ),
+    "account-admin": (
+        {
+            (f"dynamodb:{action}", TABLE, keys)
+            for action in ("BatchGetItem", "PutItem", "UpdateItem")
+            for keys in ("ACCOUNT#*", "API_KEY#*")
+        },
+        {LOGS, TRACES},
+    ),
+    "campaign-recount": (
+        {
+            ("dynamodb:BatchGetItem", TABLE, "CAMPAIGN#*"),
+            ("dynamodb:Query", TABLE, "CAMPAIGN#*"),
+            ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+        },
+        {LOGS, TRACES},
+    ),
+    "api-contract": (set(), {LOGS, TRACES}),
+    "unmatched-route": (set(), {LOGS, TRACES}),
+}

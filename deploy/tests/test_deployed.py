@@ -1,0 +1,237 @@
+"""What is there once an environment is deployed."""
+
+import ast
+import json
+
+from permissions import BY_CAMPAIGN, BY_PASS, PERMISSIONS, TABLE
+
+
+def test_every_function_has_its_binary_its_table_and_its_version(deployed):
+    names = {config["FunctionName"] for config in deployed.client("lambda").list_functions()["Functions"]}
+    assert names == {deployed.name(name) for name in deployed.functions()} == {deployed.name(n) for n in PERMISSIONS}
+    for name in deployed.functions():
+        config = deployed.function(name)
+        assert config["Handler"] == "bootstrap", name
+        assert config["Runtime"] == "provided.al2023", name
+        variables = config.get("Environment", {}).get("Variables", {})
+        asks_the_table = bool(PERMISSIONS[name][0])
+        assert variables.get("TABLE_NAME") == (deployed.name("registrations") if asks_the_table else None), name
+        code = deployed.client("lambda").get_function(FunctionName=deployed.name(name))
+        assert code["Code"]["RepositoryType"] == "S3"
+
+
+def test_every_function_may_do_exactly_what_it_does(deployed):
+    iam = deployed.client("iam")
+    table = deployed.table()["TableArn"]
+    resources = {table: TABLE, f"{table}/index/by-campaign": BY_CAMPAIGN, f"{table}/index/by-pass": BY_PASS}
+    for name, (allowed, managed) in PERMISSIONS.items():
+        role = deployed.function(name)["Role"].rsplit("/", 1)[-1]
+        found = set()
+        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+            # The emulator keeps what CloudFormation gave it, as Python writes it.
+            document = ast.literal_eval(document) if isinstance(document, str) else document
+            for statement in document["Statement"]:
+                found |= granted(statement, resources)
+        assert found == allowed, name
+        assert managed_policies(deployed, name) == managed, name
+    assert len(of_type(deployed, "AWS::IAM::Role")) == len(PERMISSIONS) + 1, "one for CodeDeploy"
+
+
+def managed_policies(deployed, name):
+    # `campaign-registrations` is the template's CampaignRegistrations.
+    role = properties(deployed, name.title().replace("-", "") + "Role")
+    return {arn.rsplit("/", 1)[-1] for arn in role["ManagedPolicyArns"]}
+
+
+def test_every_function_runs_on_the_processor_it_is_built_for(deployed):
+    for function in of_type(deployed, "AWS::Lambda::Function"):
+        assert function["Architectures"] == [deployed.parameters["Architecture"]]
+
+
+def granted(statement, resources):
+    """The single rights of a statement."""
+    assert statement["Effect"] == "Allow"
+    conditions = statement.get("Condition", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [None]}})
+    assert list(conditions) == ["ForAllValues:StringLike"]
+    [(condition, keys)] = conditions["ForAllValues:StringLike"].items()
+    assert condition == "dynamodb:LeadingKeys"
+    return {
+        (action, resources[resource], key)
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        for key in listed(keys)
+    }
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_table_has_its_keys_indexes_stream_and_time_to_live(deployed):
+    table = deployed.table()
+    assert keys(table) == ["pk", "sk"]
+    assert table["AttributeDefinitions"] == [
+        {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "pass", "created_at")
+    ]
+    indexes = {index["IndexName"]: index for index in table["GlobalSecondaryIndexes"]}
+    assert {name: keys(index) for name, index in indexes.items()} == {
+        "by-campaign": ["pk", "created_at"],
+        "by-pass": ["pass", "created_at"],
+    }
+    for index in indexes.values():
+        assert index["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["wallet", "device_os"]}
+    assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    dynamodb = deployed.client("dynamodb")
+    expiry = dynamodb.describe_time_to_live(TableName=table["TableName"])["TimeToLiveDescription"]
+    template = properties(deployed, "RegistrationTable")
+    assert template["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    # The emulator may not keep it; where it does, it is the template's.
+    assert expiry.get("AttributeName", "expires_at") == "expires_at"
+
+
+def keys(of):
+    return [key["AttributeName"] for key in sorted(of["KeySchema"], key=lambda key: key["KeyType"])]
+
+
+def properties(deployed, resource):
+    return deployed.resolved[resource]["Properties"]
+
+
+def of_type(deployed, kind):
+    return [resource["Properties"] for resource in deployed.resolved.values() if resource["Type"] == kind]
+
+
+def test_what_holds_data_outlives_its_stack_and_is_encrypted(deployed):
+    for resource in ("RegistrationTable", "EventQueue", "DeadLetterQueue"):
+        resource = deployed.translated["Resources"][resource]
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    for queue in ("registration-events", "registration-events-dead"):
+        attributes = deployed.queue(queue)
+        assert attributes["SqsManagedSseEnabled"] == "true"
+        assert int(attributes["MessageRetentionPeriod"]) == 14 * 24 * 60 * 60
+    [policy] = of_type(deployed, "AWS::SQS::QueuePolicy")
+    assert policy["Queues"] == ["<EventQueue>", "<DeadLetterQueue>"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    topic = deployed.client("sns").get_topic_attributes(TopicArn=deployed.outputs["AlarmTopicArn"])["Attributes"]
+    assert topic["KmsMasterKeyId"]
+    [policy] = of_type(deployed, "AWS::SNS::TopicPolicy")
+    denied = [statement for statement in policy["PolicyDocument"]["Statement"] if statement["Effect"] == "Deny"]
+    assert [statement["Condition"] for statement in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_a_named_table_cannot_be_replaced(deployed):
+    # CloudFormation refuses to replace a resource whose name is given: a change of a key fails instead of losing the table.
+    assert properties(deployed, "RegistrationTable")["TableName"]
+
+
+def test_protection_grows_with_the_environment(deployed):
+    table = deployed.table()
+    recovery = properties(deployed, "RegistrationTable")["PointInTimeRecoverySpecification"]
+    protected = deployed.environment != "dev"
+    assert str(table["DeletionProtectionEnabled"]).lower() == str(protected).lower()
+    assert recovery == {"PointInTimeRecoveryEnabled": str(protected).lower()}
+    own_key = properties(deployed, "RegistrationTable")["SSESpecification"]["SSEEnabled"]
+    assert (own_key == "true") is (deployed.environment == "prod")
+    groups = deployed.client("logs").describe_log_groups(logGroupNamePrefix="/registrations/")["logGroups"]
+    assert {group["logGroupName"] for group in groups} == {
+        f"/registrations/{deployed.environment}",
+        f"/registrations/{deployed.environment}/api",
+    }
+    kept = {"dev": 7, "staging": 30, "prod": 90}[deployed.environment]
+    assert {group["retentionInDays"] for group in groups} == {kept}
+
+
+def test_the_queue_feeds_ingest_and_ends_in_the_dead_letters(deployed):
+    queue, dead = deployed.queue("registration-events"), deployed.queue("registration-events-dead")
+    redrive = json.loads(queue["RedrivePolicy"])
+    assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
+    assert int(redrive["maxReceiveCount"]) == 10
+    assert int(queue["VisibilityTimeout"]) >= 6 * deployed.function("registration-ingest")["Timeout"]
+    allow = properties(deployed, "DeadLetterQueue")["RedriveAllowPolicy"]
+    name = deployed.name("registration-events")
+    assert allow == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [f"arn:aws:sqs:<region>:<account>:{name}"],
+    }
+    assert queue["QueueArn"].endswith(f":{name}")
+
+    mapping = source(deployed, queue["QueueArn"])
+    assert mapping["FunctionArn"].endswith(f":{deployed.name('registration-ingest')}")
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BatchSize"] == 100
+    concurrency = properties(deployed, "RegistrationIngestQueue")["ScalingConfig"]["MaximumConcurrency"]
+    assert int(concurrency) == int(deployed.parameters["IngestConcurrency"])
+
+
+def test_the_stream_feeds_the_tally_one_batch_at_a_time_and_skips_nothing(deployed):
+    mapping = source(deployed, deployed.table()["LatestStreamArn"])
+    assert mapping["FunctionArn"].endswith(f":{deployed.name('registration-tally')}")
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    template = properties(deployed, "RegistrationTallyChanges")
+    assert template["ParallelizationFactor"] == 1
+    assert template["TumblingWindowInSeconds"] > 0
+    assert (template["MaximumRetryAttempts"], template["MaximumRecordAgeInSeconds"]) == (-1, -1)
+
+
+def source(deployed, arn):
+    mappings = deployed.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert len(mappings) == 2
+    [mapping] = [mapping for mapping in mappings if mapping["EventSourceArn"] == arn]
+    return mapping
+
+
+def test_every_alarm_reaches_the_topic_and_watches_what_is_there(deployed):
+    alarms = of_type(deployed, "AWS::CloudWatch::Alarm")
+    names = {alarm["AlarmName"].removeprefix(f"registrations-{deployed.environment}-") for alarm in alarms}
+    assert names == {
+        "dead-letters", "old-events", "tally-behind", "server-errors", "slow", "functions-throttled",
+        "requests-fail", "table-throttled", "ingest-fails", "tally-fails",
+    }  # fmt: skip
+    there = {f"<{name}>" for name in deployed.resolved} | {"<DeadLetterQueue.QueueName>", "<EventQueue.QueueName>"}
+    for alarm in alarms:
+        assert alarm["AlarmActions"] == ["<AlarmTopic>"], alarm["AlarmName"]
+        assert alarm["ActionsEnabled"] == deployed.parameters["AlarmActions"]
+        assert alarm["TreatMissingData"] == "notBreaching"
+        metrics = [metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
+        for dimension in [*alarm.get("Dimensions", []), *(d for metric in metrics for d in metric.get("Dimensions", []))]:
+            indexes = {"by-campaign", "by-pass"} if dimension["Name"] == "GlobalSecondaryIndexName" else set()
+            assert dimension["Value"] in there | indexes, alarm["AlarmName"]
+    rolled_back_by = properties(deployed, "RegistrationWritesDeploymentGroup")["AlarmConfiguration"]["Alarms"]
+    assert [alarm["Name"] for alarm in rolled_back_by] == [
+        "<RequestsFailAlarm>", "<IngestFailsAlarm>", "<TallyFailsAlarm>",
+    ]  # fmt: skip
+
+
+def test_calls_move_to_a_new_version_as_the_environment_says(deployed):
+    group = properties(deployed, "RegistrationWritesDeploymentGroup")
+    rollout = deployed.parameters["Rollout"]
+    assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{rollout}"
+    assert (deployed.environment == "prod") is (rollout != "AllAtOnce")
+
+
+def test_what_is_called_is_a_version_and_does_not_change_under_a_deployment(deployed):
+    aliases = of_type(deployed, "AWS::Lambda::Alias")
+    assert {alias["Name"] for alias in aliases} == {"live"}
+    assert len(aliases) == len(deployed.functions())
+    mappings = of_type(deployed, "AWS::Lambda::EventSourceMapping")
+    assert {mapping["FunctionName"] for mapping in mappings} == {
+        "<RegistrationIngestAliaslive>", "<RegistrationTallyAliaslive>",
+    }  # fmt: skip
+    [api] = of_type(deployed, "AWS::ApiGatewayV2::Api")
+    for methods in api["Body"]["paths"].values():
+        for operation in methods.values():
+            if "x-amazon-apigateway-integration" in operation:
+                assert "Aliaslive>" in operation["x-amazon-apigateway-integration"]["uri"]
+
+
+def test_the_api_takes_as_many_requests_as_the_environment_says(deployed):
+    [stage] = of_type(deployed, "AWS::ApiGatewayV2::Stage")
+    settings = stage["DefaultRouteSettings"]
+    for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+        assert int(settings[name]) == int(deployed.parameters[name])
+    logged = json.loads(stage["AccessLogSettings"]["Format"])
+    assert not any("sourceIp" in value or "authorizer" in value or "path" in value for value in logged.values())
