@@ -42,7 +42,7 @@ class NoManagedPolicies:
 
 def environments():
     """The names of the environments, in the order of samconfig.toml."""
-    return [name for name in _config() if name not in ("version", "default")]
+    return [name for name in _config() if name != "version"]
 
 
 def settings(environment):
