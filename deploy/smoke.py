@@ -1,8 +1,9 @@
 """Whether a stack does what it is for: installs, lists, counts and removes over HTTP and through the queue, and says what does not.
 
-    API_KEY=demo deploy/smoke --api http://127.0.0.1:4010 --queue-url http://127.0.0.1:PORT/registration-events-dev --account demo
+    deploy/smoke ENVIRONMENT                                                             # of its stack, by its outputs
+    deploy/smoke dev --api URL --queue-url URL --lambda-url URL                          # what `cargo run -p local` prints
 
-It needs a key that may write. It works in one campaign of its own and leaves no active registration there.
+It makes a key of the account smoke-test and revokes it; it works in one campaign of its own and leaves no active registration there.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
+ACCOUNT = "smoke-test"
 NAMESPACE = uuid.UUID("9f0d7f52-3f0e-4c8c-8c55-0b1a3f0f6f9e")
 # Indexes follow within milliseconds, counts within seconds, the queue within its batching window; a first start takes a moment.
 PATIENCE = 90
@@ -32,16 +34,24 @@ class Failure(Exception):
 class Smoke:
     """One run."""
 
-    def __init__(self, api, key, queue_url, account, patience):
-        self.patience = patience
-        self.api, self.key, self.queue_url, self.account = api.rstrip("/"), key, queue_url, account
-        self.campaign = uuid.uuid5(NAMESPACE, account)
+    def __init__(self, environment, api, queue_url, lambda_url, patience):
+        self.environment, self.patience = environment, patience
+        self.api, self.queue_url = api.rstrip("/"), queue_url
+        self.functions = boto3.client("lambda", endpoint_url=lambda_url)
+        self.key, self.key_id = None, None
+        self.campaign = uuid.uuid5(NAMESPACE, ACCOUNT)
         self.pass_id = uuid.uuid4()
         self.campaign_path = f"/v2/coupons/{self.campaign}"
         self.pass_path = f"{self.campaign_path}/passes/{self.pass_id}/registrations"
         self.failures = []
 
     def run(self):
+        with self.step("account-admin", "makes a key"):
+            # Where the account is there already, it says so and nothing changes.
+            self.invoke("account-admin", {"action": "create_account", "account_id": ACCOUNT, "user_name": ACCOUNT})
+            made = self.invoke("account-admin", {"action": "add_key", "account_id": ACCOUNT, "access": "read_write"})
+            expect("api_key" in made, f"expected a key, got {made}")
+            self.key, self.key_id = made["api_key"], made["key_id"]
         with self.step("api-contract", "serves the contract"):
             contract = self.expect(200, "GET", "/v2/openapi.json", authorized=False)
             expect(str(contract.get("openapi", "")).startswith("3.1"), f"expected OpenAPI 3.1, got {contract.get('openapi')}")
@@ -70,7 +80,20 @@ class Smoke:
             for registration in (by_http, by_queue):
                 self.expect(204, "DELETE", f"{self.pass_path}/{registration}")
             self.wait(lambda: self.listed(self.pass_path) == [], "a removed registration is listed")
+        with self.step("campaign-recount", "counts the campaign"):
+            counted = self.invoke("campaign-recount", {"campaign_id": str(self.campaign)})
+            expect(counted.get("active_count") == 0, f"expected no active registration, got {counted}")
+        if self.key_id:
+            with self.step("account-admin", "revokes the key"):
+                revoke = {"action": "revoke_key", "account_id": ACCOUNT, "key_id": self.key_id}
+                revoked = self.invoke("account-admin", revoke)
+                expect(revoked.get("revoked_at"), f"expected a revoked key, got {revoked}")
         return not self.failures
+
+    def invoke(self, function, event):
+        """The answer of a function that has no route."""
+        answer = self.functions.invoke(FunctionName=f"{function}-{self.environment}", Payload=json.dumps(event))
+        return json.loads(answer["Payload"].read())
 
     @contextmanager
     def step(self, functions, what):
@@ -101,7 +124,7 @@ class Smoke:
         extra = {"registration_id": registration, "device_os": "ios", "device_app_vendor": "passbook"}
         event = {
             "event": "installed",
-            "account_id": self.account,
+            "account_id": ACCOUNT,
             "campaign_id": str(self.campaign),
             "pass_id": str(self.pass_id),
             "event_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -116,7 +139,7 @@ class Smoke:
 
     def call(self, method, path, body=None, authorized=True):
         request = urllib.request.Request(self.api + path, method=method)
-        if authorized:
+        if authorized and self.key:
             request.add_header("Authorization", f"Bearer {self.key}")
         if body is not None:
             request.add_header("Content-Type", "application/json")
@@ -147,19 +170,31 @@ def expect(holds, otherwise):
         raise Failure(otherwise)
 
 
+def outputs(environment):
+    """What the stack of an environment tells of itself."""
+    [stack] = boto3.client("cloudformation").describe_stacks(StackName=f"registrations-{environment}")["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--api", required=True, help="what the paths begin with, as the output ApiUrl")
-    parser.add_argument("--queue-url", required=True, help="as the output EventQueueUrl")
-    parser.add_argument("--account", required=True, help="whose key it is")
+    parser.add_argument("environment", help="dev, staging or prod; dev for a local stack")
+    local = parser.add_argument_group("a local stack, by what it prints")
+    local.add_argument("--api", metavar="URL")
+    local.add_argument("--queue-url", metavar="URL")
+    local.add_argument("--lambda-url", metavar="URL")
     parser.add_argument("--patience", type=float, default=PATIENCE, help="how many seconds to wait for what follows later")
-    arguments = parser.parse_args()
-    key = os.environ.get("API_KEY") or sys.exit("error: the variable API_KEY is not set")
-    if "amazonaws" not in urlsplit(arguments.queue_url).netloc:
-        # The local queue looks at no signature, but one is made.
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-            os.environ.setdefault(name, "local")
-    smoke = Smoke(arguments.api, key, arguments.queue_url, arguments.account, arguments.patience)
+    asked = parser.parse_args()
+    urls = (asked.api, asked.queue_url, asked.lambda_url)
+    if all(urls):
+        # The local stack looks at no signature, but one is made.
+        os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION="eu-west-1")
+    elif any(urls):
+        parser.error("expected all three of --api, --queue-url and --lambda-url, or none")
+    else:
+        told = outputs(asked.environment)
+        urls = (told["ApiUrl"], told["EventQueueUrl"], None)
+    smoke = Smoke(asked.environment, *urls, asked.patience)
     if not smoke.run():
         sys.exit(f"error: broken: {'; '.join(dict.fromkeys(smoke.failures))}")
     print("everything works")

@@ -1,7 +1,7 @@
 //! The whole stack on one machine, and what tests need of it.
 //!
 //! [`template`] reads `template.yaml`; [`engine`] is the table, [`gateway`] and [`front`] are API Gateway, [`queue`] and
-//! [`queue_front`] are SQS; [`stream`] feeds the function that counts; [`contract`] and [`docs`] tell what the API promises,
+//! [`queue_front`] are SQS, [`lambda_front`] is Lambda; [`stream`] feeds the function that counts; [`contract`] and [`docs`] tell what the API promises,
 //! [`start`] where to begin; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
 //! [`sandbox`], [`recorder`], [`faults`] and [`crowd`] serve tests.
 
@@ -13,6 +13,7 @@ pub mod faults;
 pub mod front;
 pub mod functions;
 pub mod gateway;
+pub mod lambda_front;
 pub mod queue;
 pub mod queue_front;
 pub mod recorder;

@@ -86,6 +86,7 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
             println!("API       {}", running.url);
             println!("DynamoDB  {}", running.engine_url);
             println!("Queue     {}", running.queue_url);
+            println!("Lambda    {}", running.lambda_url);
             let url = &running.url;
             println!("\nTry       curl -u demo:demo {url}{SAMPLE_PATH}\nOpen      {url}/\n\nCtrl-C stops it.");
             stop_signal().await;

@@ -12,6 +12,7 @@ use crate::{
     front::{self, ApiFront},
     functions::{Functions, FunctionsError, InvokeError},
     gateway::Gateway,
+    lambda_front::LambdaFront,
     queue::LocalQueue,
     queue_front::QueueFront,
     samples::{self, SampleError},
@@ -83,6 +84,8 @@ pub struct Running {
     pub engine_url: String,
     /// The queue's URL.
     pub queue_url: String,
+    /// Where functions are invoked as Lambda's are.
+    pub lambda_url: String,
     stop: watch::Sender<bool>,
     fronts: Vec<JoinHandle<()>>,
     feeding: Vec<JoinHandle<()>>,
@@ -120,6 +123,7 @@ impl Stack {
         let gateway = Gateway::new(&self.template.routes, self.template.cors.clone()).map_err(StackError::Routes)?;
         let (listener, url) = listen(port).await?;
         let (queue_listener, queue_url) = listen(0).await?;
+        let (lambda_listener, lambda_url) = listen(0).await?;
         let (stop, stopping) = watch::channel(false);
 
         let table = self.template.table.name.clone();
@@ -127,9 +131,12 @@ impl Stack {
         let api = ApiFront { gateway, functions: self.functions.clone(), start: Some(start) };
         let name = queue.settings().name.clone();
         let queue_front = QueueFront { queue: queue.clone(), url: queue_url.clone() };
+        let names = self.template.functions.iter().map(|(folder, function)| (function.name.clone(), folder.clone()));
+        let lambda = LambdaFront { functions: self.functions.clone(), names: names.collect() };
         let fronts = vec![
             tokio::spawn(front::serve(listener, api, stopping.clone())),
-            tokio::spawn(front::serve(queue_listener, queue_front, stopping)),
+            tokio::spawn(front::serve(queue_listener, queue_front, stopping.clone())),
+            tokio::spawn(front::serve(lambda_listener, lambda, stopping)),
         ];
         let mut feeding = vec![tokio::spawn(queue.feed(self.functions.clone()))];
         for source in &self.template.streams {
@@ -138,7 +145,7 @@ impl Stack {
         }
         let engine_url = self.engine.endpoint().to_owned();
         let queue_url = format!("{queue_url}/{name}");
-        Ok(Running { url, engine_url, queue_url, stop, fronts, feeding, _stack: self })
+        Ok(Running { url, engine_url, queue_url, lambda_url, stop, fronts, feeding, _stack: self })
     }
 }
 

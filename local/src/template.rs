@@ -76,6 +76,8 @@ pub struct Template {
 /// A function.
 #[derive(Debug, Clone)]
 pub struct Function {
+    /// What it is called where it is deployed.
+    pub name: String,
     /// The variables that it finds in its environment.
     pub variables: BTreeMap<String, String>,
     /// How long an invocation may take.
@@ -259,7 +261,7 @@ fn read_function(properties: &Node<'_>, globals: Option<&Node<'_>>) -> Result<Fu
             timeout = seconds.seconds()?;
         }
     }
-    Ok(Function { variables, timeout })
+    Ok(Function { name: properties.field("FunctionName")?.text()?, variables, timeout })
 }
 
 fn read_route(function: &str, event: &Node<'_>) -> Result<Route, TemplateError> {

@@ -10,6 +10,7 @@ mod costs;
 mod errors;
 mod exports;
 mod faults;
+mod invoke;
 mod lives;
 mod queue;
 mod reports;

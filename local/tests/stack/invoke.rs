@@ -1,0 +1,60 @@
+//! Functions that are invoked as Lambda's are.
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use local::{
+    stack::{Data, Stack},
+    template::Template,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+const LIST_KEYS: &str = r#"{"action":"list_keys","account_id":"demo"}"#;
+
+/// Status, kind of error and answer.
+async fn invoke(method: &str, function: &str, event: &str) -> (StatusCode, String, Value) {
+    let template = Template::read(&Template::default_path()).unwrap();
+    let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
+    let stream = TcpStream::connect(running.lambda_url.trim_start_matches("http://")).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(format!("/2015-03-31/functions/{function}/invocations"));
+    let request = request.header("host", "localhost").body(Full::new(Bytes::from(event.to_owned()))).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let error = header("x-amz-function-error").or(header("x-amzn-errortype")).unwrap_or_default();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    running.stop().await;
+    (status, error, serde_json::from_slice(&body).unwrap())
+}
+
+#[rstest]
+#[case("account-admin-dev")]
+#[case("account-admin-dev:live")]
+#[case("account-admin-dev%3Alive")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_answers_by_its_name_and_its_alias(#[case] function: &str) {
+    let (status, error, answer) = invoke("POST", function, LIST_KEYS).await;
+    assert_eq!((status, error.as_str()), (StatusCode::OK, ""));
+    assert_eq!(answer["keys"][0]["user_name"], json!("demo"), "{answer}");
+}
+
+#[rstest]
+#[case::refused("POST", "account-admin-dev", "{}", StatusCode::OK, "Unhandled")]
+#[case::not_json("POST", "account-admin-dev", "{", StatusCode::BAD_REQUEST, "InvalidRequestContentException")]
+#[case::unknown("POST", "account-admin-prod", "{}", StatusCode::NOT_FOUND, "ResourceNotFoundException")]
+#[case::method("GET", "account-admin-dev", "", StatusCode::NOT_FOUND, "ResourceNotFoundException")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_is_said_as_lambda_says_it(
+    #[case] method: &str,
+    #[case] function: &str,
+    #[case] event: &str,
+    #[case] status: StatusCode,
+    #[case] error: &str,
+) {
+    let (got, kind, answer) = invoke(method, function, event).await;
+    assert_eq!((got, kind.as_str()), (status, error), "{answer}");
+}
