@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 
 from permissions import BY_CAMPAIGN, BY_PASS, PERMISSIONS, TABLE
 
@@ -235,3 +236,25 @@ def test_the_api_takes_as_many_requests_as_the_environment_says(deployed):
         assert int(settings[name]) == int(deployed.parameters[name])
     logged = json.loads(stage["AccessLogSettings"]["Format"])
     assert not any("sourceIp" in value or "authorizer" in value or "path" in value for value in logged.values())
+
+
+def test_the_dashboard_is_one_that_cloudwatch_reads(deployed):
+    [dashboard] = of_type(deployed, "AWS::CloudWatch::Dashboard")
+    widgets = json.loads(dashboard["DashboardBody"])["widgets"]
+    places = {(widget["x"], widget["y"]) for widget in widgets}
+    assert len(places) == len(widgets), "none covers another"
+    for widget in widgets:
+        assert widget["properties"]["metrics"], widget["properties"]["title"]
+
+
+def test_the_saved_queries_ask_for_what_a_line_of_the_log_has(deployed):
+    queries = of_type(deployed, "AWS::Logs::QueryDefinition")
+    assert {query["Name"].removeprefix(f"registrations-{deployed.environment}/") for query in queries} == {
+        "failures", "slow requests", "requests by account", "messages that go back",
+    }  # fmt: skip
+    logged = {
+        "request_id", "route", "account_id", "status", "milliseconds", "listed", "written", "cause", "message",
+        "message_id", "reason",
+    }  # fmt: skip
+    for query in queries:
+        assert set(re.findall(r"fields\.(\w+)", query["QueryString"])) <= logged
