@@ -247,14 +247,33 @@ def test_the_dashboard_is_one_that_cloudwatch_reads(deployed):
         assert widget["properties"]["metrics"], widget["properties"]["title"]
 
 
+# What the lines of the functions' logs have; their own tests hold these names.
+OF_EVENTS = {"wallet", "applied", "unchanged", "refused", "failed"}
+LOGGED = OF_EVENTS | {
+    "request_id", "invocation_id", "route", "account_id", "status", "milliseconds", "listed", "written", "cause", "message",
+    "message_id", "reason",
+}  # fmt: skip
+
+
 def test_the_saved_queries_ask_for_what_a_line_of_the_log_has(deployed):
     queries = of_type(deployed, "AWS::Logs::QueryDefinition")
     assert {query["Name"].removeprefix(f"registrations-{deployed.environment}/") for query in queries} == {
-        "failures", "slow requests", "requests by account", "messages that go back",
-    }  # fmt: skip
-    logged = {
-        "request_id", "route", "account_id", "status", "milliseconds", "listed", "written", "cause", "message",
-        "message_id", "reason",
+        "failures", "slow requests", "requests by account", "messages that go back", "events by wallet",
     }  # fmt: skip
     for query in queries:
-        assert set(re.findall(r"fields\.(\w+)", query["QueryString"])) <= logged
+        assert set(re.findall(r"fields\.(\w+)", query["QueryString"])) <= LOGGED
+
+
+def test_what_became_of_events_is_counted_by_wallet(deployed):
+    [dashboard] = of_type(deployed, "AWS::CloudWatch::Dashboard")
+    counted = set()
+    for metric in of_type(deployed, "AWS::Logs::MetricFilter"):
+        assert metric["LogGroupName"] == "<FunctionLogs>"
+        [transformation] = metric["MetricTransformations"]
+        assert transformation["MetricNamespace"] == f"registrations-{deployed.environment}"
+        if "Dimensions" in transformation:
+            assert transformation["Dimensions"] == [{"Key": "wallet", "Value": "$.fields.wallet"}]
+            assert f'MetricName=\\"{transformation["MetricName"]}\\"' in dashboard["DashboardBody"]
+            [field] = set(re.findall(r"\$\.fields\.(\w+)", metric["FilterPattern"] + transformation["MetricValue"]))
+            counted.add(field)
+    assert counted == {"applied", "unchanged", "refused"} < OF_EVENTS

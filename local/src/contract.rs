@@ -38,7 +38,8 @@ answer as unknown ones.
 Instants are UTC with milliseconds. Texts are measured in bytes of UTF-8. A listing reads an index that may be some milliseconds \
 behind a write.
 
-429, 431 and some answers with 413, 500 and 503 come from the gateway before or after us, in a shape of its own: `GatewayError`.";
+429, 431 and some answers with 413, 500 and 503 come from the gateway before or after us, in a shape of its own: `GatewayError`. Every \
+answer has `apigw-requestid`, by which whoever runs the API finds the request in the log.";
 
 /// The schemes by which a caller says who it is; any one suffices.
 const SCHEMES: [&str; 3] = ["basic", "bearer", "key"];

@@ -73,6 +73,7 @@ impl Front for ApiFront {
         if event.to_string().len() > LARGEST_PAYLOAD {
             return gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
+        let request_id = gateway::request_id(&event);
         let answer = tokio::time::timeout(LONGEST_WAIT, self.functions.invoke(matched.function(), event)).await;
         let mut response = match answer {
             Err(_) => gateway::own_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
@@ -85,6 +86,7 @@ impl Front for ApiFront {
                 internal_server_error()
             }
         };
+        response.headers_mut().extend(request_id);
         self.gateway.allow_origin(&request.headers, response.headers_mut());
         response
     }

@@ -178,6 +178,13 @@ pub fn event(matched: &Matched<'_>, request: &Parts, body: &[u8], source_ip: &st
     event
 }
 
+/// The header by which a caller can name a request: what API Gateway puts into every answer.
+#[must_use]
+pub fn request_id(event: &Value) -> Option<(HeaderName, HeaderValue)> {
+    let id = HeaderValue::try_from(event["requestContext"]["requestId"].as_str()?).ok()?;
+    Some((HeaderName::from_static("apigw-requestid"), id))
+}
+
 /// What a function answers, as far as HTTP is concerned.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -121,6 +121,12 @@ impl Event {
     }
 }
 
+/// The wallet that an event names, whatever else is wrong with it.
+#[must_use]
+pub fn wallet_named(body: &Value) -> Option<Wallet> {
+    body.pointer("/event_extra/device_app_vendor")?.as_str()?.parse().ok()
+}
+
 /// Reads the body that registers a pass over HTTP:
 /// `{"wallet","device_os","id"?,"device_library_identifier"?,"push_token"?,"created_at"?}`. Without `created_at` it happens
 /// now.

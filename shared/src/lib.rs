@@ -12,6 +12,7 @@ pub mod config;
 pub mod counts;
 pub mod device;
 pub mod event;
+pub mod event_counts;
 pub mod field;
 pub mod id;
 pub mod json;

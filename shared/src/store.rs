@@ -30,7 +30,7 @@ use aws_sdk_dynamodb::Client;
 use self::{account::RememberedKey, gather::Gathering};
 pub use self::{
     apply::{Outcome, Registered, Unregistered},
-    batch::ApplyError,
+    batch::{ApplyError, fate},
     claim::ClaimError,
     connect::TableConfig,
     counts::CampaignCounts,

@@ -7,20 +7,20 @@ use lambda_runtime::LambdaEvent;
 pub use shared::store::TableConfig as Config;
 use shared::{
     clock::{self, Timestamp},
-    event::{Event, Source},
+    event::{self, Event, Source},
+    event_counts::EventCounts,
+    field::FieldErrors,
     json,
-    store::{Outcome, RegistrationStore},
+    registration::Wallet,
+    store::{RegistrationStore, fate},
 };
-use tracing::{info, warn};
+use tracing::warn;
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct RegistrationIngest {
     store: RegistrationStore,
 }
-
-/// What became of a message that stays out of the failures.
-type Applied = Result<Outcome, String>;
 
 impl RegistrationIngest {
     /// The function over the table that `config` names.
@@ -32,52 +32,32 @@ impl RegistrationIngest {
     /// Applies one batch.
     pub async fn handle(&self, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Infallible> {
         let LambdaEvent { payload, context } = event;
-        let results = self.apply(&payload.records, clock::now()).await;
+        let request_id = &context.request_id;
+        let now = clock::now();
+        let (wallets, batch): (Vec<_>, Vec<_>) = payload.records.iter().map(|message| read(message, now)).unzip();
+        let results = self.store.take_all(batch, now).await;
         let mut response = SqsBatchResponse::default();
-        let (mut applied, mut unchanged) = (0_usize, 0_usize);
-        for (message, result) in payload.records.iter().zip(results) {
-            match result {
-                Ok(Outcome::Applied) => applied += 1,
-                Ok(Outcome::Unchanged) => unchanged += 1,
-                Err(reason) => {
-                    // A message without an id cannot be named; an empty name sends the whole batch back.
-                    let id = message.message_id.clone().unwrap_or_default();
-                    warn!(request_id = context.request_id, message_id = id, reason, "a message goes back to the queue");
-                    response.batch_item_failures.push(failure(id));
-                }
+        let mut counts = EventCounts::default();
+        for ((message, wallet), result) in payload.records.iter().zip(wallets).zip(results) {
+            counts.add(wallet, fate(&result));
+            if let Err(error) = result {
+                // A message without an id cannot be named; an empty name sends the whole batch back.
+                let id = message.message_id.clone().unwrap_or_default();
+                warn!(request_id, message_id = id, reason = %error, "a message goes back to the queue");
+                response.batch_item_failures.push(failure(id));
             }
         }
-        let failed = response.batch_item_failures.len();
-        info!(request_id = context.request_id, applied, unchanged, failed, "a batch of events");
+        counts.log(request_id);
         Ok(response)
-    }
-
-    async fn apply(&self, messages: &[SqsMessage], now: Timestamp) -> Vec<Applied> {
-        let mut results = Vec::with_capacity(messages.len());
-        let (mut places, mut events) = (Vec::new(), Vec::new());
-        for (place, message) in messages.iter().enumerate() {
-            results.push(match read(message, now) {
-                Ok(None) => Ok(Outcome::Unchanged),
-                Err(reason) => Err(reason),
-                Ok(Some(event)) => {
-                    places.push(place);
-                    events.push(event);
-                    Ok(Outcome::Unchanged)
-                }
-            });
-        }
-        for (place, result) in places.into_iter().zip(self.store.apply_all(&events, now).await) {
-            results[place] = result.map_err(|error| error.to_string());
-        }
-        results
     }
 }
 
-/// The event of a message, nothing where it changes nothing, or why it is none.
-fn read(message: &SqsMessage, now: Timestamp) -> Result<Option<Event>, String> {
-    let body = message.body.as_deref().unwrap_or_default();
-    let body = json::parse(body.as_bytes()).map_err(|error| format!("expected a JSON body: {error}"))?;
-    Event::from_json(&body, &Source::Queue, now).map_err(|errors| errors.to_string())
+/// The wallet that a message names, and its event, nothing where it changes nothing, or why it is none.
+fn read(message: &SqsMessage, now: Timestamp) -> (Option<Wallet>, Result<Option<Event>, FieldErrors>) {
+    match json::parse(message.body.as_deref().unwrap_or_default().as_bytes()) {
+        Ok(body) => (event::wallet_named(&body), Event::from_json(&body, &Source::Queue, now)),
+        Err(error) => (None, Err(FieldErrors::of("body", format_args!("expected JSON: {error}")))),
+    }
 }
 
 fn failure(item_identifier: String) -> BatchItemFailure {

@@ -94,7 +94,55 @@ async fn a_table_that_does_not_answer_sends_every_message_back() {
     let event = samples::read(&samples::folder().join("sqs/source-document.json")).unwrap();
     let answer = binary.invoke(&event).await.unwrap().unwrap();
     assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 3);
-    assert!(binary.stop().await.unwrap().contains("ResourceNotFoundException"));
+    let logs = binary.stop().await.unwrap();
+    assert!(logs.contains("ResourceNotFoundException"));
+    assert_eq!(counted(&logs), [counts("passbook", [0, 0, 0, 2]), counts("wallet_passes", [0, 0, 0, 1])]);
+}
+
+#[tokio::test]
+async fn what_became_of_events_is_counted_by_wallet() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let mut event = samples::read(&samples::folder().join("sqs/source-document.json")).unwrap();
+    binary.invoke(&event).await.unwrap().unwrap();
+    let body = event["Records"][0]["body"].as_str().unwrap();
+    let without_account = body.replace("\"account_id\": \"demo\", ", "");
+    let of_another_account = body.replace("\"demo\"", "\"other\"");
+    event["Records"][0]["body"] = without_account.into();
+    event["Records"][1]["body"] = of_another_account.into();
+    binary.invoke(&event).await.unwrap().unwrap();
+    event["Records"][0]["body"] = "not json".into();
+    binary.invoke(&event).await.unwrap().unwrap();
+    assert_eq!(
+        counted(&binary.stop().await.unwrap()),
+        [
+            counts("passbook", [2, 0, 0, 0]),
+            counts("wallet_passes", [1, 0, 0, 0]),
+            counts("passbook", [0, 0, 2, 0]),
+            counts("wallet_passes", [0, 1, 0, 0]),
+            counts("unknown", [0, 0, 1, 0]),
+            counts("passbook", [0, 0, 1, 0]),
+            counts("wallet_passes", [0, 1, 0, 0]),
+        ]
+    );
+}
+
+/// How many events of a wallet were applied, unchanged, refused and failed.
+fn counts(wallet: &str, [applied, unchanged, refused, failed]: [u64; 4]) -> Value {
+    json!({"wallet": wallet, "applied": applied, "unchanged": unchanged, "refused": refused, "failed": failed})
+}
+
+/// What the lines of the log say of events, but for the request's id.
+fn counted(logs: &str) -> Vec<Value> {
+    let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).expect(line)["fields"].take());
+    let events = lines.filter(|fields| fields["message"] == "events");
+    events
+        .map(|mut fields| {
+            let fields = fields.as_object_mut().unwrap();
+            fields.retain(|name, _| name != "message" && name != "request_id");
+            Value::Object(std::mem::take(fields))
+        })
+        .collect()
 }
 
 #[tokio::test]

@@ -17,10 +17,11 @@ use shared::{
         route,
     },
     clock::Timestamp,
-    event::{Event, Source, installation_from_json},
+    event::{self, Event, Source, installation_from_json},
+    event_counts::Fate,
     field::FieldErrors,
     id::AccountId,
-    store::{ApplyError, ClaimError, Collection, Outcome, Registered, RegistrationStore, Unregistered},
+    store::{ApplyError, ClaimError, Collection, Outcome, Registered, RegistrationStore, Unregistered, fate},
 };
 
 /// How many events one request may bring.
@@ -69,15 +70,23 @@ impl RegistrationWrites {
             Ok(read) => read,
             Err(invalid) => {
                 self.check_others(&account_id, path).await?;
+                RequestLog::event(request, None, Fate::Refused);
                 return Err(invalid);
             }
         };
         self.store.claim(campaign_id, &account_id, Some(campaign_type), now).await?;
+        let wallet = Some(installation.wallet);
         match self.store.register(campaign_id, pass_id, &installation, at, now).await? {
-            Registered::Active(registration) => json(StatusCode::OK, &registration),
-            Registered::RemovedSince(removed_at) => Err(removed_since(removed_at)),
+            Registered::Active(registration) => {
+                RequestLog::event(request, wallet, Fate::Unchanged);
+                json(StatusCode::OK, &registration)
+            }
+            Registered::RemovedSince(removed_at) => {
+                RequestLog::event(request, wallet, Fate::Refused);
+                Err(removed_since(removed_at))
+            }
             Registered::Created(registration) => {
-                RequestLog::written(request, 1);
+                RequestLog::event(request, wallet, Fate::Applied);
                 let collection = Collection::Pass(campaign_id, pass_id);
                 let location = format!("{}/{}", RegistrationsPath { campaign_type, collection }, registration.id);
                 let mut response = json(StatusCode::CREATED, &registration)?;
@@ -96,9 +105,15 @@ impl RegistrationWrites {
         if !self.check_others(&account_id, path).await? {
             return Err(ApiError::campaign_not_found());
         }
-        match self.store.unregister(campaign_id, pass_id, registration_id, now).await? {
-            outcome @ (Unregistered::Removed | Unregistered::AlreadyRemoved) => {
-                RequestLog::written(request, usize::from(outcome == Unregistered::Removed));
+        let outcome = self.store.unregister(campaign_id, pass_id, registration_id, now).await?;
+        let fate = match outcome {
+            Unregistered::Removed => Fate::Applied,
+            Unregistered::AlreadyRemoved => Fate::Unchanged,
+            Unregistered::NeverSeen => Fate::Refused,
+        };
+        RequestLog::event(request, None, fate);
+        match outcome {
+            Unregistered::Removed | Unregistered::AlreadyRemoved => {
                 let mut response = Response::default();
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 Ok(response)
@@ -143,31 +158,22 @@ impl RegistrationWrites {
         now: Timestamp,
     ) -> Result<Vec<Result<Outcome, ApiError>>, ApiError> {
         let source = Source::Caller(account_id);
-        let mut results = Vec::with_capacity(bodies.len());
-        let (mut places, mut events) = (Vec::new(), Vec::new());
-        for (place, body) in bodies.iter().enumerate() {
-            results.push(match Event::from_json(body, &source, now) {
-                Ok(None) => Ok(Outcome::Unchanged),
-                Err(errors) => Err(ApiError::body(errors)),
-                Ok(Some(event)) => {
-                    places.push(place);
-                    events.push(event);
-                    Ok(Outcome::Unchanged)
-                }
-            });
-        }
-        for (place, result) in places.into_iter().zip(self.store.apply_all(&events, now).await) {
-            results[place] = match result {
-                Ok(outcome) => Ok(outcome),
-                Err(ApplyError::Refused(refusal)) => Err(refused(refusal)),
-                Err(ApplyError::Store(error)) => return Err(error.into()),
+        let batch = bodies.iter().map(|body| Event::from_json(body, &source, now)).collect();
+        let results = self.store.take_all(batch, now).await;
+        let mut answers = Vec::with_capacity(results.len());
+        let mut unanswered = None;
+        for (body, result) in bodies.iter().zip(results) {
+            RequestLog::event(request, event::wallet_named(body), fate(&result));
+            match result {
+                Ok(outcome) => answers.push(Ok(outcome)),
+                Err(ApplyError::Malformed(errors)) => answers.push(Err(ApiError::body(errors))),
+                Err(ApplyError::Refused(refusal)) => answers.push(Err(refused(refusal))),
+                Err(ApplyError::Store(error)) => unanswered = Some(error),
                 // Another event's error says why.
-                Err(ApplyError::NotTried) => continue,
-            };
+                Err(ApplyError::NotTried) => {}
+            }
         }
-        let applied = results.iter().filter(|result| matches!(result, Ok(Outcome::Applied))).count();
-        RequestLog::written(request, applied);
-        Ok(results)
+        unanswered.map_or(Ok(answers), |error| Err(error.into()))
     }
 
     /// Whether the campaign is known: 404 where it is another account's or of another type, and nothing is written.

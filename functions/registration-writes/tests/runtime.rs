@@ -72,17 +72,78 @@ async fn each_request_has_one_line_of_the_log() {
     }
     let logs = binary.stop().await.unwrap();
     let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let fields = |name: &str| lines.iter().map(|line| line["fields"][name].clone()).collect::<Vec<_>>();
+    let (events, requests): (Vec<_>, Vec<_>) =
+        lines.iter().map(|line| &line["fields"]).partition(|fields| fields["message"] == "events");
+    let fields = |name: &str| requests.iter().map(|fields| fields[name].clone()).collect::<Vec<_>>();
     assert_eq!(fields("status"), [201, 200, 401]);
     assert_eq!(fields("written"), [1, 0, 0]);
     assert_eq!(fields("account_id"), [json!("demo"), json!("demo"), Value::Null]);
     assert_eq!(fields("error_code"), [Value::Null, Value::Null, json!("unauthorized")]);
     assert!(fields("route").iter().all(|route| *route == event["routeKey"]));
-    assert!(lines.iter().all(|line| line["fields"]["milliseconds"].is_u64()));
-    assert!(lines.iter().all(|line| line["fields"]["request_id"].as_str().is_some_and(|id| id.len() == 36)));
+    assert!(requests.iter().all(|fields| fields["milliseconds"].is_u64()));
+    assert!(requests.iter().all(|fields| fields["request_id"] == event["requestContext"]["requestId"]));
+    assert!(requests.iter().all(|fields| fields["invocation_id"].as_str().is_some_and(|id| id.len() == 36)));
+    assert_eq!(
+        events.iter().map(|fields| counts(fields)).collect::<Vec<_>>(),
+        [("google_wallet", [1, 0, 0, 0]), ("google_wallet", [0, 1, 0, 0])]
+    );
     for secret in ["ZGVtbzp", "c0ffee", "0f1e2d3c", "secret"] {
         assert!(!logs.contains(secret), "{secret} in {logs}");
     }
+}
+
+#[tokio::test]
+async fn what_became_of_events_is_counted_by_wallet() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let read = |name| samples::read(&samples::folder().join(name)).unwrap();
+    let [mut register, unregister, mut take] =
+        ["http/register.json", "http/unregister.json", "http/take-webhook.json"].map(read);
+    for event in [&register, &unregister, &unregister] {
+        binary.invoke(event).await.unwrap().unwrap();
+    }
+    register["body"] = register["body"].as_str().unwrap().replace("google_wallet", "walet").into();
+    binary.invoke(&register).await.unwrap().unwrap();
+    let installed: Value = serde_json::from_str(take["body"].as_str().unwrap()).unwrap();
+    let with = |pointer: &str, value: Value| {
+        let mut body = installed.clone();
+        *body.pointer_mut(pointer).unwrap() = value;
+        body
+    };
+    let extra = "/event_extra/device_app_vendor";
+    take["body"] = json!([
+        installed,
+        installed,
+        with("/event", json!("redeemed")),
+        with("/pass_id", json!("x")),
+        with(extra, json!("walet")),
+        with(extra, json!("pass2u")),
+    ])
+    .to_string()
+    .into();
+    binary.invoke(&take).await.unwrap().unwrap();
+
+    let logs = binary.stop().await.unwrap();
+    let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let events = lines.iter().map(|line| &line["fields"]).filter(|fields| fields["message"] == "events");
+    let expected = [
+        ("google_wallet", [1, 0, 0, 0]),
+        // A path names no wallet.
+        ("unknown", [1, 0, 0, 0]),
+        ("unknown", [0, 1, 0, 0]),
+        ("unknown", [0, 0, 1, 0]),
+        // The events of one request, by wallet.
+        ("unknown", [0, 0, 1, 0]),
+        ("passbook", [1, 2, 1, 0]),
+        ("pass2u", [0, 1, 0, 0]),
+    ];
+    assert_eq!(events.map(counts).collect::<Vec<_>>(), expected);
+}
+
+/// The wallet of a line, and how many events were applied, unchanged, refused and failed.
+fn counts(fields: &Value) -> (&str, [u64; 4]) {
+    let count = |name: &str| fields[name].as_u64().unwrap();
+    (fields["wallet"].as_str().unwrap(), ["applied", "unchanged", "refused", "failed"].map(count))
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Bad input of every kind gets the documented error that names what was wrong.
 
+use std::collections::HashSet;
+
 use http::{Method, StatusCode};
 use local::sandbox::Sandbox;
 use rstest::rstest;
@@ -213,4 +215,15 @@ async fn what_only_the_gateway_can_say_it_says_in_its_own_words() {
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     assert!(answer.ends_with(r#"{"message":"Request Header Fields Too Large"}"#));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_of_its_own() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let targets = ["/v2/openapi.json", "/v2/openapi.json", "/v2/nothing", "/v2/coupons/x/registrations"];
+    let mut ids = HashSet::new();
+    for target in targets {
+        ids.extend(get(&sandbox, target).await.request_id);
+    }
+    assert_eq!(ids.len(), targets.len());
 }

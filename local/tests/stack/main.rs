@@ -17,7 +17,7 @@ mod reports;
 mod template;
 mod walks;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response::Parts};
 use local::{
     front::{ApiFront, Front as _},
     sandbox::Sandbox,
@@ -52,7 +52,9 @@ pub(crate) fn pass_path() -> String {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    /// But for the id of the request.
     pub(crate) headers: HeaderMap,
+    pub(crate) request_id: Option<HeaderValue>,
     pub(crate) body: String,
 }
 
@@ -100,8 +102,10 @@ pub(crate) async fn call(
     }
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let caller = ([127, 0, 0, 1], 1).into();
-    let (parts, body) = front.answer(parts, body.to_owned().into(), caller).await.into_parts();
-    let answer = Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body).unwrap() };
+    let (Parts { status, mut headers, .. }, body) =
+        front.answer(parts, body.to_owned().into(), caller).await.into_parts();
+    let request_id = headers.remove("apigw-requestid");
+    let answer = Answer { status, headers, request_id, body: String::from_utf8(body).unwrap() };
     contract::expect_documented(front, &method, target, &answer);
     answer
 }

@@ -1,4 +1,5 @@
-//! One line of the log per request: who asked for what, what came of it, how long it took. No key, token, device or body.
+//! One line of the log per request: who asked for what, what came of it, how long it took; and one per wallet whose events it
+//! brought. No key, token, device or body.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,12 +11,19 @@ use lambda_http::{Request, RequestExt as _, request::RequestContext};
 use tracing::{error, info};
 
 use super::error::ApiError;
-use crate::id::AccountId;
+use crate::{
+    event_counts::{EventCounts, Fate},
+    id::AccountId,
+    registration::Wallet,
+};
 
 /// What is told of a request, gathered on its way. A clone gathers for the same line.
 #[derive(Debug, Clone)]
 pub struct RequestLog {
+    /// API Gateway's, which the caller has from the answer's `apigw-requestid`.
     request_id: String,
+    /// Lambda's.
+    invocation_id: String,
     route: String,
     begin: Instant,
     gathered: Arc<Mutex<Gathered>>,
@@ -25,18 +33,19 @@ pub struct RequestLog {
 struct Gathered {
     account_id: Option<AccountId>,
     listed: usize,
-    written: usize,
+    events: EventCounts,
 }
 
 impl RequestLog {
     /// Begins the line of a request and puts it into the request, where the others find it.
     pub(super) fn begin(request: &mut Request) -> Self {
-        let route = match request.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone().unwrap_or_default(),
-            _ => String::new(),
+        let (request_id, route) = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => (context.request_id.clone(), context.route_key.clone()),
+            _ => (None, None),
         };
-        let request_id = request.lambda_context().request_id;
-        let log = Self { request_id, route, begin: Instant::now(), gathered: Arc::default() };
+        let (request_id, route) = (request_id.unwrap_or_default(), route.unwrap_or_default());
+        let invocation_id = request.lambda_context().request_id;
+        let log = Self { request_id, invocation_id, route, begin: Instant::now(), gathered: Arc::default() };
         request.extensions_mut().insert(log.clone());
         log
     }
@@ -51,27 +60,41 @@ impl RequestLog {
         Self::gather(request, |gathered| gathered.listed += registrations);
     }
 
-    /// Says how many events changed an item.
-    pub fn written(request: &Request, events: usize) {
-        Self::gather(request, |gathered| gathered.written += events);
+    /// Says what became of an event, of the wallet that it names.
+    pub fn event(request: &Request, wallet: Option<Wallet>, fate: Fate) {
+        Self::gather(request, |gathered| gathered.events.add(wallet, fate));
     }
 
-    /// Writes the line.
+    /// Writes the line, and those of the events.
     pub(super) fn answered(&self, status: StatusCode, error: Option<&ApiError>) {
-        let Self { request_id, route, begin, gathered } = self;
-        let Gathered { account_id, listed, written } = gathered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Self { request_id, invocation_id, route, begin, gathered } = self;
+        let Gathered { account_id, listed, events } = gathered.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let account_id = account_id.as_ref().map(AccountId::as_str);
+        events.log(request_id);
+        let written = events.applied();
         let (status, milliseconds) = (status.as_u16(), u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX));
         let error_code = error.map(|error| error.code().as_str());
         match error.and_then(ApiError::cause) {
             Some(cause) => {
                 error!(
                     request_id,
-                    route, account_id, status, milliseconds, listed, written, error_code, cause, "failed"
+                    invocation_id,
+                    route,
+                    account_id,
+                    status,
+                    milliseconds,
+                    listed,
+                    written,
+                    error_code,
+                    cause,
+                    "failed"
                 );
             }
             None => {
-                info!(request_id, route, account_id, status, milliseconds, listed, written, error_code, "answered");
+                info!(
+                    request_id,
+                    invocation_id, route, account_id, status, milliseconds, listed, written, error_code, "answered"
+                );
             }
         }
     }

@@ -11,12 +11,17 @@ use super::{ClaimError, Outcome, RegistrationStore, StoreError, limits::CONCURRE
 use crate::{
     clock::Timestamp,
     event::{Change, Event},
+    event_counts::Fate,
+    field::FieldErrors,
     id::RegistrationId,
 };
 
 /// Why an event was not applied.
 #[derive(Debug, Clone, Error)]
 pub enum ApplyError {
+    /// It is no event.
+    #[error("{0}")]
+    Malformed(FieldErrors),
     /// Its campaign belongs to another account or is of another type: it will never be applied.
     #[error("{0}")]
     Refused(ClaimError),
@@ -37,6 +42,17 @@ impl From<ClaimError> for ApplyError {
     }
 }
 
+/// What became of an event, in a word.
+#[must_use]
+pub fn fate(result: &Result<Outcome, ApplyError>) -> Fate {
+    match result {
+        Ok(Outcome::Applied) => Fate::Applied,
+        Ok(Outcome::Unchanged) => Fate::Unchanged,
+        Err(ApplyError::Malformed(_) | ApplyError::Refused(_)) => Fate::Refused,
+        Err(ApplyError::Store(_) | ApplyError::NotTried) => Fate::Failed,
+    }
+}
+
 /// What is done with each event of a batch.
 #[derive(Clone, Copy)]
 enum Step {
@@ -45,6 +61,30 @@ enum Step {
 }
 
 impl RegistrationStore {
+    /// Applies what was read of a batch: events, some that change nothing here, and what is no event. A result for each, in their order.
+    pub async fn take_all(
+        &self,
+        batch: Vec<Result<Option<Event>, FieldErrors>>,
+        now: Timestamp,
+    ) -> Vec<Result<Outcome, ApplyError>> {
+        let mut results = Vec::with_capacity(batch.len());
+        let (mut places, mut events) = (Vec::new(), Vec::new());
+        for (place, read) in batch.into_iter().enumerate() {
+            results.push(read.map_or_else(
+                |errors| Err(ApplyError::Malformed(errors)),
+                |event| {
+                    places.extend(event.is_some().then_some(place));
+                    events.extend(event);
+                    Ok(Outcome::Unchanged)
+                },
+            ));
+        }
+        for (place, result) in places.into_iter().zip(self.apply_all(&events, now).await) {
+            results[place] = result;
+        }
+        results
+    }
+
     /// Applies a batch: the events of one registration in their order, different registrations side by side. A result for
     /// each event, in the order of the events.
     ///
