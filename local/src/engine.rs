@@ -273,6 +273,12 @@ impl Engine {
     }
 }
 
+/// Whether a folder has data.
+#[must_use]
+pub fn has_data(folder: &Path) -> bool {
+    folder.join(DATA_FILE).exists()
+}
+
 /// Whether a table that is there has the keys and indexes of the template.
 fn is_same(table: &Table, found: &TableDescription) -> bool {
     let key_of = |schema: &[KeySchemaElement]| {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
-    contract, samples,
+    contract, export, samples,
     stack::{Data, Stack, StackError},
     template::Template,
 };
@@ -41,6 +41,14 @@ enum Command {
         function: String,
         /// The file with the event, as events/sqs/source-document.json.
         event_file: PathBuf,
+    },
+    /// Copy the data into the table of a deployed stack, found by AWS_REGION and AWS's other variables.
+    Export {
+        /// The table, as registrations-prod.
+        table: String,
+        /// Instead of the data here that of another table there, as registrations-prod-restored.
+        #[arg(long, value_name = "TABLE", conflicts_with_all = ["ephemeral", "dynamodb_endpoint"])]
+        from: Option<String>,
     },
     /// Write the contract of the API, as the code has it now, to where api-contract serves it from.
     Contract,
@@ -79,6 +87,16 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
             let event = samples::read(&event_file)?;
             let answer = Stack::open(template, &data).await?.invoke(&function, event).await?;
             println!("{answer}");
+        }
+        Some(Command::Export { table, from }) => {
+            let to = export::table_on_aws(&table)?;
+            let tell = |line| println!("{line}");
+            if let Some(other) = from {
+                export::export(&export::table_on_aws(&other)?, &to, tell).await?;
+            } else {
+                let engine = export::open(&data).await?;
+                export::export(&engine.store(&template.table)?, &to, tell).await?;
+            }
         }
         Some(Command::Contract) => println!("{}", contract::write()?.display()),
         None => {

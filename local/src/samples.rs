@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 use shared::{
-    account::{Access, ApiKey},
+    account::{Access, ApiKey, KeyId},
     clock,
     store::{RegistrationStore, StoreError},
 };
@@ -61,6 +61,12 @@ pub async fn create_demo_account(store: &RegistrationStore) -> Result<(), StoreE
     store.create_account(&account, &user_name, now).await?;
     store.add_key(&account, &ApiKey::claimed(DEMO), Access::ReadWrite, now).await?;
     Ok(())
+}
+
+/// The key of the demo account, which is no secret.
+#[must_use]
+pub fn demo_key() -> KeyId {
+    ApiKey::claimed(DEMO).id()
 }
 
 /// Fills a new table with the first events, by the function that takes them.

@@ -9,6 +9,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use crate::{
     contract::ContractError,
     engine::{Engine, EngineError},
+    export::ExportError,
     front::{self, ApiFront},
     functions::{Functions, FunctionsError, InvokeError},
     gateway::Gateway,
@@ -32,6 +33,21 @@ pub enum Data {
     Endpoint(String),
 }
 
+impl Data {
+    /// The engine that has the data.
+    ///
+    /// # Errors
+    ///
+    /// The data cannot be opened, or another stack holds it.
+    pub async fn open(&self) -> Result<Engine, EngineError> {
+        match self {
+            Self::InMemory => Engine::in_memory().await,
+            Self::Folder(folder) => Engine::on_disk(folder).await,
+            Self::Endpoint(url) => Ok(Engine::elsewhere(url)),
+        }
+    }
+}
+
 /// Why the stack does not start, or an event has no answer.
 #[derive(Debug, Error)]
 pub enum StackError {
@@ -50,6 +66,9 @@ pub enum StackError {
     /// The contract cannot be made or written.
     #[error(transparent)]
     Contract(#[from] ContractError),
+    /// The data was not exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// An invocation has no answer.
     #[error(transparent)]
     Invoke(#[from] InvokeError),
@@ -95,11 +114,7 @@ pub struct Running {
 impl Stack {
     /// Opens the data, makes the table where it is not there and fills a new one with the sample events.
     pub async fn open(template: Template, data: &Data) -> Result<Self, StackError> {
-        let engine = match data {
-            Data::InMemory => Engine::in_memory().await?,
-            Data::Folder(folder) => Engine::on_disk(folder).await?,
-            Data::Endpoint(url) => Engine::elsewhere(url),
-        };
+        let engine = data.open().await?;
         let functions = Functions::start(&template, &engine)?;
         let is_new = engine.ensure_table(&template.table).await?;
         if is_new {

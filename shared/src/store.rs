@@ -6,6 +6,7 @@ mod batch;
 mod bookmark;
 mod claim;
 mod connect;
+mod copy;
 mod counts;
 mod error;
 mod gather;
@@ -33,6 +34,7 @@ pub use self::{
     batch::{ApplyError, fate},
     claim::ClaimError,
     connect::TableConfig,
+    copy::{Contents, Copied},
     counts::CampaignCounts,
     error::StoreError,
     list::{Collection, CreatedAtRange, Direction, Segment, Stretch},

@@ -6,8 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::{samples, template::Template};
+use local::{
+    engine::Engine,
+    samples,
+    template::{Table, Template},
+};
 use serde_json::json;
+use shared::clock;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -210,11 +215,51 @@ async fn what_stands_in_the_way_is_said_in_one_sentence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_engine_serves_as_well() {
-    let engine = local::engine::Engine::in_memory().await.unwrap();
+    let engine = Engine::in_memory().await.unwrap();
     let folder = folder();
     for _ in 0..2 {
         let (mut stack, url) = start(folder.path(), &["--port", "0", "--dynamodb-endpoint", engine.endpoint()]).await;
         assert_eq!(total(&url, 1000).await, "3");
         stack.kill().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_is_exported_into_another_table_as_often_as_one_likes() {
+    let (folder, engine) = (folder(), Engine::in_memory().await.unwrap());
+    let Template { table, .. } = Template::read(&Template::default_path()).unwrap();
+    engine.ensure_table(&table).await.unwrap();
+    let export = async |table: &str, without: &str, more: &[&str]| {
+        let mut command = command(folder.path(), &[&["export", table], more].concat());
+        command.envs(engine.variables().into_iter().filter(|(name, _)| *name != without)).env_remove(without);
+        let output = tokio::time::timeout(LONGEST_WAIT, command.output()).await.unwrap().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), said)
+    };
+    let (is_ok, said) = export(&table.name, "", &[]).await;
+    assert!(!is_ok && said.contains(".local has no data"), "{said}");
+    let (mut stack, _) = start(folder.path(), &["--port", "0"]).await;
+    let (is_ok, said) = export(&table.name, "", &[]).await;
+    assert!(!is_ok && said.contains("is held by a local stack that is running"), "{said}");
+    stack.kill().await.unwrap();
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"] {
+        let (is_ok, said) = export(&table.name, variable, &[]).await;
+        assert!(!is_ok && said.contains(&format!("the variable {variable} is not set")), "{said}");
+    }
+    let (is_ok, said) = export("no-such-table", "", &[]).await;
+    assert!(!is_ok && said.contains("ResourceNotFoundException"), "{said}");
+
+    let (is_ok, said) = export(&table.name, "", &[]).await;
+    assert!(is_ok, "{said}");
+    assert!(said.contains("account demo: 0 new keys"), "{said}");
+    assert!(said.contains("3 passes and registrations, with what was counted before; 0 were there"), "{said}");
+    let store = engine.store(&table).unwrap();
+    assert_eq!(store.key(samples::demo_key(), clock::now()).await.unwrap(), None, "everybody knows it");
+    let (is_ok, said) = export(&table.name, "", &[]).await;
+    assert!(is_ok && said.contains("0 passes and registrations; 3 were there"), "{said}");
+
+    let restored = Table { name: "registrations-restored".to_owned(), ..table.clone() };
+    engine.ensure_table(&restored).await.unwrap();
+    let (is_ok, said) = export(&restored.name, "", &["--from", &table.name]).await;
+    assert!(is_ok && said.contains("3 passes and registrations, with what was counted before"), "{said}");
 }

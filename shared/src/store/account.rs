@@ -2,15 +2,16 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     RegistrationStore, StoreError,
+    apply::has_written,
     gather::ItemKey,
-    item::{self, text},
+    item::{self, Item, text},
     key,
 };
 use crate::{
@@ -26,18 +27,21 @@ const REMEMBERED_KEYS: usize = 1_000;
 
 /// An account. Its keys' ids stand in `key_ids`, which is added to as a set.
 #[derive(Serialize, Deserialize)]
-struct AccountItem {
+pub(super) struct AccountItem {
     pk: String,
     sk: String,
     user_name: UserName,
     known_since: Timestamp,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    key_ids: Vec<String>,
+    pub(super) key_ids: Vec<String>,
 }
+
+/// The attribute of an account that is added to as a set.
+pub(super) const KEY_IDS: &str = "key_ids";
 
 /// A key.
 #[derive(Serialize, Deserialize)]
-struct KeyItem {
+pub(super) struct KeyItem {
     pk: String,
     sk: String,
     account_id: AccountId,
@@ -77,13 +81,7 @@ impl RegistrationStore {
             .table_name(&self.table_name)
             .set_item(Some(item::write(&account_item)?))
             .condition_expression("attribute_not_exists(pk)");
-        match put.send().await {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(error.into()),
-            },
-        }
+        has_written(put.send().await)
     }
 
     /// Adds a key to an account, or nothing where there is no such account.
@@ -106,30 +104,8 @@ impl RegistrationStore {
             last_four: api_key.last_four(),
             revoked_at: None,
         };
-        let put = Put::builder()
-            .table_name(&self.table_name)
-            .set_item(Some(item::write(&key_item)?))
-            .condition_expression("attribute_not_exists(pk)")
-            .build();
-        let update = Update::builder()
-            .table_name(&self.table_name)
-            .key(key::PK, text(key::account_pk(account)))
-            .key(key::SK, text(key::ACCOUNT_SK))
-            .update_expression("ADD key_ids :key_ids")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":key_ids", AttributeValue::Ss(vec![id.to_string()]))
-            .build();
-        let (put, update) = (put.map_err(StoreError::unwritable)?, update.map_err(StoreError::unwritable)?);
-        let transaction = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().put(put).build())
-            .transact_items(TransactWriteItem::builder().update(update).build());
-        match transaction.send().await {
-            Ok(_) => key_item.record().map(Some),
-            Err(error) if is_canceled(&error) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let is_new = self.enter_key(account, id, item::write(&key_item)?).await?;
+        is_new.then(|| key_item.record()).transpose()
     }
 
     /// The keys of an account, revoked ones included, in the order they were made; nothing where there is no such account.
@@ -183,9 +159,36 @@ impl RegistrationStore {
         Ok(Some(record))
     }
 
+    /// Writes the item of a key and makes it one of its account's, and returns whether it was new and there is such an account.
+    pub(super) async fn enter_key(&self, account: &AccountId, id: KeyId, key_item: Item) -> Result<bool, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.table_name)
+            .set_item(Some(key_item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build();
+        let update = Update::builder()
+            .table_name(&self.table_name)
+            .key(key::PK, text(key::account_pk(account)))
+            .key(key::SK, text(key::ACCOUNT_SK))
+            .update_expression(format!("ADD {KEY_IDS} :key_ids"))
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":key_ids", AttributeValue::Ss(vec![id.to_string()]))
+            .build();
+        let (put, update) = (put.map_err(StoreError::unwritable)?, update.map_err(StoreError::unwritable)?);
+        let transaction = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .transact_items(TransactWriteItem::builder().update(update).build());
+        match transaction.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_canceled(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn account_item(&self, account: &AccountId) -> Result<Option<AccountItem>, StoreError> {
-        let key = (key::account_pk(account), key::ACCOUNT_SK.to_owned());
-        self.item_as_written(key).await?.map(item::read).transpose()
+        self.item_as_written(account_key(account)).await?.map(item::read).transpose()
     }
 
     fn remembered_key(&self, id: KeyId, now: Timestamp) -> Option<KeyRecord> {
@@ -204,14 +207,18 @@ impl RegistrationStore {
 }
 
 impl KeyItem {
-    fn record(self) -> Result<KeyRecord, StoreError> {
+    pub(super) fn record(self) -> Result<KeyRecord, StoreError> {
         let Self { pk, sk: _, account_id, user_name, access, issued_at, last_four, revoked_at } = self;
         let id = key::parse_api_key_pk(&pk).ok_or_else(|| StoreError::malformed(&pk, "expected API_KEY#<sha256>"))?;
         Ok(KeyRecord { id, account_id, user_name, access, issued_at, last_four, revoked_at })
     }
 }
 
-fn api_key_key(id: KeyId) -> ItemKey {
+pub(super) fn account_key(account: &AccountId) -> ItemKey {
+    (key::account_pk(account), key::ACCOUNT_SK.to_owned())
+}
+
+pub(super) fn api_key_key(id: KeyId) -> ItemKey {
     (key::api_key_pk(id), key::API_KEY_SK.to_owned())
 }
 

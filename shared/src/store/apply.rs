@@ -1,6 +1,7 @@
 use aws_sdk_dynamodb::{
+    error::SdkError,
     operation::{
-        put_item::{PutItemError, builders::PutItemFluentBuilder},
+        put_item::{PutItemError, PutItemOutput, builders::PutItemFluentBuilder},
         update_item::UpdateItemError,
     },
     types::ReturnValuesOnConditionCheckFailure,
@@ -21,13 +22,13 @@ use crate::{
 };
 
 /// An install counts if it is the first event of its registration or later than the last.
-const INSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at";
+pub(super) const INSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at";
 /// An uninstall does too, and at the same instant it beats an install.
-const UNINSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
+pub(super) const UNINSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
      OR (last_event_at = :at AND attribute_exists(created_at))";
 /// The earliest `created` stays, and of two at the same instant the smaller serial number, so that every order of the same
 /// events leaves the same item.
-const CREATED_DECIDES: &str = "attribute_not_exists(known_since) OR known_since > :at \
+pub(super) const CREATED_DECIDES: &str = "attribute_not_exists(known_since) OR known_since > :at \
      OR (known_since = :at AND serial_number > :serial_number)";
 /// A caller who registers finds an active registration as it is.
 const REGISTERS: &str =
@@ -96,13 +97,7 @@ impl RegistrationStore {
                 self.put(&item, UNINSTALL_DECIDES, *at)?
             }
         };
-        match put.send().await {
-            Ok(_) => Ok(Outcome::Applied),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Outcome::Unchanged),
-                _ => Err(error.into()),
-            },
-        }
+        Ok(if has_written(put.send().await)? { Outcome::Applied } else { Outcome::Unchanged })
     }
 
     /// Registers a pass at `at` unless it is registered already. The campaign must have been claimed.
@@ -219,6 +214,17 @@ impl RegistrationStore {
             }
             _ => Err(error.into()),
         }
+    }
+}
+
+/// Whether the condition of a put held.
+pub(super) fn has_written(result: Result<PutItemOutput, SdkError<PutItemError>>) -> Result<bool, StoreError> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) => match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(error.into()),
+        },
     }
 }
 

@@ -151,10 +151,10 @@ impl RegistrationStore {
     }
 }
 
-fn campaign_key(campaign: CampaignId) -> ItemKey {
+pub(super) fn campaign_key(campaign: CampaignId) -> ItemKey {
     (key::campaign_pk(campaign), key::CAMPAIGN_SK.to_owned())
 }
 
-fn read_campaign_item(item: Item) -> Result<Campaign, StoreError> {
+pub(super) fn read_campaign_item(item: Item) -> Result<Campaign, StoreError> {
     item::read::<CampaignItem>(item).map(Campaign::from)
 }

@@ -149,6 +149,20 @@ impl<'a> CountUpdate<'a> {
 }
 
 impl CampaignCounts {
+    /// The items that hold these counts.
+    pub(super) fn items(&self, campaign: CampaignId) -> Vec<Item> {
+        let of = |sk: String, counts: &Counts| {
+            let key = [(key::PK, text(key::campaign_pk(campaign))), (key::SK, text(sk))];
+            let counts = counts.iter().map(|(kind, part, count)| (attribute(kind, part), number(count)));
+            key.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(counts).collect::<Item>()
+        };
+        let mut items: Vec<_> = self.days.iter().map(|(day, counts)| of(key::day_sk(*day), counts)).collect();
+        let mut totals = of(key::TOTALS_SK.to_owned(), &self.totals);
+        totals.extend(self.counted_since.map(|since| (COUNTED_SINCE.to_owned(), text(since))));
+        items.push(totals);
+        items
+    }
+
     fn take(&mut self, item: &Item) -> Result<(), StoreError> {
         let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
         let sk = string(key::SK).unwrap_or_default();

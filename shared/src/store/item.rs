@@ -22,6 +22,15 @@ pub(super) type Item = std::collections::HashMap<String, AttributeValue>;
 /// after a removal may bring the registration back.
 pub(super) const TOMBSTONE_LIFE: Duration = Duration::from_hours(90 * 24);
 
+/// When a pass was made known.
+pub(super) const KNOWN_SINCE: &str = "known_since";
+/// What a pass is known by to its wallets.
+pub(super) const SERIAL_NUMBER: &str = "serial_number";
+/// When the event happened that decided about a registration.
+pub(super) const LAST_EVENT_AT: &str = "last_event_at";
+/// When the install of an active registration was received.
+pub(super) const RECEIVED_AT: &str = "received_at";
+
 /// What is read of a campaign's own item.
 #[derive(Deserialize)]
 pub(super) struct CampaignItem {

@@ -144,6 +144,12 @@ pub fn account_pk(account: &AccountId) -> String {
     format!("ACCOUNT#{account}")
 }
 
+/// The account whose partition this is.
+#[must_use]
+pub fn parse_account_pk(pk: &str) -> Option<AccountId> {
+    pk.strip_prefix("ACCOUNT#")?.parse().ok()
+}
+
 /// The partition of an API key.
 #[must_use]
 pub fn api_key_pk(id: KeyId) -> String {

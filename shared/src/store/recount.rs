@@ -62,10 +62,11 @@ struct CountedItem {
 
 /// The registrations of a campaign.
 #[derive(Default)]
-struct Census {
+pub(super) struct Census {
     /// What is active, as installs by the day they are of.
-    began: BTreeMap<Day, Counts>,
-    active: Counts,
+    pub(super) began: BTreeMap<Day, Counts>,
+    /// What is active, as installs.
+    pub(super) active: Counts,
     /// When the last change of a registration was received.
     last_received_at: Option<Timestamp>,
 }
@@ -96,7 +97,7 @@ impl RegistrationStore {
         }))
     }
 
-    async fn census(&self, campaign: CampaignId) -> Result<Census, StoreError> {
+    pub(super) async fn census(&self, campaign: CampaignId) -> Result<Census, StoreError> {
         let mut census = Census::default();
         let mut start = None;
         loop {
@@ -183,7 +184,7 @@ impl Census {
 /// The days to which what is missing belongs. An install belongs to a day on which more registrations began than installs are
 /// counted, the oldest first; where there is none, its registration is gone since, and it came before everything that is known. When
 /// a missing uninstall happened is not known either; it is of today.
-fn spread(
+pub(super) fn spread(
     missing: &Counts,
     began: &BTreeMap<Day, Counts>,
     counted: &BTreeMap<Day, Counts>,

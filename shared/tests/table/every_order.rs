@@ -188,4 +188,33 @@ proptest! {
             prop_assert_eq!(found, expected);
         }
     }
+    #[test]
+    fn what_two_tables_got_is_in_one_after_copies(told in happenings(), cuts in cuts(), places in prop::collection::vec(0..5_usize, 16)) {
+        static TABLES: OnceLock<[Table; 2]> = OnceLock::new();
+        static STREAMS: OnceLock<Mutex<[TableStream; 2]>> = OnceLock::new();
+        let [old, new] =
+            TABLES.get_or_init(|| runtime().block_on(async { [Table::start().await, Table::start().await] }));
+        let mut streams = STREAMS.get_or_init(|| Mutex::new([old.stream(), new.stream()])).lock().unwrap();
+        let [old_stream, new_stream] = &mut *streams;
+        let campaign = new_campaign();
+        let at = |place: usize| {
+            let here = told.iter().zip(&places).filter(move |(_, known)| **known == place);
+            here.map(|(happening, _)| happening.event(campaign)).collect::<Vec<_>>()
+        };
+        runtime().block_on(async {
+            tally::apply(new, &at(0)).await;
+            tally::apply(old, &at(1)).await;
+            tally(old, old_stream, &cuts).await;
+            // Not counted where it was, when it is copied.
+            tally::apply(old, &at(2)).await;
+            old.store.copy_campaign(campaign, &new.fresh_store(), now()).await.unwrap();
+            tally::apply(old, &at(3)).await;
+            tally::apply(new, &at(4)).await;
+            old.store.copy_campaign(campaign, &new.fresh_store(), now()).await.unwrap();
+            tally(new, new_stream, &cuts).await;
+            let active = new.active(Collection::Campaign(campaign)).await;
+            assert_eq!(active, expected(std::slice::from_ref(&told)));
+            tally::expect_exact(&tally::counts(new, campaign).await, &active);
+        });
+    }
 }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod claims;
+mod copy;
 mod events;
 mod every_order;
 mod listing;

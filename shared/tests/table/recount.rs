@@ -30,7 +30,7 @@ fn in_google_wallet(mut install: Event) -> Event {
 }
 
 /// Two installs, one removed and one in another wallet, on three days.
-fn story(campaign: CampaignId) -> [Vec<Event>; 3] {
+pub(crate) fn story(campaign: CampaignId) -> [Vec<Event>; 3] {
     let day = |days: u64| at(0).plus(Duration::from_hours(24 * days));
     [
         vec![
