@@ -42,7 +42,7 @@ enum Command {
         /// The file with the event, as events/sqs/source-document.json.
         event_file: PathBuf,
     },
-    /// Copy the data into the table of a deployed stack, found by AWS_REGION and AWS's other variables.
+    /// Copy the data into the table of a deployed stack; region and credentials are those of AWS's variables.
     Export {
         /// The table, as registrations-prod.
         table: String,

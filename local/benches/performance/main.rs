@@ -4,8 +4,10 @@
 //! - `… -- guard` counts instructions and sizes and fails where one is more than was recorded; `… -- guard FOLDER` those of the
 //!   binaries that `sam build` left there.
 //! - `… -- record`, `… -- record FOLDER` records what the guard compares with.
+//! - `… -- bill` prints what a stack costs a month, as in `docs/growing.md`.
 //! - `… -- scale` loads a campaign of a million registrations and walks through it.
 
+mod bill;
 mod cost;
 mod measure;
 mod operations;
@@ -27,7 +29,8 @@ async fn main() -> ExitCode {
         ["record"] => cost::record(None).await,
         ["record", folder] => cost::record(Some(folder.as_ref())).await,
         ["scale"] => scale::walk().await,
-        _ => Err("expected nothing, or one of guard, record, each with or without a folder, and scale".into()),
+        ["bill"] => bill::print().await,
+        _ => Err("expected nothing, or one of guard, record, each with or without a folder, scale and bill".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

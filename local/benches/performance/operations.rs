@@ -47,17 +47,23 @@ pub(crate) async fn print() -> Measured<()> {
     Ok(())
 }
 
-fn event(number: usize) -> Value {
+pub(crate) fn event(number: usize) -> Value {
     json!({
         "event": "installed", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2026-01-02T00:00:00Z",
         "event_extra": {
             "registration_id": format!("d0000000-0000-4000-8000-{number:012}"), "device_os": "ios",
             "device_app_vendor": "passbook", "push_token": "p".repeat(64),
+            "device_library_identifier": "d".repeat(32),
         },
     })
 }
 
-async fn ask(front: &ApiFront, method: Method, path: &str, body: &Value) -> Measured<()> {
+/// The sort key of the registration that an event is of.
+pub(crate) fn registration_sk(number: usize) -> String {
+    format!("PASS#{PASS}#d0000000-0000-4000-8000-{number:012}")
+}
+
+pub(crate) async fn ask(front: &ApiFront, method: Method, path: &str, body: &Value) -> Measured<()> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = http::Request::builder().method(method).uri(path).header(header::AUTHORIZATION, "demo");
     let (request, ()) = request.header(header::CONTENT_TYPE, "application/json").body(())?.into_parts();

@@ -11,10 +11,11 @@ mod listing;
 mod recount;
 mod registering;
 mod tally;
+mod versions;
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use local::{recorder::Recorder, sandbox::Sandbox, stream::TableStream};
 use shared::{
     clock::Timestamp,
@@ -70,16 +71,25 @@ impl Table {
 
     /// Writes a text into an item, as nobody but a test does.
     pub(crate) async fn set(&self, campaign: CampaignId, sk: &str, attribute: &str, value: &str) {
-        let client = self.sandbox.client().unwrap();
-        let update = client
-            .update_item()
-            .table_name(&self.sandbox.template.table.name)
-            .key("pk", AttributeValue::S(format!("CAMPAIGN#{campaign}")))
-            .key("sk", AttributeValue::S(sk.to_owned()))
-            .update_expression("SET #name = :value")
-            .expression_attribute_names("#name", attribute)
-            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
-        update.send().await.unwrap();
+        self.set_in(&format!("CAMPAIGN#{campaign}"), sk, attribute, value).await;
+    }
+
+    /// The same, of any partition.
+    pub(crate) async fn set_in(&self, pk: &str, sk: &str, attribute: &str, value: &str) {
+        let update = self.update(pk, sk).update_expression("SET #name = :value");
+        let update = update.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        update.expression_attribute_names("#name", attribute).send().await.unwrap();
+    }
+
+    /// Takes an attribute out of an item, as nobody but a test does.
+    pub(crate) async fn remove(&self, campaign: CampaignId, sk: &str, attribute: &str) {
+        let update = self.update(&format!("CAMPAIGN#{campaign}"), sk).update_expression("REMOVE #name");
+        update.expression_attribute_names("#name", attribute).send().await.unwrap();
+    }
+
+    fn update(&self, pk: &str, sk: &str) -> UpdateItemFluentBuilder {
+        let update = self.sandbox.client().unwrap().update_item().table_name(&self.sandbox.template.table.name);
+        update.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()))
     }
 
     /// The table's stream, from its beginning on.

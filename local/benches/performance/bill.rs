@@ -1,0 +1,209 @@
+//! What a stack costs a month, from the request units and bytes that are measured here and the prices that AWS publishes.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use http::Method;
+use local::{recorder::Call, sandbox::Sandbox};
+use serde_json::Value;
+use shared::store::key;
+
+use crate::{
+    measure::Measured,
+    operations::{self, event},
+    stage::{self, CAMPAIGN},
+};
+
+/// How many registrations are active.
+const SIZES: [(&str, f64); 3] = [("10 thousand", 1e4), ("10 million", 1e7), ("1 billion", 1e9)];
+
+/// What happens in a month, for each active registration: half of what is installed is removed, and each is listed ten times.
+const INSTALLS: f64 = 0.1;
+const UNINSTALLS: f64 = 0.05;
+const LISTED: f64 = 10.0;
+/// A report a day for each thousand.
+const REPORTS: f64 = 30.0 / 1e3;
+/// How long a removed registration is remembered.
+const TOMBSTONE_MONTHS: f64 = 3.0;
+
+/// US dollars in us-east-1 without the free tier; see `docs/growing.md` for where they are published.
+mod price {
+    pub(super) const WRITE_UNIT: f64 = 0.625e-6;
+    pub(super) const READ_UNIT: f64 = 0.125e-6;
+    /// The table, and the same again for its backups of 35 days.
+    pub(super) const GIGABYTE_MONTH: f64 = 0.25 + 0.20;
+    pub(super) const INVOCATION: f64 = 0.20e-6;
+    pub(super) const GIGABYTE_SECOND: f64 = 0.000_013_333_4;
+    pub(super) const API_REQUEST: f64 = 1.00e-6;
+    pub(super) const QUEUE_REQUEST: f64 = 0.40e-6;
+    pub(super) const LOG_GIGABYTE: f64 = 0.50;
+    pub(super) const ALARM_METRIC: f64 = 0.10;
+    pub(super) const METRIC: f64 = 0.30;
+    pub(super) const DASHBOARD: f64 = 3.00;
+    pub(super) const KMS_KEY: f64 = 1.00;
+}
+
+const GIGABYTE: f64 = 1e9;
+const SECONDS: f64 = 30.0 * 24.0 * 3600.0;
+/// Memory of a function, and how long an invocation takes on AWS: a guess on the safe side of what is measured here.
+const MEMORY_GIGABYTES: f64 = 0.25;
+const REQUEST_SECONDS: f64 = 0.02;
+const BATCH_SECONDS: f64 = 0.05;
+/// What a request leaves in the function's log and the API's, and a batch in its function's.
+const REQUEST_LOG: f64 = 750.0;
+const BATCH_LOG: f64 = 400.0;
+/// The tally's most for a change that comes alone: checkpoint, day and total, each two units in a transaction, and reading the checkpoint.
+const TALLY_WRITES: f64 = 6.0;
+const TALLY_READS: f64 = 1.0;
+/// What an item and an index entry take beside their attributes (Amazon DynamoDB, "Table size and capacity").
+const ITEM_OVERHEAD: f64 = 100.0;
+/// Lambda keeps five questions of 20 seconds open to a queue where nothing comes.
+const IDLE_QUEUE_REQUESTS: f64 = 5.0 * SECONDS / 20.0;
+
+/// What is measured of one table.
+struct Units {
+    /// Of an event that comes alone: the campaign's claim and the registration.
+    install: f64,
+    uninstall: f64,
+    page_of_50: f64,
+    report: f64,
+    /// With both entries of the indexes.
+    active_bytes: f64,
+    removed_bytes: f64,
+}
+
+/// Prints the bill.
+pub(crate) async fn print() -> Measured<()> {
+    let units = Units::measure().await?;
+    let template = std::fs::read_to_string(local::template::Template::default_path())?;
+    // Each metric of an alarm is paid for, whether it has one or several.
+    let alarm_metrics = template.matches("MetricStat:").count() + template.matches("\n      MetricName:").count();
+    let alarm_metrics = f64::from(u32::try_from(alarm_metrics)?);
+    println!("| US dollars a month | {} |", SIZES.map(|(name, _)| name).join(" | "));
+    println!("|---|{}", "--:|".repeat(SIZES.len()));
+    let bills = SIZES.map(|(_, size)| units.bill(size, alarm_metrics));
+    for row in 0..bills[0].len() {
+        println!("| {} | {} |", bills[0][row].0, bills.each_ref().map(|bill| dollars(bill[row].1)).join(" | "));
+    }
+    let total = bills.map(|bill| bill.iter().map(|(_, cost)| cost).sum::<f64>());
+    println!("| **together** | {} |", total.map(|cost| format!("**{}**", dollars(cost))).join(" | "));
+    let of_a_million = std::array::from_fn::<_, 3, _>(|at| dollars(total[at] / SIZES[at].1 * 1e6));
+    println!("| for each million registrations | {} |", of_a_million.join(" | "));
+    let Units { install, uninstall, page_of_50, report, active_bytes, removed_bytes } = units;
+    println!(
+        "\nMeasured: an install {install} write units, an uninstall {uninstall}, a page of 50 {page_of_50} read units, a report {report}; \
+         {active_bytes} bytes stored for an active registration, {removed_bytes} for a removed one."
+    );
+    Ok(())
+}
+
+impl Units {
+    async fn measure() -> Measured<Self> {
+        let sandbox = stage::build().await?;
+        let recorder = sandbox.recorder().await?;
+        let front = sandbox.recorded_front(&recorder)?;
+        let mut removal = event(1);
+        removal["event"] = "uninstalled".into();
+        removal["event_at"] = "2026-01-03T00:00:00Z".into();
+        let events = "/v2/registration_events";
+        let listing = format!("/v2/coupons/{CAMPAIGN}/registrations?per_page=50");
+        let report = format!("/v2/coupons/{CAMPAIGN}/reports");
+        operations::ask(&front, Method::POST, events, &event(0)).await?;
+        operations::ask(&front, Method::GET, &listing, &Value::Null).await?;
+        let mut units = Vec::new();
+        for (method, path, body, is_write) in [
+            (Method::POST, events, event(1), true),
+            (Method::POST, events, removal, true),
+            (Method::GET, &listing, Value::Null, false),
+            (Method::GET, &report, Value::Null, false),
+        ] {
+            recorder.take().clear();
+            // An event finds a function that has just started, a listing one that is warm.
+            let fresh = sandbox.recorded_front(&recorder)?;
+            operations::ask(if is_write { &fresh } else { &front }, method, path, &body).await?;
+            let writes = |call: &Call| ["PutItem", "UpdateItem"].contains(&call.operation.as_str());
+            units.push(recorder.take().iter().filter(|call| writes(call) == is_write).map(|call| call.units).sum());
+        }
+        let [install, uninstall, page_of_50, report] = units[..] else { return Err("expected four".into()) };
+        Ok(Self {
+            install,
+            uninstall,
+            page_of_50,
+            report,
+            active_bytes: stored(&sandbox, &operations::registration_sk(0)).await?,
+            removed_bytes: stored(&sandbox, &operations::registration_sk(1)).await?,
+        })
+    }
+
+    fn bill(&self, active: f64, alarm_metrics: f64) -> [(&'static str, f64); 9] {
+        let Self { install, uninstall, page_of_50, report, active_bytes, removed_bytes } = self;
+        let (installs, uninstalls) = (active * INSTALLS, active * UNINSTALLS);
+        let changes = installs + uninstalls;
+        let (pages, reports) = (active * LISTED / 50.0, active * REPORTS);
+        let requests = pages + reports;
+        // What comes within the window of a second is one batch, up to the template's hundred.
+        let batches = changes / (changes / SECONDS).clamp(1.0, 100.0);
+        let seconds = requests * REQUEST_SECONDS + 2.0 * batches * BATCH_SECONDS;
+        let stored = active * active_bytes + uninstalls * TOMBSTONE_MONTHS * removed_bytes;
+        let tally = changes * (TALLY_WRITES * price::WRITE_UNIT + TALLY_READS * price::READ_UNIT);
+        let logged = requests * REQUEST_LOG + 2.0 * batches * BATCH_LOG;
+        // Failed requests; events applied, unchanged and refused by six wallets and none.
+        let metrics = 1.0 + 3.0 * 7.0;
+        [
+            ("writing events", (installs * install + uninstalls * uninstall) * price::WRITE_UNIT),
+            ("counting them, at most", tally),
+            ("reading pages and reports", (pages * page_of_50 + reports * report) * price::READ_UNIT),
+            ("keeping the items and their backups", stored / GIGABYTE * price::GIGABYTE_MONTH),
+            ("API Gateway", requests * price::API_REQUEST),
+            (
+                "Lambda",
+                (requests + 2.0 * batches) * price::INVOCATION + seconds * MEMORY_GIGABYTES * price::GIGABYTE_SECOND,
+            ),
+            ("SQS", (changes + 2.0 * batches + IDLE_QUEUE_REQUESTS) * price::QUEUE_REQUEST),
+            ("logs", logged / GIGABYTE * price::LOG_GIGABYTE),
+            (
+                "alarms, metrics, dashboard, key",
+                alarm_metrics * price::ALARM_METRIC + metrics * price::METRIC + price::DASHBOARD + price::KMS_KEY,
+            ),
+        ]
+    }
+}
+
+/// How many bytes an item and its entries in the indexes take.
+async fn stored(sandbox: &Sandbox, sk: &str) -> Measured<f64> {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let item = sandbox
+        .client()?
+        .get_item()
+        .table_name(&sandbox.template.table.name)
+        .key(key::PK, text(&format!("CAMPAIGN#{CAMPAIGN}")))
+        .key(key::SK, text(sk))
+        .send()
+        .await?;
+    let item = item.item.ok_or_else(|| format!("there is no {sk}"))?;
+    let entry = |hash: &str| {
+        let names = [key::PK, key::SK, key::CREATED_AT, key::WALLET, key::DEVICE_OS, hash];
+        let is_there = item.contains_key(key::CREATED_AT) && item.contains_key(hash);
+        let names = names.iter().enumerate().filter(|(at, name)| !names[..*at].contains(name));
+        if is_there { ITEM_OVERHEAD + names.map(|(_, name)| size(&item, name)).sum::<f64>() } else { 0.0 }
+    };
+    let all: f64 = item.keys().map(|name| size(&item, name)).sum();
+    Ok(ITEM_OVERHEAD + all + entry(key::PK) + entry(key::PASS))
+}
+
+/// The bytes of an attribute: its name and its text, or the digits of its number in pairs and one more.
+fn size(item: &HashMap<String, AttributeValue>, name: &str) -> f64 {
+    let value = match item.get(name) {
+        Some(AttributeValue::S(text)) => text.len(),
+        Some(AttributeValue::N(number)) => number.len().div_ceil(2) + 1,
+        _ => 0,
+    };
+    f64::from(u32::try_from(name.len() + value).unwrap_or(u32::MAX))
+}
+
+fn dollars(amount: f64) -> String {
+    match amount {
+        amount if amount < 10.0 => format!("{amount:.2}"),
+        amount => format!("{amount:.0}"),
+    }
+}
