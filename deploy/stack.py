@@ -25,6 +25,9 @@ PSEUDO_PARAMETERS = {
 }
 
 
+# What stands where CloudFormation leaves something out.
+NO_VALUE = object()
+
 # SAM wants a region, to know the partition. Nobody is called.
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
@@ -64,6 +67,11 @@ def template():
     return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 
 
+def roles():
+    """deploy/roles.yaml, with its short tags as `Fn::…`."""
+    return yaml_parse((ROOT / "deploy" / "roles.yaml").read_text(encoding="utf-8"))
+
+
 def translated(environment, code=lambda folder: f"s3://bucket/{folder}.zip"):
     """The CloudFormation of an environment; `code` tells where a function's built code lies, as `sam package` does."""
     sam = template()
@@ -98,7 +106,7 @@ class Resolver:
 
     def value(self, node):
         if isinstance(node, list):
-            return [self.value(part) for part in node if part != {"Ref": "AWS::NoValue"}]
+            return [value for value in map(self.value, node) if value is not NO_VALUE]
         if not isinstance(node, dict):
             return node
         if len(node) == 1:
@@ -108,9 +116,12 @@ class Resolver:
                 return known(argument)
             if function == "Condition" and isinstance(argument, str):
                 return self.holds(argument)
-        return {name: self.value(part) for name, part in node.items()}
+        values = {name: self.value(part) for name, part in node.items()}
+        return {name: value for name, value in values.items() if value is not NO_VALUE}
 
     def _ref(self, name):
+        if name == "AWS::NoValue":
+            return NO_VALUE
         return self.parameters.get(name, f"<{name}>")
 
     def _getatt(self, argument):

@@ -1,0 +1,198 @@
+"""deploy/roles.yaml: who deploys may do what a deployment does, and nothing else."""
+
+import json
+from fnmatch import fnmatchcase
+from importlib.resources import files
+
+import pytest
+import stack
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+ENVIRONMENTS = stack.environments()
+
+# What AWS's resource types would do with properties that the template does not use.
+UNUSED = [
+    # Replicas, imports, Kinesis, resource policies, insights.
+    "dynamodb:*Replica", "dynamodb:*Import*", "dynamodb:*Item", "dynamodb:BatchWriteItem", "dynamodb:Query", "dynamodb:Scan",
+    "dynamodb:DisableKinesis*", "dynamodb:EnableKinesis*", "dynamodb:UpdateKinesis*", "dynamodb:PutResourcePolicy",
+    "dynamodb:DeleteResourcePolicy", "dynamodb:UpdateContributorInsights", "kinesis:*", "iam:CreateServiceLinkedRole",
+    # Networks, file systems, layers, code signing, concurrency of a function's own, keys of the customer's.
+    "ec2:*", "elasticfilesystem:*", "s3files:*", "lambda:GetLayerVersion", "lambda:*CodeSigningConfig", "lambda:*FunctionConcurrency",
+    "lambda:*ProvisionedConcurrencyConfig", "lambda:PutFunctionScalingConfig", "lambda:PassCapacityProvider", "lambda:PutRuntimeManagementConfig",
+    "lambda:PutFunctionRecursionConfig", "lambda:AssociateRuntimeAlias", "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:RevokeGrant",
+    "kms:ListAliases", "kms:DisableKey*", "kms:EnableKey", "logs:*KmsKey",
+    # Log groups with policies, and where DynamoDB and CodeDeploy would log or deploy to servers.
+    "logs:*IndexPolicy", "logs:*DataProtectionPolicy", "logs:DeleteResourcePolicy", "logs:PutBearerTokenAuthentication", "logs:CreateLogStream",
+    "logs:PutLogGroupDeletionProtection", "logs:DescribeLogStreams", "logs:PutLogEvents", "firehose:*", "s3:REST.PUT.OBJECT",
+    "codedeploy:RegisterOnPremisesInstance",
+    # Definitions, trust stores and code in other places than the artifacts.
+    "s3:getObject", "s3:GetObjectMetadata", "s3:GetObjectVersion", "s3:ListBucket", "sns:PutDataProtectionPolicy",
+    # Roles keep whom they trust and their boundary.
+    "iam:UpdateAssumeRolePolicy", "iam:*RolePermissionsBoundary", "apigateway:TagResource", "apigateway:UntagResource",
+    # Lists of everything, of which none is ours alone.
+    "*:List*s", "*:ListAliases", "cloudwatch:ListDashboards",
+]  # fmt: skip
+# No deployment deletes what holds data.
+FORBIDDEN = ["dynamodb:DeleteTable", "sqs:DeleteQueue"]
+# What resource types do not say: the record of a domain, which has no such type; SAM's transform; the access log of an API.
+UNSAID = [
+    "route53:*", "cloudformation:CreateChangeSet", "logs:*LogDelivery", "logs:ListLogDeliveries",
+    "lambda:ListTags", "lambda:ListAliases", "lambda:ListEventSourceMappings",
+]  # fmt: skip
+
+
+class Roles:
+    """The roles of an environment."""
+
+    def __init__(self, environment):
+        values = {"Environment": environment, "Repository": "acme/passes", "HostedZoneId": "Z1"}
+        template = stack.roles()
+        resolver = stack.Resolver(template, values)
+        self.resources = {name: resolver.value(resource)["Properties"] for name, resource in template["Resources"].items()}
+        self.statements = [
+            statement
+            for name in ("Data", "Code", "Watch")
+            for statement in self.resources[name]["PolicyDocument"]["Statement"]
+        ]
+
+    def actions(self):
+        return {action for statement in self.statements for action in listed(statement["Action"])}
+
+    def may(self, action, arn):
+        return any(
+            action in listed(statement["Action"]) and any(fnmatchcase(arn, pattern) for pattern in listed(statement["Resource"]))
+            for statement in self.statements
+        )
+
+
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def roles(request):
+    roles = Roles(request.param)
+    roles.environment = request.param
+    roles.stack = stack.resolved(request.param)
+    return roles
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def known(action, patterns):
+    return any(fnmatchcase(action, pattern) for pattern in patterns)
+
+
+@pytest.fixture(scope="session")
+def resource_types():
+    """What CloudFormation's resource types say that they do, by their names."""
+    schemas = files("cfnlint") / "data" / "schemas" / "resources"
+    found = {}
+    for file in schemas.iterdir():
+        if file.name.endswith(".json"):
+            schema = json.loads(file.read_text(encoding="utf-8"))
+            handlers = [handler for name, handler in schema.get("handlers", {}).items() if name != "list"]
+            found[schema["typeName"]] = {action for handler in handlers for action in handler["permissions"]}
+    return found
+
+
+def types_of(environment):
+    return {resource["Type"] for resource in stack.translated(environment)["Resources"].values()}
+
+
+def test_cloudformation_may_do_what_the_resources_of_the_stack_need(roles, resource_types):
+    for kind in types_of(roles.environment):
+        needed = {action for action in resource_types[kind] if not known(action, UNUSED + FORBIDDEN)}
+        assert needed <= roles.actions(), kind
+
+
+def test_cloudformation_may_do_nothing_else(roles, resource_types):
+    needed = {action for kind in types_of(roles.environment) for action in resource_types[kind]}
+    assert {action for action in roles.actions() - needed if not known(action, UNSAID)} == set()
+    assert not any(known(action, FORBIDDEN) for action in roles.actions())
+    assert not any("*" in action for action in roles.actions())
+
+
+# The action that makes a resource, what gives it its name, and its ARN.
+NAMED = {
+    "AWS::DynamoDB::Table": ("dynamodb:CreateTable", "TableName", "arn:aws:dynamodb:<region>:<account>:table/{}"),
+    "AWS::SQS::Queue": ("sqs:CreateQueue", "QueueName", "arn:aws:sqs:<region>:<account>:{}"),
+    "AWS::Lambda::Function": ("lambda:CreateFunction", "FunctionName", "arn:aws:lambda:<region>:<account>:function:{}"),
+    "AWS::SNS::Topic": ("sns:CreateTopic", "TopicName", "arn:aws:sns:<region>:<account>:{}"),
+    "AWS::CloudWatch::Alarm": ("cloudwatch:PutMetricAlarm", "AlarmName", "arn:aws:cloudwatch:<region>:<account>:alarm:{}"),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch:PutDashboard", "DashboardName", "arn:aws:cloudwatch::<account>:dashboard/{}"),
+    "AWS::Logs::LogGroup": ("logs:CreateLogGroup", "LogGroupName", "arn:aws:logs:<region>:<account>:log-group:{}"),
+}
+
+
+def test_cloudformation_reaches_what_the_stack_names_and_no_other_environment(roles):
+    others = [environment for environment in ENVIRONMENTS if environment != roles.environment]
+    seen = set()
+    for resource in roles.stack.values():
+        if resource["Type"] in NAMED:
+            action, name, arn = NAMED[resource["Type"]]
+            arn = arn.format(resource["Properties"][name])
+            assert roles.may(action, arn), arn
+            for other in others:
+                assert not roles.may(action, arn.replace(roles.environment, other)), other
+            seen.add(resource["Type"])
+    assert seen == set(NAMED)
+
+
+def test_a_role_is_made_within_the_boundary_only(roles):
+    boundary = {"StringEquals": {"iam:PermissionsBoundary": "<Boundary>"}}
+    role = f"arn:aws:iam::<account>:role/registrations-{roles.environment}-CampaignReportsRole-1"
+    gives = {"iam:CreateRole", "iam:AttachRolePolicy", "iam:PutRolePolicy"}
+    for statement in roles.statements:
+        if gives & set(listed(statement["Action"])) and any(fnmatchcase(role, arn) for arn in listed(statement["Resource"])):
+            assert statement["Condition"] == boundary
+    for name, resource in roles.stack.items():
+        if resource["Type"] == "AWS::IAM::Role":
+            expected = f"arn:aws:iam::<account>:policy/registrations-boundary-{roles.environment}"
+            expected = None if name == "CodeDeployServiceRole" else expected
+            assert resource["Properties"].get("PermissionsBoundary") == expected, name
+    assert roles.resources["Boundary"]["ManagedPolicyName"] == f"registrations-boundary-{roles.environment}"
+
+
+def test_no_function_may_do_what_the_boundary_does_not_let_it(roles):
+    boundary = roles.resources["Boundary"]["PolicyDocument"]["Statement"]
+    allowed = {action for statement in boundary for action in listed(statement["Action"])}
+    used = set()
+    for name, resource in roles.stack.items():
+        if resource["Type"] == "AWS::IAM::Role" and name != "CodeDeployServiceRole":
+            properties = resource["Properties"]
+            documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+            documents += [managed(arn) for arn in properties["ManagedPolicyArns"]]
+            for document in documents:
+                for statement in listed(document["Statement"]):
+                    used |= set(listed(statement["Action"]))
+    assert used == allowed
+
+
+def managed(arn):
+    policy = json.loads(aws_managed_policies_data)[arn.rsplit("/", 1)[-1]]
+    return policy["Document"]
+
+
+def test_only_this_repositorys_environment_deploys(roles):
+    [statement] = roles.resources["DeployRole"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": f"repo:acme/passes:environment:{roles.environment}",
+        }
+    }
+
+
+def test_a_policy_is_not_longer_than_iam_takes(roles):
+    for name in ("Boundary", "Data", "Code", "Watch"):
+        document = json.dumps(roles.resources[name]["PolicyDocument"], separators=(",", ":"))
+        document = document.replace("<account>", "0" * 12).replace("<region>", "ap-southeast-2")
+        assert len(document) <= 6144, name
+
+
+def test_the_workflow_asks_for_what_the_roles_tell():
+    workflow = (stack.ROOT / ".github/workflows/deploy-environment.yml").read_text(encoding="utf-8")
+    outputs = {output["Description"].split(",", 1)[0] for output in stack.roles()["Outputs"].values()}
+    assert outputs == {"DEPLOY_ROLE_ARN", "CLOUDFORMATION_ROLE_ARN", "ARTIFACTS_BUCKET"}
+    for name in outputs:
+        assert f"vars.{name} " in workflow, name
