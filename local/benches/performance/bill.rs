@@ -108,7 +108,9 @@ impl Units {
         let events = "/v2/registration_events";
         let listing = format!("/v2/coupons/{CAMPAIGN}/registrations?per_page=50");
         let report = format!("/v2/coupons/{CAMPAIGN}/reports");
-        operations::ask(&front, Method::POST, events, &event(0)).await?;
+        let mut whole = event(0);
+        whole["event_extra"]["device_library_identifier"] = "d".repeat(32).into();
+        operations::ask(&front, Method::POST, events, &whole).await?;
         operations::ask(&front, Method::GET, &listing, &Value::Null).await?;
         let mut units = Vec::new();
         for (method, path, body, is_write) in [

@@ -53,7 +53,6 @@ pub(crate) fn event(number: usize) -> Value {
         "event_extra": {
             "registration_id": format!("d0000000-0000-4000-8000-{number:012}"), "device_os": "ios",
             "device_app_vendor": "passbook", "push_token": "p".repeat(64),
-            "device_library_identifier": "d".repeat(32),
         },
     })
 }

@@ -103,19 +103,8 @@ impl RegistrationStore {
         to.claim(campaign, &account_id, campaign_type, now).await?;
         let mut start = None;
         loop {
-            let part = self
-                .client
-                .query()
-                .table_name(&self.table_name)
-                .consistent_read(true)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :passes)")
-                .expression_attribute_values(":pk", text(key::campaign_pk(campaign)))
-                .expression_attribute_values(":passes", text(key::PASSES_PREFIX))
-                .set_exclusive_start_key(start)
-                .limit(PART)
-                .send()
-                .await
-                .map_err(StoreError::from)?;
+            let part = self.everything_of(campaign).set_exclusive_start_key(start).limit(PART);
+            let part = part.send().await.map_err(StoreError::from)?;
             let items = stream::iter(part.items.unwrap_or_default());
             let mut results = items.map(|item| to.put_later(item, now)).buffer_unordered(CONCURRENCY);
             while let Some(is_written) = results.try_next().await? {
@@ -133,11 +122,11 @@ impl RegistrationStore {
         let mut counts = self.counts_for_writing(campaign).await?;
         let Census { began, active, .. } = self.census(campaign).await?;
         let missing = counts.totals.missing(&active);
-        for (day, installs) in &began {
-            *counts.days.entry(*day).or_default() -= installs;
-        }
         for (day, missing) in spread(&missing, &began, &counts.days, now.day()) {
             *counts.days.entry(day).or_default() += &missing;
+        }
+        for (day, installs) in &began {
+            *counts.days.entry(*day).or_default() -= installs;
         }
         counts.totals += &missing;
         counts.totals -= &active;

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::TransactWriteItem};
 use serde::Deserialize;
 
 use super::{
@@ -102,13 +102,7 @@ impl RegistrationStore {
         let mut start = None;
         loop {
             let response = self
-                .client
-                .query()
-                .table_name(&self.table_name)
-                .consistent_read(true)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :passes)")
-                .expression_attribute_values(":pk", text(key::campaign_pk(campaign)))
-                .expression_attribute_values(":passes", text(key::PASSES_PREFIX))
+                .everything_of(campaign)
                 .projection_expression("sk, wallet, device_os, created_at, received_at, expires_at")
                 .set_exclusive_start_key(start)
                 .limit(5000)
@@ -122,6 +116,17 @@ impl RegistrationStore {
                 return Ok(census);
             }
         }
+    }
+
+    /// Asks for the passes and registrations of a campaign, removed ones included, with every write that was answered before.
+    pub(super) fn everything_of(&self, campaign: CampaignId) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table_name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :passes)")
+            .expression_attribute_values(":pk", text(key::campaign_pk(campaign)))
+            .expression_attribute_values(":passes", text(key::PASSES_PREFIX))
     }
 
     /// Adds `days` to the counts, as long as nobody else adds to them.

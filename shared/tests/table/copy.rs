@@ -101,7 +101,9 @@ async fn what_the_old_table_had_not_counted_yet_the_new_one_has() {
     let new = Table::start().await;
     old.store.copy_campaign(campaign, &new.store, now()).await.unwrap();
     tally(&new).await;
+    tally(&old).await;
     let counts = counted(&new, campaign).await;
+    assert_eq!(counts, counted(&old, campaign).await, "had it counted in time");
     assert_eq!(counts.totals.active(Part::All), 3);
     expect_exact(&counts, &new.active(Collection::Campaign(campaign)).await);
 }
