@@ -252,14 +252,14 @@ async fn the_data_is_exported_into_another_table_as_often_as_one_likes() {
     let (is_ok, said) = export(&table.name, "", &[]).await;
     assert!(is_ok, "{said}");
     assert!(said.contains("account demo: 0 new keys"), "{said}");
-    assert!(said.contains("3 passes and registrations, with what was counted before; 0 were there"), "{said}");
+    assert!(said.contains("written 3 items and what was counted before; 0 were there"), "{said}");
     let store = engine.store(&table).unwrap();
     assert_eq!(store.key(samples::demo_key(), clock::now()).await.unwrap(), None, "everybody knows it");
     let (is_ok, said) = export(&table.name, "", &[]).await;
-    assert!(is_ok && said.contains("0 passes and registrations; 3 were there"), "{said}");
+    assert!(is_ok && said.contains("written 0 items; 3 were there"), "{said}");
 
     let restored = Table { name: "registrations-restored".to_owned(), ..table.clone() };
     engine.ensure_table(&restored).await.unwrap();
     let (is_ok, said) = export(&restored.name, "", &["--from", &table.name]).await;
-    assert!(is_ok && said.contains("3 passes and registrations, with what was counted before"), "{said}");
+    assert!(is_ok && said.contains("written 3 items and what was counted before"), "{said}");
 }
