@@ -84,10 +84,8 @@ pub async fn export(
     for campaign in &contents.campaigns {
         match from.copy_campaign(*campaign, to, clock::now()).await {
             Ok(Copied { is_new, written, unchanged }) => {
-                let counts = if is_new { ", with what was counted before" } else { "" };
-                tell(format!(
-                    "campaign {campaign}: {written} passes and registrations{counts}; {unchanged} were there"
-                ));
+                let counts = if is_new { " and what was counted before" } else { "" };
+                tell(format!("campaign {campaign}: written {written} items{counts}; {unchanged} were there"));
             }
             Err(ClaimError::Store(error)) => return Err(error.into()),
             Err(refusal) => {
