@@ -4,11 +4,15 @@ import json
 from fnmatch import fnmatchcase
 from importlib.resources import files
 
+import boto3
 import pytest
 import stack
+from moto import mock_aws
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 ENVIRONMENTS = stack.environments()
+# What CloudFormation may do.
+POLICIES = ["Data", "Code", "Watch", "Domain"]
 
 # What AWS's resource types would do with properties that the template does not use.
 UNUSED = [
@@ -51,7 +55,7 @@ class Roles:
         self.resources = {name: resolver.value(resource)["Properties"] for name, resource in template["Resources"].items()}
         self.statements = [
             statement
-            for name in ("Data", "Code", "Watch")
+            for name in POLICIES
             for statement in self.resources[name]["PolicyDocument"]["Statement"]
         ]
 
@@ -184,10 +188,33 @@ def test_only_this_repositorys_environment_deploys(roles):
 
 
 def test_a_policy_is_not_longer_than_iam_takes(roles):
-    for name in ("Boundary", "Data", "Code", "Watch"):
+    for name in ["Boundary", *POLICIES]:
         document = json.dumps(roles.resources[name]["PolicyDocument"], separators=(",", ":"))
         document = document.replace("<account>", "0" * 12).replace("<region>", "ap-southeast-2")
         assert len(document) <= 6144, name
+
+
+@pytest.mark.parametrize("repository, zone, roles", [
+    ("", "", {"cloudformation"}),
+    ("acme/passes", "", {"cloudformation", "deploy"}),
+    ("acme/passes", "Z1", {"cloudformation", "deploy"}),
+])  # fmt: skip
+def test_an_emulator_makes_the_roles(repository, zone, roles):
+    with mock_aws():
+        values = {"Environment": "staging", "Repository": repository, "HostedZoneId": zone}
+        boto3.client("cloudformation").create_stack(
+            StackName="registrations-roles-staging",
+            TemplateBody=(stack.ROOT / "deploy/roles.yaml").read_text(encoding="utf-8"),
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        iam = boto3.client("iam")
+        made = {role["RoleName"] for role in iam.list_roles()["Roles"]}
+        assert made == {f"registrations-{role}-staging" for role in roles}
+        attached = iam.list_attached_role_policies(RoleName="registrations-cloudformation-staging")["AttachedPolicies"]
+        assert len(attached) == (4 if zone else 3)
+        owned = iam.list_policies(Scope="Local")["Policies"]
+        assert "registrations-boundary-staging" in {policy["PolicyName"] for policy in owned}
 
 
 def test_the_workflow_asks_for_what_the_roles_tell():
