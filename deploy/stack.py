@@ -59,7 +59,7 @@ def settings(environment):
 
 def parameters(environment):
     """The values of the template's parameters."""
-    return dict(override.split("=", 1) for override in settings(environment)["parameter_overrides"])
+    return settings(environment)["parameter_overrides"]
 
 
 def template():
@@ -78,8 +78,13 @@ def translated(environment, code=lambda folder: f"s3://bucket/{folder}.zip"):
     for resource in sam["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = code(resource["Properties"]["CodeUri"])
+    return transformed(sam, parameters(environment))
+
+
+def transformed(sam, values):
+    """The CloudFormation that AWS's transform makes of a template of SAM."""
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
-    return transform(sam, parameters(environment), NoManagedPolicies())
+    return transform(sam, values, NoManagedPolicies())
 
 
 def resolved(environment):

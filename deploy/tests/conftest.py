@@ -1,15 +1,17 @@
-"""Each environment, deployed by the emulator's CloudFormation and looked at through the services' own APIs."""
+"""Each environment, deployed by the workflow's own command to an emulator of AWS and looked at through the services' own APIs."""
 
-import io
 import json
 import os
+import subprocess
 import sys
-import zipfile
+from functools import wraps
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
+from moto.cloudformation.models import CloudFormationBackend
+from moto.server import ThreadedMotoServer
+from samcli.yamlhelper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy"))
@@ -26,38 +28,109 @@ os.environ.update(
 )
 
 
+@pytest.fixture(scope="session")
+def aws():
+    """An emulator of one account, and where it answers; with SAM's transform and the outputs of a change set, which it lacks."""
+    create_change_set, execute_change_set = CloudFormationBackend.create_change_set, CloudFormationBackend.execute_change_set
+
+    @wraps(create_change_set)
+    def transforming(self, *, template, parameters, **others):
+        template = without_aliases(stack.transformed(yaml_parse(template), parameters))
+        return create_change_set(self, template=json.dumps(template), parameters=parameters, **others)
+
+    @wraps(execute_change_set)
+    def telling(self, change_set_name, stack_name=None):
+        execute_change_set(self, change_set_name, stack_name)
+        executed = next(change for change in self.change_sets.values() if change_set_name in (change.change_set_name, change.change_set_id))
+        made = self.stacks[executed.stack_id]
+        made._parse_template()  # noqa: SLF001 - as the emulator itself does it when it makes a stack without a change set
+        made.output_map = made._create_output_map()  # noqa: SLF001
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CloudFormationBackend, "create_change_set", transforming)
+        patch.setattr(CloudFormationBackend, "execute_change_set", telling)
+        # By this name the emulator knows its own S3.
+        yield f"http://localhost:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """A checkout after `sam build`, as far as the workflow's deployment needs it; with something small in place of each binary."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    build = checkout / "target" / "sam"
+    sam = stack.template()
+    for name, resource in sam["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = name
+            (build / name).mkdir(parents=True)
+            (build / name / "bootstrap").write_text(name, encoding="utf-8")
+    (build / "template.yaml").write_text(json.dumps(sam), encoding="utf-8")
+    (checkout / "samconfig.toml").write_bytes((ROOT / "samconfig.toml").read_bytes())
+    return checkout
+
+
+def step(name):
+    """What a step of the workflow that deploys an environment runs."""
+    workflow = yaml_parse((ROOT / ".github/workflows/deploy-environment.yml").read_text(encoding="utf-8"))
+    [command] = [step["run"] for step in workflow["jobs"]["deploy"]["steps"] if step.get("name") == name]
+    return command
+
+
 class Deployed:
     """A stack of the emulator."""
 
-    def __init__(self, environment):
-        self.environment = environment
+    def __init__(self, environment, endpoint):
+        self.environment, self.endpoint = environment, endpoint
         self.parameters = stack.parameters(environment)
-        self.translated = stack.translated(environment, code=lambda folder: f"s3://code/{Path(folder).name}.zip")
+        self.translated = stack.translated(environment)
         # What the emulator does not deploy (aliases, alarms, policies of queues and topics, the API) is read here.
         self.resolved = stack.resolved(environment)
 
-    def deploy(self):
-        s3 = self.client("s3")
-        s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": REGION})
-        for name in self.functions():
-            s3.put_object(Bucket="code", Key=f"{name}.zip", Body=_zip())
-        cloudformation = self.client("cloudformation")
-        name = stack.settings(self.environment)["stack_name"]
-        self.client("s3").put_object(Bucket="code", Key="template.json", Body=json.dumps(without_aliases(self.translated)))
-        cloudformation.create_stack(
+    def deploy(self, checkout):
+        """Does what the README asks for: first the roles, then the stack, as the workflow does it with what the roles' stack tells."""
+        roles = self.create_roles()
+        run = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", step("Deploy")],
+            cwd=checkout,
+            env={
+                **os.environ,
+                **roles,
+                "ENVIRONMENT": self.environment,
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "SAM_CLI_TELEMETRY": "0",
+                "SAM_CLI_POLL_DELAY": "1",
+            },
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stdout + run.stderr
+        self.stack = self.describe(stack.settings(self.environment)["stack_name"])
+        assert self.stack["StackStatus"] == "CREATE_COMPLETE"
+        assert self.stack["RoleARN"] == roles["CLOUDFORMATION_ROLE_ARN"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in self.stack["Outputs"]}
+
+    def create_roles(self):
+        """The variables of the repository's environment, by their names."""
+        name = f"registrations-roles-{self.environment}"
+        values = {"Environment": self.environment, "Repository": "acme/passes", "OidcProviderArn": "arn:aws:iam::1:oidc-provider/x"}
+        self.client("cloudformation").create_stack(
             StackName=name,
-            TemplateURL=f"https://code.s3.{REGION}.amazonaws.com/template.json",
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()
-            ],
-            Capabilities=["CAPABILITY_IAM"],
+            TemplateBody=(ROOT / "deploy" / "roles.yaml").read_text(encoding="utf-8"),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
         )
-        [described] = cloudformation.describe_stacks(StackName=name)["Stacks"]
-        assert described["StackStatus"] == "CREATE_COMPLETE"
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        return {output["Description"].split(",", 1)[0]: output["OutputValue"] for output in self.describe(name)["Outputs"]}
+
+    def describe(self, name):
+        [described] = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        return described
 
     def client(self, service):
-        return boto3.client(service, region_name=REGION)
+        return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint)
 
     def functions(self):
         """The folders of the functions, by what the template calls them."""
@@ -95,16 +168,9 @@ def without_aliases(node):
     return {name: without_aliases(part) for name, part in node.items()}
 
 
-def _zip():
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("bootstrap", "")
-    return file.getvalue()
-
-
-@pytest.fixture(scope="module", params=stack.environments())
-def deployed(request):
-    with mock_aws():
-        deployed = Deployed(request.param)
-        deployed.deploy()
-        yield deployed
+@pytest.fixture(scope="session", params=stack.environments())
+def deployed(request, aws, built):
+    # One after the other into the same account, so that none is in the way of another.
+    deployed = Deployed(request.param, aws)
+    deployed.deploy(built)
+    return deployed
