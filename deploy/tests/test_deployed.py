@@ -133,7 +133,7 @@ def test_protection_grows_with_the_environment(deployed):
     assert str(table["DeletionProtectionEnabled"]).lower() == str(protected).lower()
     assert recovery == {"PointInTimeRecoveryEnabled": str(protected).lower()}
     own_key = properties(deployed, "RegistrationTable")["SSESpecification"]["SSEEnabled"]
-    assert (own_key == "true") is (deployed.environment == "prod")
+    assert own_key == str(protected).lower(), "what prod has, staging tries"
     groups = deployed.client("logs").describe_log_groups(logGroupNamePrefix=f"/registrations/{deployed.environment}")["logGroups"]
     assert {group["logGroupName"] for group in groups} == {
         f"/registrations/{deployed.environment}",
@@ -241,8 +241,11 @@ def test_the_dashboard_is_one_that_cloudwatch_reads(deployed):
     widgets = json.loads(dashboard["DashboardBody"])["widgets"]
     places = {(widget["x"], widget["y"]) for widget in widgets}
     assert len(places) == len(widgets), "none covers another"
-    for widget in widgets:
-        assert widget["properties"]["metrics"], widget["properties"]["title"]
+    alarms, *metrics = [widget["properties"] for widget in widgets]
+    there = {name for name, resource in deployed.resolved.items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
+    assert set(alarms["alarms"]) == {f"arn:aws:cloudwatch:<region>:<account>:alarm:<{name}>" for name in there}, "every alarm is seen first"
+    for properties in metrics:
+        assert properties["metrics"], properties["title"]
 
 
 # What the lines of the functions' logs have; their own tests hold these names.

@@ -1,7 +1,7 @@
 //! What the local stack reads of `template.yaml`: routes, functions, table, queue.
 //!
-//! It understands `!Ref`, `!GetAtt A.B` and `!Sub` of one string, with `Globals` merged in. Anything else in what it reads is
-//! an error that names the line.
+//! It understands `!Ref`, `!GetAtt A.B`, `!Sub` of one string, and `!If` with conditions of `!Equals` and `!Not`, with `Globals` merged
+//! in. Anything else in what it reads is an error that names the line.
 
 mod node;
 

@@ -111,8 +111,44 @@ impl<'a> Node<'a> {
             ("Ref", Some(name)) => self.reference(&name, depth),
             ("GetAtt", Some(name)) => self.attribute(&name, depth),
             ("Sub", Some(text)) => self.substitute(&text, depth),
+            ("If", None) => {
+                let [condition, then, otherwise] = self.arguments(tagged)?;
+                let chosen = if self.condition(&condition.resolve(depth - 1)?, depth - 1)? { then } else { otherwise };
+                chosen.resolve(depth - 1)
+            }
             (tag, _) => Err(self.unexpected(&format!("!{tag} is not understood here"))),
         }
+    }
+
+    /// Whether the condition `name` holds, with the parameters' defaults.
+    fn condition(&self, name: &str, depth: usize) -> Result<bool, TemplateError> {
+        self.document.root().field("Conditions")?.field(name)?.holds(depth)
+    }
+
+    fn holds(&self, depth: usize) -> Result<bool, TemplateError> {
+        if depth == 0 {
+            return Err(self.unexpected("the references lead in a circle"));
+        }
+        let YamlData::Tagged(tag, tagged) = &self.yaml.data else {
+            return Err(self.unexpected(&format!("expected a condition, found {}", self.kind())));
+        };
+        match tag.suffix.as_str() {
+            "Equals" => {
+                let [left, right] = self.arguments(tagged)?;
+                Ok(left.resolve(depth - 1)? == right.resolve(depth - 1)?)
+            }
+            "Not" => {
+                let [condition] = self.arguments(tagged)?;
+                condition.holds(depth - 1).map(|holds| !holds)
+            }
+            tag => Err(self.unexpected(&format!("!{tag} is not understood here"))),
+        }
+    }
+
+    /// What stands behind a tag: a list of `N`.
+    fn arguments<const N: usize>(&self, tagged: &'a MarkedYaml<'a>) -> Result<[Node<'a>; N], TemplateError> {
+        let items = self.child(tagged).items()?;
+        items.try_into().map_err(|_| self.unexpected(&format!("expected a list of {N}")))
     }
 
     fn substitute(&self, text: &str, depth: usize) -> Result<String, TemplateError> {

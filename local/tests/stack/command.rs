@@ -196,8 +196,11 @@ async fn what_stands_in_the_way_is_said_in_one_sentence() {
     let template = folder.path().join("template.yaml");
     let whole = std::fs::read_to_string(&template).unwrap();
     for (from, to, expected) in [
-        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !If [A, B, C]", ", line "),
-        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !If [A, B, C]", "!If is not understood here"),
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !Join [A, [B]]", ", line "),
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !Join [A, [B]]", "!Join is not understood here"),
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !If [HasCors, B]", "expected a list of 3"),
+        ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !If [Nothing, B, C]", "expected the field Nothing"),
+        ("HasCors: !Not [!Equals", "HasCors: !Not [!Or", "!Or is not understood here"),
         ("TABLE_NAME: !Ref RegistrationTable", "TABLE_NAME: !Ref Nothing", "there is no parameter or resource Nothing"),
         ("TABLE_NAME: !Ref RegistrationTable", "TABLES: x", "the variable TABLE_NAME is not set"),
         ("Queue: !GetAtt EventQueue.Arn", "Queue: !GetAtt EventQueue.Name", "Name of EventQueue, a AWS::SQS::Queue"),

@@ -91,6 +91,21 @@ fn the_stream_is_fed_so_that_a_count_can_be_exact() {
 }
 
 #[test]
+fn a_browser_may_call_from_the_origin_that_a_parameter_names_or_from_none() {
+    let whole = std::fs::read_to_string(Template::default_path()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("template.yaml");
+    let default = "Default: \"*\"";
+    assert_eq!(whole.matches(default).count(), 1, "CorsAllowOrigin's");
+    for (origin, allowed) in
+        [("*", "*"), ("https://example.org", "https://example.org"), ("", "https://nobody.invalid")]
+    {
+        std::fs::write(&path, whole.replace(default, &format!("Default: \"{origin}\""))).unwrap();
+        assert_eq!(Template::read(&path).unwrap().cors.allow_origins, [allowed]);
+    }
+}
+
+#[test]
 fn a_lister_writes_bookmarks_only() {
     let text = std::fs::read_to_string(Template::default_path()).unwrap();
     for (lister, next) in
