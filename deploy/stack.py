@@ -2,6 +2,7 @@
 
     python deploy/stack.py translate ENVIRONMENT    the translated template, as JSON
     python deploy/stack.py plan ENVIRONMENT         what would be deployed, for people
+    python deploy/stack.py parameters ENVIRONMENT   the values of the template's parameters, as the AWS CLI reads them
     python deploy/stack.py environments             their names
 """
 
@@ -284,6 +285,9 @@ def main(arguments):
     match arguments:
         case ["translate", environment]:
             print(json.dumps(translated(environment), indent=1))
+        case ["parameters", environment]:
+            values = parameters(environment).items()
+            print(json.dumps([{"ParameterKey": name, "ParameterValue": value} for name, value in values], indent=1))
         case ["environments"]:
             print("\n".join(environments()))
         case ["plan", environment]:

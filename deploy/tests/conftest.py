@@ -80,6 +80,15 @@ def step(name):
     return command
 
 
+def sam(command, checkout, **variables):
+    """Runs a command in a checkout with SAM in its path."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "1", **variables}
+    command = ["bash", "-euo", "pipefail", "-c", command]
+    run = subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 class Deployed:
     """A stack of the emulator."""
 
@@ -93,21 +102,7 @@ class Deployed:
     def deploy(self, checkout):
         """Does what the README asks for: first the roles, then the stack, as the workflow does it with what the roles' stack tells."""
         roles = self.create_roles()
-        run = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", step("Deploy")],
-            cwd=checkout,
-            env={
-                **os.environ,
-                **roles,
-                "ENVIRONMENT": self.environment,
-                "AWS_ENDPOINT_URL": self.endpoint,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "SAM_CLI_TELEMETRY": "0",
-                "SAM_CLI_POLL_DELAY": "1",
-            },
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert run.returncode == 0, run.stdout + run.stderr
+        sam(step("Deploy"), checkout, AWS_ENDPOINT_URL=self.endpoint, ENVIRONMENT=self.environment, **roles)
         self.stack = self.describe(stack.settings(self.environment)["stack_name"])
         assert self.stack["StackStatus"] == "CREATE_COMPLETE"
         assert self.stack["RoleARN"] == roles["CLOUDFORMATION_ROLE_ARN"]

@@ -1,5 +1,7 @@
 """samconfig.toml and template.yaml fit together."""
 
+import json
+
 import pytest
 import stack
 
@@ -66,3 +68,51 @@ def test_a_domain_and_its_record_are_made_only_where_there_is_one():
         resolver = stack.Resolver(cloudformation, {**values, **given})
         resources = cloudformation["Resources"].items()
         assert {n for n, r in resources if r.get("Condition", "").startswith("HasDomain") and resolver.holds(r["Condition"])} == made
+
+
+@pytest.mark.parametrize("parameter", stack.template()["Parameters"])
+def test_what_changes_a_function_makes_a_version_of_it(parameter, monkeypatch):
+    # An alias stays where it is unless there is a new version: a change would be deployed and reach nobody.
+    spec, values = stack.template()["Parameters"][parameter], stack.parameters("prod")
+    [other, *_] = [value for value in map(str, spec.get("AllowedValues", ["7"])) if value != values[parameter]]
+    before = functions_and_versions()
+    monkeypatch.setattr(stack, "parameters", lambda _: {**values, parameter: other})
+    after = functions_and_versions()
+    # Its name belongs to another stack, a role is the same role with other rights.
+    if parameter not in ("Environment", "PermissionsBoundary"):
+        changed = {name for name in before if before[name][0] != after[name][0]}
+        assert changed == {name for name in before if before[name][1] != after[name][1]}
+        assert bool(changed) is (parameter in ("Architecture", "LogLevel", "Tracing"))
+
+
+def functions_and_versions():
+    """Of each function what it is, and its version."""
+    resources = stack.resolved("prod")
+    versions = {
+        resource["Properties"]["FunctionName"]: (name, resource["Properties"].get("Description"))
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::Version"
+    }
+    return {
+        name: (resource["Properties"], versions[f"<{name}>"])
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+
+
+def test_the_stack_policy_protects_what_outlives_the_stack():
+    retained = {name for name, resource in stack.template()["Resources"].items() if resource.get("DeletionPolicy") == "Retain"}
+    policy = json.loads((stack.ROOT / "deploy/stack-policy.json").read_text(encoding="utf-8"))
+    [denied] = [statement for statement in policy["Statement"] if statement["Effect"] == "Deny"]
+    assert set(denied["Resource"]) == {f"LogicalResourceId/{name}" for name in retained}
+    assert denied["Action"] == ["Update:Replace", "Update:Delete"]
+
+
+def test_every_alarm_has_its_part_of_the_runbook():
+    runbook = (stack.ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    headings = {line.removeprefix("## ").lower() for line in runbook.splitlines() if line.startswith("## ")}
+    alarms = [resource for resource in stack.resolved("prod").values() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    assert alarms
+    for alarm in alarms:
+        _, section = alarm["Properties"]["AlarmDescription"].split("; docs/runbook.md, ")
+        assert section.removesuffix(".") in headings, section

@@ -3,7 +3,11 @@
 import ast
 import json
 import re
+import shutil
 
+import boto3
+import stack
+from conftest import sam
 from permissions import BY_CAMPAIGN, BY_PASS, PERMISSIONS, TABLE
 
 
@@ -278,3 +282,15 @@ def test_what_became_of_events_is_counted_by_wallet(deployed):
             [field] = set(re.findall(r"\$\.fields\.(\w+)", metric["FilterPattern"] + transformation["MetricValue"]))
             counted.add(field)
     assert counted == {"applied", "unchanged", "refused"} < OF_EVENTS
+
+
+def test_what_the_readme_says_deploys_it_too(aws, built):
+    command = "sam deploy --config-env staging"
+    assert f"\n{command}\n" in (stack.ROOT / "README.md").read_text(encoding="utf-8")
+    shutil.copytree(built / "target" / "sam", built / ".aws-sam" / "build")
+    # In a region of its own.
+    sam(command, built, AWS_ENDPOINT_URL=aws, AWS_DEFAULT_REGION="eu-north-1")
+    cloudformation = boto3.client("cloudformation", endpoint_url=aws, region_name="eu-north-1")
+    [made] = cloudformation.describe_stacks(StackName="registrations-staging")["Stacks"]
+    assert made["StackStatus"] == "CREATE_COMPLETE"
+    assert {tag["Key"]: tag["Value"] for tag in made["Tags"]} == {"service": "registrations", "environment": "staging"}

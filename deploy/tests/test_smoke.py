@@ -118,7 +118,7 @@ def test_a_broken_function_without_a_route_is_named(local, function, verdict):
 
 def test_a_deployed_stack_is_found_by_its_outputs(local, aws):
     # In a region of its own; what the stack tells is where the local one answers.
-    variables = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-north-1"}
+    variables = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-south-1"}
     variables |= {"AWS_ENDPOINT_URL_CLOUDFORMATION": aws, "AWS_ENDPOINT_URL_LAMBDA": local["Lambda"]}
     run = run_smoke(["dev"], **variables)
     assert run.returncode == 1
@@ -129,7 +129,7 @@ def test_a_deployed_stack_is_found_by_its_outputs(local, aws):
         "Outputs": {name: {"Value": url} for name, url in told.items()},
     }
     assert told.keys() <= stack.template()["Outputs"].keys()
-    boto3.client("cloudformation", endpoint_url=aws, region_name="eu-north-1").create_stack(
+    boto3.client("cloudformation", endpoint_url=aws, region_name="eu-south-1").create_stack(
         StackName="registrations-dev", TemplateBody=json.dumps(template)
     )
     assert_works(run_smoke(["dev"], **variables))
