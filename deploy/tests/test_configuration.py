@@ -85,6 +85,17 @@ def test_what_changes_a_function_makes_a_version_of_it(parameter, monkeypatch):
         assert bool(changed) is (parameter in ("Architecture", "LogLevel", "Tracing"))
 
 
+def test_what_changes_in_the_template_makes_a_version_too(monkeypatch):
+    before = functions_and_versions()
+    changed = stack.template()
+    for resource in changed["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["Timeout"] = 7
+    monkeypatch.setattr(stack, "template", lambda: changed)
+    after = functions_and_versions()
+    assert all(before[name][1] != after[name][1] for name in before), "AutoPublishAliasAllProperties"
+
+
 def functions_and_versions():
     """Of each function what it is, and its version."""
     resources = stack.resolved("prod")

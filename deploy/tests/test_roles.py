@@ -12,7 +12,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 ENVIRONMENTS = stack.environments()
 # What CloudFormation may do.
-POLICIES = ["Data", "Code", "Watch", "Domain"]
+POLICIES = ["Data", "Functions", "Code", "Watch", "Domain"]
 
 # What AWS's resource types would do with properties that the template does not use.
 UNUSED = [
@@ -128,7 +128,7 @@ NAMED = {
 
 
 def test_cloudformation_reaches_what_the_stack_names_and_no_other_environment(roles):
-    others = [environment for environment in ENVIRONMENTS if environment != roles.environment]
+    others = [environment for environment in [*ENVIRONMENTS, f"{roles.environment}2"] if environment != roles.environment]
     seen = set()
     for resource in roles.stack.values():
         if resource["Type"] in NAMED:
@@ -139,6 +139,7 @@ def test_cloudformation_reaches_what_the_stack_names_and_no_other_environment(ro
                 assert not roles.may(action, arn.replace(roles.environment, other)), other
             seen.add(resource["Type"])
     assert seen == set(NAMED)
+    assert not roles.may("lambda:UpdateFunctionCode", f"arn:aws:lambda:<region>:<account>:function:others-{roles.environment}")
 
 
 def test_a_role_is_made_within_the_boundary_only(roles):
@@ -213,7 +214,7 @@ def test_an_emulator_makes_the_roles(repository, zone, roles):
         made = {role["RoleName"] for role in iam.list_roles()["Roles"]}
         assert made == {f"registrations-{role}-staging" for role in roles}
         attached = iam.list_attached_role_policies(RoleName="registrations-cloudformation-staging")["AttachedPolicies"]
-        assert len(attached) == (4 if zone else 3)
+        assert len(attached) == (5 if zone else 4)
         owned = iam.list_policies(Scope="Local")["Policies"]
         assert "registrations-boundary-staging" in {policy["PolicyName"] for policy in owned}
 
