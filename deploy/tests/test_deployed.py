@@ -192,7 +192,7 @@ def test_every_alarm_reaches_the_topic_and_watches_what_is_there(deployed):
     names = {alarm["AlarmName"].removeprefix(f"registrations-{deployed.environment}-") for alarm in alarms}
     assert names == {
         "dead-letters", "old-events", "tally-behind", "server-errors", "slow", "functions-throttled",
-        "requests-fail", "table-throttled", "ingest-fails", "tally-fails",
+        "requests-fail", "table-throttled", "ingest-fails", "tally-fails", "unreadable-changes",
     }  # fmt: skip
     there = {f"<{name}>" for name in deployed.resolved} | {"<DeadLetterQueue.QueueName>", "<EventQueue.QueueName>"}
     for alarm in alarms:
@@ -282,6 +282,20 @@ def test_what_became_of_events_is_counted_by_wallet(deployed):
             [field] = set(re.findall(r"\$\.fields\.(\w+)", metric["FilterPattern"] + transformation["MetricValue"]))
             counted.add(field)
     assert counted == {"applied", "unchanged", "refused"} < OF_EVENTS
+
+
+def test_an_alarm_on_a_metric_of_our_own_has_one_that_is_counted(deployed):
+    own = f"registrations-{deployed.environment}"
+    counted = {
+        transformation["MetricName"]
+        for metric in of_type(deployed, "AWS::Logs::MetricFilter")
+        for transformation in metric["MetricTransformations"]
+    }
+    watched = set()
+    for alarm in of_type(deployed, "AWS::CloudWatch::Alarm"):
+        metrics = [alarm, *(metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric)]
+        watched |= {metric["MetricName"] for metric in metrics if metric.get("Namespace") == own}
+    assert watched == {"FailedRequests", "UnreadableChanges"} <= counted
 
 
 def test_what_the_readme_says_deploys_it_too(aws, built):

@@ -40,6 +40,23 @@ async fn the_binary_counts_every_sample_event_once() {
 }
 
 #[tokio::test]
+async fn a_record_that_cannot_be_read_is_counted_in_the_log_and_not_shown_there() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let mut event = samples::read(&samples::folder().join("dynamodb/source-document.json")).unwrap();
+    let records = event["Records"].as_array_mut().unwrap();
+    let record = records.iter_mut().find(|record| record["dynamodb"]["NewImage"]["wallet"].is_object()).unwrap();
+    record["dynamodb"]["NewImage"]["wallet"] = json!({"S": "abacus"});
+    record["dynamodb"]["NewImage"]["push_token"] = json!({"S": "a-secret-token"});
+    assert_eq!(binary.invoke(&event).await.unwrap().unwrap(), json!({"state": {}}));
+    let logs = binary.stop().await.unwrap();
+    let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    let unreadable: Vec<_> = lines.filter_map(|line| line["fields"]["unreadable"].as_u64()).collect();
+    assert_eq!(unreadable, [1], "{logs}");
+    assert!(!logs.contains("a-secret-token"), "{logs}");
+}
+
+#[tokio::test]
 async fn an_event_that_is_none_of_a_window_is_an_error_that_says_so() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();

@@ -21,6 +21,8 @@ use crate::{
 const MOST_COUNT_ITEMS: usize = transaction::MOST_ITEMS - 1;
 /// How long a checkpoint outlives its last use: the records that it speaks of are gone from the stream after a day.
 const CHECKPOINT_LIFE: Duration = Duration::from_hours(7 * 24);
+/// How long an unreadable record is kept: as long as a dead letter, because it is personal data, too.
+const UNREADABLE_LIFE: Duration = Duration::from_hours(14 * 24);
 /// An unreadable record is kept whole up to this many bytes: an item takes 400 KB.
 const LONGEST_KEPT: usize = 390_000;
 
@@ -75,6 +77,7 @@ struct UnreadableItem<'a> {
     problem: &'a str,
     record: &'a str,
     received_at: Timestamp,
+    expires_at: i64,
 }
 
 /// Whether a checkpoint was advanced.
@@ -142,7 +145,9 @@ impl RegistrationStore {
         if let Some(Unreadable { sequence_number, record, problem }) = fold.unreadable {
             let kept = record.get(..record.floor_char_boundary(LONGEST_KEPT)).unwrap_or(record);
             let sk = key::unreadable_sk(shard, sequence_number.as_str());
-            let item = UnreadableItem { pk: key::UNREADABLE_PK, sk, problem, record: kept, received_at: now };
+            let expires_at = now.plus(UNREADABLE_LIFE).unix_seconds();
+            let item =
+                UnreadableItem { pk: key::UNREADABLE_PK, sk, problem, record: kept, received_at: now, expires_at };
             let put = Put::builder().table_name(&self.table_name).set_item(Some(item::write(&item)?)).build();
             writes.push(TransactWriteItem::builder().put(put.map_err(StoreError::unwritable)?).build());
         }

@@ -227,8 +227,9 @@ async fn a_record_that_cannot_be_read_is_kept_whole_and_stops_nothing() {
     let mut records = records(&table).await;
     let place = records.iter().position(|record| record["dynamodb"]["NewImage"]["wallet"].is_object()).unwrap();
     records[place]["dynamodb"]["NewImage"]["wallet"] = json!({"S": "abacus"});
+    let now = now();
     for _ in 0..2 {
-        table.store.tally(SHARD, &read(&records), now()).await.unwrap();
+        table.store.tally(SHARD, &read(&records), now).await.unwrap();
     }
     assert_eq!(counts(&table, campaign).await.totals.get(ChangeKind::Install, Part::All), 2);
 
@@ -242,6 +243,8 @@ async fn a_record_that_cannot_be_read_is_kept_whole_and_stops_nothing() {
     let [kept] = kept.as_slice() else { panic!("expected one, found {kept:?}") };
     assert_eq!(serde_json::from_str::<Value>(kept["record"].as_s().unwrap()).unwrap(), records[place]);
     assert!(kept["problem"].as_s().unwrap().contains("wallet"));
+    let days = (kept["expires_at"].as_n().unwrap().parse::<i64>().unwrap() - now.unix_seconds()) / (24 * 60 * 60);
+    assert_eq!(days, 14, "it has what the item had of the device");
 }
 
 #[tokio::test]
