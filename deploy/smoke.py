@@ -119,7 +119,7 @@ class Smoke:
     def remove(self, installed):
         """Removes what was installed, and what an earlier run left; returns whether the campaign is empty then."""
         with self.step("registration-writes", "removes"):
-            there = {registration: self.pass_path for registration in installed}
+            there = dict.fromkeys(installed, self.pass_path)
             for registration, of in self.seen(f"{self.campaign_path}/registrations?per_page=1000").items():
                 there[registration] = self.path_of(of)
             for registration, path in there.items():

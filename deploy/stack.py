@@ -1,9 +1,9 @@
 """template.yaml as the CloudFormation that AWS makes of it for an environment of samconfig.toml.
 
-    python deploy/stack.py translate ENVIRONMENT    the translated template, as JSON
-    python deploy/stack.py plan ENVIRONMENT         what would be deployed, for people
-    python deploy/stack.py parameters ENVIRONMENT   the values of the template's parameters, as the AWS CLI reads them
-    python deploy/stack.py environments             their names
+python deploy/stack.py translate ENVIRONMENT    the translated template, as JSON
+python deploy/stack.py plan ENVIRONMENT         what would be deployed, for people
+python deploy/stack.py parameters ENVIRONMENT   the values of the template's parameters, as the AWS CLI reads them
+python deploy/stack.py environments             their names
 """
 
 import json

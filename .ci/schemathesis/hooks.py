@@ -1,7 +1,7 @@
 """What schemathesis cannot know of the API from its contract: values that a schema cannot describe, and rules that it cannot say."""
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import schemathesis
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ REFUSALS = [
 def instants():
     """Instants that have been, as wallets tell them."""
     moments = st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime.now() - timedelta(days=1))
-    return moments.map(lambda moment: moment.replace(tzinfo=timezone.utc).isoformat().replace("+00:00", "Z"))
+    return moments.map(lambda moment: moment.replace(tzinfo=UTC).isoformat().replace("+00:00", "Z"))
 
 
 schemathesis.openapi.format("date-time", instants())
@@ -55,10 +55,7 @@ def filter_failure(context, failure, case, response):
     operation = case.operation.definition.raw["operationId"]
     if isinstance(failure, RejectedPositiveData):
         return not all(
-            any(
-                operation in operations and field.startswith(name) and error.startswith(beginning)
-                for operations, name, beginning, _ in REFUSALS
-            )
+            any(operation in operations and field.startswith(name) and error.startswith(beginning) for operations, name, beginning, _ in REFUSALS)
             for field, errors in response.json()["errors"].items()
             for error in errors
         )

@@ -130,11 +130,7 @@ class Deployed:
     def functions(self):
         """The folders of the functions, by what the template calls them."""
         sam = stack.template()["Resources"].values()
-        return [
-            Path(resource["Properties"]["CodeUri"]).name
-            for resource in sam
-            if resource["Type"] == "AWS::Serverless::Function"
-        ]
+        return [Path(resource["Properties"]["CodeUri"]).name for resource in sam if resource["Type"] == "AWS::Serverless::Function"]
 
     def name(self, what):
         return f"{what}-{self.environment}"

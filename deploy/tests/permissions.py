@@ -49,11 +49,7 @@ PERMISSIONS = {
         {LOGS, TRACES, STREAM},
     ),
     "account-admin": (
-        {
-            (f"dynamodb:{action}", TABLE, keys)
-            for action in ("BatchGetItem", "PutItem", "UpdateItem")
-            for keys in ("ACCOUNT#*", "API_KEY#*")
-        },
+        {(f"dynamodb:{action}", TABLE, keys) for action in ("BatchGetItem", "PutItem", "UpdateItem") for keys in ("ACCOUNT#*", "API_KEY#*")},
         {LOGS, TRACES},
     ),
     "campaign-recount": (

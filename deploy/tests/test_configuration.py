@@ -39,13 +39,16 @@ def test_no_account_and_no_region_is_fixed():
     for file in ("template.yaml", "samconfig.toml"):
         text = (stack.ROOT / file).read_text(encoding="utf-8")
         assert not any(part.isdigit() and len(part) == 12 for part in text.replace(":", " ").split())
-        assert "eu-west-1" not in text and "us-east-1" not in text
+        assert "eu-west-1" not in text
+        assert "us-east-1" not in text
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_plan_leaves_no_function_of_cloudformation_unresolved(environment):
     lines = "\n".join(stack.plan(environment))
-    assert "Fn::" not in lines and "'Ref'" not in lines and "${" not in lines
+    assert "Fn::" not in lines
+    assert "'Ref'" not in lines
+    assert "${" not in lines
     assert f"registrations-{environment}" in lines
 
 
@@ -105,9 +108,7 @@ def functions_and_versions():
         if resource["Type"] == "AWS::Lambda::Version"
     }
     return {
-        name: (resource["Properties"], versions[f"<{name}>"])
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::Lambda::Function"
+        name: (resource["Properties"], versions[f"<{name}>"]) for name, resource in resources.items() if resource["Type"] == "AWS::Lambda::Function"
     }
 
 

@@ -53,11 +53,7 @@ class Roles:
         template = stack.roles()
         resolver = stack.Resolver(template, values)
         self.resources = {name: resolver.value(resource)["Properties"] for name, resource in template["Resources"].items()}
-        self.statements = [
-            statement
-            for name in POLICIES
-            for statement in self.resources[name]["PolicyDocument"]["Statement"]
-        ]
+        self.statements = [statement for name in POLICIES for statement in self.resources[name]["PolicyDocument"]["Statement"]]
 
     def actions(self):
         return {action for statement in self.statements for action in listed(statement["Action"])}
@@ -196,7 +192,7 @@ def test_a_policy_is_not_longer_than_iam_takes(roles):
         assert len(document) <= 6144, name
 
 
-@pytest.mark.parametrize("repository, zone, roles", [
+@pytest.mark.parametrize(("repository", "zone", "roles"), [
     ("", "", {"cloudformation"}),
     ("acme/passes", "", {"cloudformation", "deploy"}),
     ("acme/passes", "Z1", {"cloudformation", "deploy"}),

@@ -22,9 +22,7 @@ PASS = r"/v2/coupons/[^/]+/passes/[^/]+/registrations"
 @pytest.fixture(scope="module")
 def local():
     """Where the stack of `cargo run -p local` answers."""
-    with subprocess.Popen(
-        [LOCAL, "--port", "0", "--ephemeral"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
+    with subprocess.Popen([LOCAL, "--port", "0", "--ephemeral"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         found = {}
         for line in process.stdout:
             name, _, value = line.partition(" ")
@@ -165,7 +163,7 @@ class changing:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the names of http.server
+            do_GET = do_POST = do_DELETE = answer
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
