@@ -183,15 +183,19 @@ def plan(environment):
     yield from _section(
         "routes",
         (
-            (f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}", _target(operation))
+            (f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}", _called(functions, _target(operation)))
             for path, methods in api.items()
             for method, operation in methods.items()
             if "x-amazon-apigateway-integration" in operation
         ),
     )
+    sources = _of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    called = [(_called(functions, source["FunctionName"]), f"batches of {source['BatchSize']} from {source['EventSourceArn']}") for source in sources]
+    yield from _section("event sources", called)
     for title, resource_type, describe in SECTIONS:
         yield from _section(title, (describe(name, p) for name, p in _of_type(resources, resource_type).items()))
-    told = {"AWS::Lambda::Function", "AWS::IAM::Role", "AWS::ApiGatewayV2::Api", *(kind for _, kind, _ in SECTIONS)}
+    told = {"AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping", "AWS::IAM::Role", "AWS::ApiGatewayV2::Api"}
+    told |= {kind for _, kind, _ in SECTIONS}
     rest = {}
     for resource in resources.values():
         if resource["Type"] not in told:
@@ -219,10 +223,6 @@ def _queue(_, queue):
     )
 
 
-def _source(name, mapping):
-    return name, f"batches of {mapping['BatchSize']} for {mapping['FunctionName']}"
-
-
 def _alarm(_, alarm):
     return alarm["AlarmName"], alarm["AlarmDescription"]
 
@@ -234,7 +234,6 @@ def _log_group(_, group):
 SECTIONS = [
     ("table", "AWS::DynamoDB::Table", _table),
     ("queues", "AWS::SQS::Queue", _queue),
-    ("event sources", "AWS::Lambda::EventSourceMapping", _source),
     ("alarms", "AWS::CloudWatch::Alarm", _alarm),
     ("logs", "AWS::Logs::LogGroup", _log_group),
 ]
@@ -259,6 +258,11 @@ def _permissions(role):
 def _target(operation):
     uri = operation["x-amazon-apigateway-integration"]["uri"]
     return uri.rsplit("<", 1)[-1].split(">", 1)[0]
+
+
+def _called(functions, alias):
+    """What a function is called, by its alias."""
+    return functions[alias.strip("<>").removesuffix("Aliaslive")]["FunctionName"]
 
 
 def _of_type(resources, kind):
