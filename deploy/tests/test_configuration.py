@@ -1,6 +1,7 @@
 """samconfig.toml and template.yaml fit together."""
 
 import json
+import re
 
 import pytest
 import stack
@@ -23,6 +24,7 @@ def test_every_value_is_one_that_the_template_takes(environment):
         value = stack.parameters(environment)[name]
         if "AllowedValues" in spec:
             assert value in [str(allowed) for allowed in spec["AllowedValues"]], name
+        assert re.fullmatch(spec.get("AllowedPattern", ".*"), value), name
         if spec["Type"] == "Number":
             assert spec.get("MinValue", 0) <= int(value) <= spec.get("MaxValue", float("inf")), name
 
