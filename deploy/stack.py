@@ -73,12 +73,12 @@ def roles():
     return yaml_parse((ROOT / "deploy" / "roles.yaml").read_text(encoding="utf-8"))
 
 
-def translated(environment, code=lambda folder: f"s3://bucket/{folder}.zip"):
-    """The CloudFormation of an environment; `code` tells where a function's built code lies, as `sam package` does."""
+def translated(environment):
+    """The CloudFormation of an environment, with built code somewhere, as `sam package` puts it there."""
     sam = template()
     for resource in sam["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = code(resource["Properties"]["CodeUri"])
+            resource["Properties"]["CodeUri"] = f"s3://bucket/{resource['Properties']['CodeUri']}.zip"
     return transformed(sam, parameters(environment))
 
 
