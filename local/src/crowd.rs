@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How many items are handed to the engine at a time.
-const PART: usize = 20_000;
+const IMPORT_SIZE: usize = 20_000;
 
 /// Why a campaign cannot be loaded.
 #[derive(Debug, Error)]
@@ -76,7 +76,7 @@ pub async fn load(engine: &Engine, table: &Table, campaign: CampaignId, count: u
     });
     let mut items = items.peekable();
     while items.peek().is_some() {
-        engine.import(table, items.by_ref().take(PART).collect())?;
+        engine.import(table, items.by_ref().take(IMPORT_SIZE).collect())?;
     }
     // So much later that nothing can be on its way to the counts.
     store.recount(campaign, clock::now().plus(Duration::from_hours(48))).await?;

@@ -24,7 +24,7 @@ const DATA_FILE: &str = "registrations.db";
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long a table may take to become usable.
-const LONGEST_CREATION: Duration = Duration::from_mins(2);
+const CREATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Why there is no table to work with.
 #[derive(Debug, Error)]
@@ -241,7 +241,7 @@ impl Engine {
             create = create.global_secondary_indexes(index.map_err(|error| self.unreachable(error))?);
         }
         create.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
-        let exists = client.wait_until_table_exists().table_name(&table.name).wait(LONGEST_CREATION).await;
+        let exists = client.wait_until_table_exists().table_name(&table.name).wait(CREATION_TIMEOUT).await;
         exists.map_err(|error| self.unreachable(error))?;
         if let Some(attribute) = &table.time_to_live {
             let specification = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();

@@ -19,16 +19,16 @@ use tracing::error;
 use crate::{
     docs,
     functions::Functions,
-    gateway::{self, Gateway, LARGEST_HEAD, LARGEST_PAYLOAD},
+    gateway::{self, Gateway, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
     start::StartPage,
 };
 
 /// The largest body that API Gateway takes, in bytes.
-const LARGEST_BODY: usize = 10 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// How long API Gateway waits for a function.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stopping front waits for requests that are under way.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// What a front answers a request with.
 pub trait Front: Send + Sync + 'static {
@@ -53,7 +53,7 @@ pub struct ApiFront {
 
 impl Front for ApiFront {
     async fn answer(&self, request: http::request::Parts, body: Bytes, caller: SocketAddr) -> Response<Vec<u8>> {
-        if gateway::head_size(&request) > LARGEST_HEAD {
+        if gateway::head_size(&request) > MAX_HEAD_BYTES {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return gateway::own_response(status, "Request Header Fields Too Large");
         }
@@ -70,14 +70,14 @@ impl Front for ApiFront {
             return gateway::own_response(StatusCode::NOT_FOUND, "Not Found");
         };
         let event = gateway::event(&matched, &request, &body, &caller.ip().to_string());
-        if event.to_string().len() > LARGEST_PAYLOAD {
+        if event.to_string().len() > MAX_PAYLOAD_BYTES {
             return gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
         let request_id = gateway::request_id(&event);
-        let answer = tokio::time::timeout(LONGEST_WAIT, self.functions.invoke(matched.function(), event)).await;
+        let answer = tokio::time::timeout(INTEGRATION_TIMEOUT, self.functions.invoke(matched.function(), event)).await;
         let mut response = match answer {
             Err(_) => gateway::own_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
-            Ok(Ok(answer)) if answer.to_string().len() <= LARGEST_PAYLOAD => {
+            Ok(Ok(answer)) if answer.to_string().len() <= MAX_PAYLOAD_BYTES => {
                 gateway::response(answer).unwrap_or_else(internal_server_error)
             }
             Ok(Ok(_)) => internal_server_error(),
@@ -124,7 +124,7 @@ pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch
             let _ = connection.await;
         });
     }
-    let _ = tokio::time::timeout(LONGEST_GOODBYE, connections.shutdown()).await;
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, connections.shutdown()).await;
 }
 
 async fn answer(
@@ -133,7 +133,7 @@ async fn answer(
     caller: SocketAddr,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (request, body) = request.into_parts();
-    let response = match Limited::new(body, LARGEST_BODY).collect().await {
+    let response = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => front.answer(request, body.to_bytes(), caller).await,
         Err(_) => gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
     };

@@ -20,9 +20,9 @@ use uuid::Uuid;
 use crate::template::{AWS_ACCOUNT, Cors, REGION, Route};
 
 /// The most bytes of a request line and headers together.
-pub const LARGEST_HEAD: usize = 10_240;
+pub const MAX_HEAD_BYTES: usize = 10_240;
 /// The most bytes of an event or an answer that Lambda takes.
-pub const LARGEST_PAYLOAD: usize = 6 * 1024 * 1024;
+pub const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
 /// The routes of an API.
 pub struct Gateway {

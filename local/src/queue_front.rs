@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use crate::{front::Front, queue::LocalQueue};
 
 /// The largest message, in bytes.
-const LARGEST_MESSAGE: usize = 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// The largest batch to send.
-const LARGEST_BATCH: usize = 10;
+const MAX_BATCH: usize = 10;
 
 /// The queue in front of the ingest function.
 pub struct QueueFront {
@@ -67,8 +67,8 @@ impl QueueFront {
                 self.send(body)
             }
             ("SendMessageBatch", Which::Events) => {
-                if call.entries.is_empty() || call.entries.len() > LARGEST_BATCH {
-                    return Err(refusal("InvalidParameterValue", format!("expected 1 to {LARGEST_BATCH} entries")));
+                if call.entries.is_empty() || call.entries.len() > MAX_BATCH {
+                    return Err(refusal("InvalidParameterValue", format!("expected 1 to {MAX_BATCH} entries")));
                 }
                 let (mut sent, mut failed) = (Vec::new(), Vec::new());
                 for Entry { id, message_body } in call.entries {
@@ -104,8 +104,8 @@ impl QueueFront {
     }
 
     fn send(&self, body: String) -> Result<Value, Refusal> {
-        if body.is_empty() || body.len() > LARGEST_MESSAGE {
-            return Err(refusal("InvalidParameterValue", format!("expected a body of 1 to {LARGEST_MESSAGE} bytes")));
+        if body.is_empty() || body.len() > MAX_MESSAGE_BYTES {
+            return Err(refusal("InvalidParameterValue", format!("expected a body of 1 to {MAX_MESSAGE_BYTES} bytes")));
         }
         let digest = md5(&body);
         Ok(json!({ "MessageId": self.queue.send(body), "MD5OfMessageBody": digest }))

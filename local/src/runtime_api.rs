@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::front::{self, Front};
 
 /// How long a binary may take to answer before a test gives up on it.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A function's real binary, running as Lambda would run it.
 pub struct LambdaProcess {
@@ -45,7 +45,7 @@ pub enum ProcessError {
     #[error("the binary ended; it wrote: {0}")]
     Ended(String),
     /// It took too long.
-    #[error("the binary did not answer within {LONGEST_WAIT:?}")]
+    #[error("the binary did not answer within {ANSWER_TIMEOUT:?}")]
     TimedOut,
 }
 
@@ -102,7 +102,7 @@ impl LambdaProcess {
 
     /// Waits until the binary asks for its first event.
     pub async fn ready(&mut self) -> Result<(), ProcessError> {
-        match tokio::time::timeout(LONGEST_WAIT, self.asked.wait_for(|asked| *asked)).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.asked.wait_for(|asked| *asked)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ProcessError::TimedOut),
         }
@@ -118,7 +118,7 @@ impl LambdaProcess {
                 None => Err(ProcessError::TimedOut),
             },
             _ = self.process.wait() => Err(ProcessError::Ended(self.output().await?)),
-            () = tokio::time::sleep(LONGEST_WAIT) => Err(ProcessError::TimedOut),
+            () = tokio::time::sleep(ANSWER_TIMEOUT) => Err(ProcessError::TimedOut),
         }
     }
 
@@ -137,7 +137,7 @@ impl LambdaProcess {
 
     /// Waits until the binary ends by itself and brings what it wrote.
     pub async fn ended(mut self) -> Result<String, ProcessError> {
-        match tokio::time::timeout(LONGEST_WAIT, self.process.wait()).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, self.process.wait()).await {
             Ok(_) => self.output().await,
             Err(_) => Err(ProcessError::TimedOut),
         }

@@ -8,7 +8,7 @@ use shared::{campaign::CampaignType, store::key};
 use crate::docs;
 
 /// How many campaigns are listed.
-const MOST_CAMPAIGNS: usize = 100;
+const MAX_CAMPAIGNS: usize = 100;
 
 /// The page, over a table.
 pub struct StartPage {
@@ -83,7 +83,7 @@ impl StartPage {
                 let campaign_type = text("campaign_type").unwrap_or_else(|| CampaignType::ALL[0].to_string());
                 campaigns.push((id.to_string(), campaign_type));
             }
-            if campaigns.len() == MOST_CAMPAIGNS {
+            if campaigns.len() == MAX_CAMPAIGNS {
                 break;
             }
         }

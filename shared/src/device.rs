@@ -22,7 +22,7 @@ macro_rules! bounded_texts {
 
         impl $name {
             /// The longest, in bytes.
-            pub const LONGEST: usize = $longest;
+            pub const MAX_LENGTH: usize = $longest;
 
             /// The text.
             #[must_use]
@@ -35,8 +35,8 @@ macro_rules! bounded_texts {
             type Err = InvalidText;
 
             fn from_str(text: &str) -> Result<Self, InvalidText> {
-                let fits = (1..=Self::LONGEST).contains(&text.len()) && !text.contains(char::is_control);
-                if fits { Ok(Self(text.to_owned())) } else { Err(InvalidText { longest: Self::LONGEST }) }
+                let fits = (1..=Self::MAX_LENGTH).contains(&text.len()) && !text.contains(char::is_control);
+                if fits { Ok(Self(text.to_owned())) } else { Err(InvalidText { longest: Self::MAX_LENGTH }) }
             }
         }
 

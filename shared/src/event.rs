@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How far ahead of our clock an event may lie. A wrong clock would block a registration until that time.
-const LONGEST_LEAD: Duration = Duration::from_mins(5);
+const MAX_LEAD: Duration = Duration::from_mins(5);
 
 /// Something that happened to a pass and that changes what we keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +211,7 @@ fn read_instant(fields: &mut Fields<'_>, name: &str, now: Timestamp, presence: P
         Presence::Required => fields.required(name),
         Presence::Optional => fields.optional(name),
     };
-    if instant.is_some_and(|instant| instant > now.plus(LONGEST_LEAD)) {
+    if instant.is_some_and(|instant| instant > now.plus(MAX_LEAD)) {
         fields.refuse(name, format_args!("expected an instant at most five minutes ahead of {now}"));
     }
     instant
@@ -491,7 +491,7 @@ mod tests {
         #[test]
         fn no_json_panics_and_what_is_refused_is_named(body in prop_oneof![any_json(), nearly_an_event()]) {
             match read(&body) {
-                Ok(event) => prop_assert!(event.is_none_or(|event| event.at <= now().plus(LONGEST_LEAD))),
+                Ok(event) => prop_assert!(event.is_none_or(|event| event.at <= now().plus(MAX_LEAD))),
                 Err(errors) => prop_assert!(errors.fields().all(|field| !field.is_empty()) && !errors.is_empty()),
             }
         }

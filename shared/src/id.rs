@@ -18,7 +18,7 @@ pub enum InvalidId {
     #[error("expected a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")]
     NotAUuid,
     /// Not an account id.
-    #[error("expected 1 to {} letters, digits, '-' or '_'", AccountId::LONGEST)]
+    #[error("expected 1 to {} letters, digits, '-' or '_'", AccountId::MAX_LENGTH)]
     NotAnAccount,
 }
 
@@ -96,7 +96,7 @@ pub struct AccountId(String);
 
 impl AccountId {
     /// The longest, in bytes.
-    pub const LONGEST: usize = 64;
+    pub const MAX_LENGTH: usize = 64;
 
     /// The id as text.
     #[must_use]
@@ -110,7 +110,7 @@ impl FromStr for AccountId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed) {
+        if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId::NotAnAccount)

@@ -45,7 +45,7 @@ pub use self::{
 use crate::{account::KeyId, campaign::Campaign, id::CampaignId};
 
 /// How long opening the connection may take before the first request is let in all the same.
-const LONGEST_OPENING: Duration = Duration::from_secs(2);
+const OPENING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The registrations in their table. A clone shares the connection and what is remembered.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl RegistrationStore {
     /// answer, the first request will tell.
     pub async fn open_connection(&self) {
         let nothing = self.item((key::NO_CAMPAIGN.to_owned(), key::CAMPAIGN_SK.to_owned()));
-        let _ = tokio::time::timeout(LONGEST_OPENING, nothing).await;
+        let _ = tokio::time::timeout(OPENING_TIMEOUT, nothing).await;
     }
 
     /// The store over the table that `config` names. Nothing is sent before the first call.

@@ -71,7 +71,7 @@ impl CampaignRecount {
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, RecountError> {
         let LambdaEvent { payload, context } = event;
         let campaign = read(&payload)?;
-        if self.store.campaign_to_write(campaign).await?.is_none() {
+        if self.store.consistent_campaign(campaign).await?.is_none() {
             return Err(RecountError::UnknownCampaign(campaign));
         }
         let answer = Answer::new(campaign, &self.store.recount(campaign, clock::now()).await?);

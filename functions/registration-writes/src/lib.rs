@@ -25,7 +25,7 @@ use shared::{
 };
 
 /// How many events one request may bring.
-pub const MOST_EVENTS: usize = 500;
+pub const MAX_EVENTS: usize = 500;
 
 /// What became of one event, for the caller.
 #[derive(Debug, Serialize)]
@@ -125,12 +125,12 @@ impl RegistrationWrites {
         }
     }
 
-    /// One event, or an array of up to [`MOST_EVENTS`].
+    /// One event, or an array of up to [`MAX_EVENTS`].
     async fn take_events(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
         let Caller { account_id, .. } = credentials::writer(&self.store, request, now).await?;
         match body::read(request)? {
-            Value::Array(bodies) if bodies.len() > MOST_EVENTS => {
-                let errors = FieldErrors::of("events", format_args!("expected at most {MOST_EVENTS}"));
+            Value::Array(bodies) if bodies.len() > MAX_EVENTS => {
+                let errors = FieldErrors::of("events", format_args!("expected at most {MAX_EVENTS}"));
                 Err(ApiError::body(errors))
             }
             Value::Array(bodies) => {
@@ -178,7 +178,7 @@ impl RegistrationWrites {
 
     /// Whether the campaign is known: 404 where it is another account's or of another type, and nothing is written.
     async fn check_others(&self, account_id: &AccountId, path: PassPath) -> Result<bool, ApiError> {
-        let known = self.store.campaign_to_write(path.campaign_id).await?;
+        let known = self.store.consistent_campaign(path.campaign_id).await?;
         match known {
             Some(campaign) if !campaign.is_seen_by(account_id, path.campaign_type) => {
                 Err(ApiError::campaign_not_found())

@@ -8,10 +8,10 @@ use shared::{
             PageTooFar, PassNotFound, RegistrationNotFound, RegistrationRemoved, RouteNotFound, TooManyToSort,
             Unauthorized, UnsupportedMediaType,
         },
-        format::{Format, LARGEST_EXPORT},
-        listing::{MOST_EXAMINED, MOST_SORTED},
-        page::{DEFAULT_PER_PAGE, LARGEST_OFFSET, LARGEST_PER_PAGE},
-        report::{MOST_DAYS, Report, TotalsReport},
+        format::{Format, MAX_EXPORT},
+        listing::{MAX_EXAMINED, MAX_SORTED},
+        page::{DEFAULT_PER_PAGE, MAX_OFFSET, MAX_PER_PAGE},
+        report::{MAX_DAYS, Report, TotalsReport},
         route::{self, Route},
     },
     id::{CampaignId, PassId, RegistrationId},
@@ -72,9 +72,9 @@ fn list_pass(examples: &Examples) -> Operation {
 fn listing(operation: OperationBuilder, example: &[Registration], errors: &[ErrorCode]) -> Operation {
     let description = format!(
         "Oldest first. A walk along `Link` costs the same at any depth, and so does one by `page=1,2,3…`; a jump reads at most \
-         {MOST_EXAMINED} registrations and is `page_too_far` beyond. A filter that finds little examines at most {MOST_EXAMINED} \
+         {MAX_EXAMINED} registrations and is `page_too_far` beyond. A filter that finds little examines at most {MAX_EXAMINED} \
          registrations per answer: the page may then be short, and `Link` goes on. With `Accept: text/csv` or \
-         `application/x-ndjson` the same is an export, in parts of {LARGEST_EXPORT} unless `per_page` says less; `Link` leads to the \
+         `application/x-ndjson` the same is an export, in parts of {MAX_EXPORT} unless `per_page` says less; `Link` leads to the \
          next part.",
     );
     let listed = responses::json("The registrations of the page.", array(of::<Registration>()), value(&example));
@@ -193,7 +193,7 @@ fn report(examples: &Examples) -> Operation {
         .operation_id(Some("getCampaignReport"))
         .summary(Some("Installs, uninstalls and what is active, day by day"))
         .description(Some(format!(
-            "At most {MOST_DAYS} days. Counted are changes of state, on the day they happened: a registration that begins, one \
+            "At most {MAX_DAYS} days. Counted are changes of state, on the day they happened: a registration that begins, one \
              that ends; one that changes its wallet or system is both. Counts follow the registrations by seconds. With `Accept: text/html` a page with charts."
         )))
         .tag("Reports");
@@ -284,12 +284,12 @@ fn page_parameters() -> [Parameter; 5] {
     };
     let most_page = usize::try_from(u32::MAX).ok();
     let page = number(1, most_page, Some(1));
-    let per_page = number(1, Some(LARGEST_PER_PAGE), Some(DEFAULT_PER_PAGE));
-    let offset = number(0, Some(LARGEST_OFFSET), Some(0));
+    let per_page = number(1, Some(MAX_PER_PAGE), Some(DEFAULT_PER_PAGE));
+    let offset = number(0, Some(MAX_OFFSET), Some(0));
     let filter = format!(
         "Filters, `q[<attribute>_<predicate>]=value`, all of which must hold, and the order, `q[s]=<attribute> <asc|desc>`. Texts are \
          compared, case-sensitively, byte by byte. `match` is LIKE, in which `%` stands for any text; `cont`: has the value in \
-         it. By another attribute than `created_at` up to {MOST_SORTED} registrations can be ordered.",
+         it. By another attribute than `created_at` up to {MAX_SORTED} registrations can be ordered.",
     );
     [
         query("page", "Which page.", page.into()).build(),
@@ -309,7 +309,7 @@ fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {
     let page = |description: &str, example: usize| header(description, number(1, None, None), example);
     let uncounted = format!(
         "Of a campaign, and of one wallet or system of it, from counts that may be seconds behind; else left out where counting would \
-         read more than {MOST_EXAMINED}."
+         read more than {MAX_EXAMINED}."
     );
     let link = "</v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?per_page=25>; rel=\"first\"";
     response

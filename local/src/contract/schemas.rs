@@ -1,10 +1,10 @@
 //! The shapes of bodies and parameters.
 
-use registration_writes::{EventResult, MOST_EVENTS};
+use registration_writes::{EventResult, MAX_EVENTS};
 use shared::{
     api::{
         error::{ErrorBody, ErrorCode},
-        filter::{Attribute, LONGEST_VALUE, Predicate},
+        filter::{Attribute, MAX_VALUE_LENGTH, Predicate},
         report::{BySystem, ByWallet, DayReport, Report, SystemTotals, Totals, TotalsReport, WalletReport},
     },
     campaign::CampaignType,
@@ -115,7 +115,7 @@ fn filter() -> Object {
     let properties = Attribute::ALL.into_iter().flat_map(|attribute| {
         Predicate::ALL.map(|predicate| {
             let name = format!("{}_{}", attribute.as_str(), predicate.as_str());
-            (name, text(Some(LONGEST_VALUE)))
+            (name, text(Some(MAX_VALUE_LENGTH)))
         })
     });
     properties
@@ -126,7 +126,7 @@ fn filter() -> Object {
 
 /// What the body of `POST /v2/registration_events` may be.
 pub(super) fn events() -> Schema {
-    let several = ArrayBuilder::new().items(named("Event")).max_items(Some(MOST_EVENTS)).build();
+    let several = ArrayBuilder::new().items(named("Event")).max_items(Some(MAX_EVENTS)).build();
     OneOfBuilder::new().item(named("Event")).item(Schema::from(several)).build().into()
 }
 
@@ -218,7 +218,7 @@ fn uninstalled_event() -> Object {
 
 fn created_event() -> Object {
     effective_event("created", "The pass exists from now on.")
-        .property("serial_number", or_null(bounded(SerialNumber::LONGEST, "The serial number of the pass.")))
+        .property("serial_number", or_null(bounded(SerialNumber::MAX_LENGTH, "The serial number of the pass.")))
         .build()
 }
 
@@ -250,11 +250,11 @@ fn account_id() -> Schema {
 }
 
 fn device_library_identifier() -> Schema {
-    or_null(bounded(DeviceLibraryIdentifier::LONGEST, "What the wallet calls the device."))
+    or_null(bounded(DeviceLibraryIdentifier::MAX_LENGTH, "What the wallet calls the device."))
 }
 
 fn push_token() -> Schema {
-    or_null(bounded(PushToken::LONGEST, "Where the wallet wants to hear of changes to the pass."))
+    or_null(bounded(PushToken::MAX_LENGTH, "Where the wallet wants to hear of changes to the pass."))
 }
 
 fn gateway_error() -> Object {

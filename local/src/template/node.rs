@@ -7,7 +7,7 @@ use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 use super::{AWS_ACCOUNT, REGION, TemplateError, queue_arn, stream_arn};
 
 /// How deep a reference may lead to another before it is taken for a circle.
-const DEEPEST_REFERENCE: usize = 8;
+const MAX_REFERENCE_DEPTH: usize = 8;
 
 /// A template as it was written.
 pub(super) struct Document<'a> {
@@ -73,7 +73,7 @@ impl<'a> Node<'a> {
 
     /// The text of a scalar, references resolved.
     pub(super) fn text(&self) -> Result<String, TemplateError> {
-        self.resolve(DEEPEST_REFERENCE)
+        self.resolve(MAX_REFERENCE_DEPTH)
     }
 
     /// The scalar as a whole number.

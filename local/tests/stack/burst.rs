@@ -183,7 +183,7 @@ impl Simulation {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let longest = (1_000_000 << (attempt - 1)).min(micros(limits::LONGEST_BACKOFF));
+        let longest = (1_000_000 << (attempt - 1)).min(micros(limits::MAX_BACKOFF));
         self.random % longest
     }
 }

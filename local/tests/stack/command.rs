@@ -22,7 +22,7 @@ use tokio::{
 use crate::{campaign_path, exchange};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_local");
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A folder with a template of its own, beside which the data is kept.
 fn folder() -> TempDir {
@@ -43,7 +43,7 @@ async fn start(folder: &Path, arguments: &[&str]) -> (Child, String) {
     let mut child = command(folder, arguments).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut url = None;
-    while let Some(line) = tokio::time::timeout(LONGEST_WAIT, lines.next_line()).await.unwrap().unwrap() {
+    while let Some(line) = tokio::time::timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap() {
         url = url.or_else(|| line.strip_prefix("API").map(|rest| rest.trim().to_owned()));
         if line.contains("Ctrl-C") {
             return (child, url.expect("it prints its URL"));
@@ -54,7 +54,7 @@ async fn start(folder: &Path, arguments: &[&str]) -> (Child, String) {
 
 /// What a command that ends by itself prints: its exit status, standard output and standard error.
 async fn output(folder: &Path, arguments: &[&str]) -> (bool, String, String) {
-    let output = tokio::time::timeout(LONGEST_WAIT, command(folder, arguments).output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(TIMEOUT, command(folder, arguments).output()).await.unwrap().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
@@ -123,7 +123,7 @@ async fn what_was_answered_as_applied_survives_a_kill() {
     // The counts, whose function was killed too, come to the same.
     let begin = Instant::now();
     while total(&url, 1).await != kept.to_string() {
-        assert!(begin.elapsed() < LONGEST_WAIT, "{} of {kept}", total(&url, 1).await);
+        assert!(begin.elapsed() < TIMEOUT, "{} of {kept}", total(&url, 1).await);
     }
     stack.kill().await.unwrap();
 }
@@ -141,7 +141,7 @@ async fn an_interrupt_ends_it_cleanly_and_the_data_is_free() {
 
     let id = stack.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
-    assert!(tokio::time::timeout(LONGEST_WAIT, stack.wait()).await.unwrap().unwrap().success());
+    assert!(tokio::time::timeout(TIMEOUT, stack.wait()).await.unwrap().unwrap().success());
     assert!(tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).await.is_err());
 
     let (is_ok, stdout, _) = output(folder.path(), &["invoke", "registration-ingest", event.to_str().unwrap()]).await;
@@ -236,7 +236,7 @@ async fn the_data_is_exported_into_another_table_as_often_as_one_likes() {
         let mut command = command(folder.path(), &[&["export", table], more].concat());
         command.env_remove("AWS_DEFAULT_REGION");
         command.envs(engine.variables().into_iter().filter(|(name, _)| *name != without)).env_remove(without);
-        let output = tokio::time::timeout(LONGEST_WAIT, command.output()).await.unwrap().unwrap();
+        let output = tokio::time::timeout(TIMEOUT, command.output()).await.unwrap().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.success(), said)
     };

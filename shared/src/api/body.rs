@@ -8,7 +8,7 @@ use super::error::{ApiError, ErrorCode};
 use crate::{field::FieldErrors, json};
 
 /// The largest body, in bytes.
-pub const LARGEST_BODY: usize = 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The body as JSON.
 ///
@@ -23,8 +23,8 @@ pub fn read(request: &Request) -> Result<Value, ApiError> {
         return Err(ApiError::with_fields(ErrorCode::UnsupportedMediaType, message, errors));
     }
     let body: &[u8] = request.body();
-    if body.len() > LARGEST_BODY {
-        let errors = FieldErrors::of("body", format_args!("expected at most {LARGEST_BODY} bytes"));
+    if body.len() > MAX_BODY_BYTES {
+        let errors = FieldErrors::of("body", format_args!("expected at most {MAX_BODY_BYTES} bytes"));
         return Err(ApiError::with_fields(ErrorCode::BodyTooLarge, format!("body too large: {errors}"), errors));
     }
     json::parse(body).map_err(|error| {
@@ -88,7 +88,7 @@ mod tests {
     fn bodies_that_are_too_deep_or_too_large_are_refused() {
         let deep = "[".repeat(100_000);
         assert_eq!(read(&request("", deep.as_bytes())).unwrap_err().code(), ErrorCode::InvalidJson);
-        let large = " ".repeat(LARGEST_BODY + 1);
+        let large = " ".repeat(MAX_BODY_BYTES + 1);
         assert_eq!(read(&request("", large.as_bytes())).unwrap_err().code(), ErrorCode::BodyTooLarge);
     }
 }

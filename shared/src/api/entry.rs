@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long before its end a function says that it has no answer, so that the caller hears it from us and not from API Gateway.
-const FAREWELL: Duration = Duration::from_secs(2);
+const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
 
 /// What a query must not have raw (RFC 3986); `lambda_http` panics on it.
 const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS
@@ -109,7 +109,7 @@ fn envelope(response: &Response) -> Box<RawValue> {
 /// How long an answer may take: until shortly before Lambda ends the function.
 fn time_left(request: &Request) -> Duration {
     let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
-    let end = UNIX_EPOCH + Duration::from_millis(deadline).saturating_sub(FAREWELL);
+    let end = UNIX_EPOCH + Duration::from_millis(deadline).saturating_sub(RESPONSE_MARGIN);
     end.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
 }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_function_that_finds_no_answer_says_so_before_its_end() {
-        let answer = answer(Silent, FAREWELL + Duration::from_millis(20), "/", "", &[]);
+        let answer = answer(Silent, RESPONSE_MARGIN + Duration::from_millis(20), "/", "", &[]);
         assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
     }
 

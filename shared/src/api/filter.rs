@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use crate::{counts::Part, registration::Registration, store::CreatedAtRange};
 
 /// The longest value, in bytes. `created_at` reaches a key condition, whose values DynamoDB bounds at 1,024 bytes.
-pub const LONGEST_VALUE: usize = 256;
+pub const MAX_VALUE_LENGTH: usize = 256;
 
 /// What can be filtered and ordered by: the keys of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,8 +133,8 @@ impl Condition {
                 Predicate::ALL.map(Predicate::as_str).join(", "),
             ));
         };
-        if value.len() > LONGEST_VALUE {
-            return Err(format!("expected at most {LONGEST_VALUE} bytes"));
+        if value.len() > MAX_VALUE_LENGTH {
+            return Err(format!("expected at most {MAX_VALUE_LENGTH} bytes"));
         }
         Ok(Self { attribute, predicate, value })
     }

@@ -7,13 +7,13 @@ use lambda_http::Request;
 use super::{
     accept,
     error::ApiError,
-    page::{DEFAULT_PER_PAGE, LARGEST_PER_PAGE},
+    page::{DEFAULT_PER_PAGE, MAX_PER_PAGE},
 };
 use crate::registration::Registration;
 
 /// How many registrations a part of an export has, where nobody says and at the most. As text that is about 1.5 MB; Lambda
 /// answers with 6 MB.
-pub const LARGEST_EXPORT: usize = 10_000;
+pub const MAX_EXPORT: usize = 10_000;
 
 /// How many characters a registration has in JSON at the most.
 const LENGTH: usize = 200;
@@ -53,8 +53,8 @@ impl Format {
     #[must_use]
     pub const fn per_page(self) -> (usize, usize) {
         match self {
-            Self::Json => (DEFAULT_PER_PAGE, LARGEST_PER_PAGE),
-            Self::Csv | Self::Ndjson => (LARGEST_EXPORT, LARGEST_EXPORT),
+            Self::Json => (DEFAULT_PER_PAGE, MAX_PER_PAGE),
+            Self::Csv | Self::Ndjson => (MAX_EXPORT, MAX_EXPORT),
         }
     }
 

@@ -29,14 +29,14 @@ use crate::{
 };
 
 /// How many registrations an answer examines, beyond those it returns, to pass over pages, to filter, or to count.
-pub const MOST_EXAMINED: usize = 10_000;
+pub const MAX_EXAMINED: usize = 10_000;
 /// How many registrations can be ordered by another attribute than `created_at`.
-pub const MOST_SORTED: usize = 5_000;
-/// How many registrations the first read through a filter takes; each further one takes [`GROWTH`] times as many, up to what
+pub const MAX_SORTED: usize = 5_000;
+/// How many registrations the first read through a filter takes; each further one takes [`READ_GROWTH`] times as many, up to what
 /// fits into one answer of DynamoDB, so that a filter that finds enough reads little and one that does not reads seldom.
-const FIRST_FILTERED_READ: usize = 100;
-const LARGEST_FILTERED_READ: usize = 5_000;
-const GROWTH: usize = 4;
+const INITIAL_FILTERED_READ: usize = 100;
+const MAX_FILTERED_READ: usize = 5_000;
+const READ_GROWTH: usize = 4;
 
 /// Answers a request for registrations: what is known, how many there are and the page, side by side.
 ///
@@ -161,7 +161,7 @@ impl<'a> Listing<'a> {
     /// The page that begins after a registration, or after the first `skip`.
     async fn forward_page(&self, number: u32, after: Option<&Registration>, skip: usize) -> Result<Page, ApiError> {
         let per_page = self.query.per_page;
-        if skip > MOST_EXAMINED {
+        if skip > MAX_EXAMINED {
             return Err(too_far());
         }
         // One more than the page has tells whether there is a next one.
@@ -215,10 +215,10 @@ impl<'a> Listing<'a> {
     async fn sorted_page(&self) -> Result<Page, ApiError> {
         let order = self.query.order;
         let everything = Filter::default();
-        let walk = self.walk_through(&everything, Direction::Ascending, None, 0, MOST_SORTED + 1).await?;
-        if walk.matches.len() > MOST_SORTED {
+        let walk = self.walk_through(&everything, Direction::Ascending, None, 0, MAX_SORTED + 1).await?;
+        if walk.matches.len() > MAX_SORTED {
             let errors =
-                FieldErrors::of("q[s]", format!("expected created_at for more than {MOST_SORTED} registrations"));
+                FieldErrors::of("q[s]", format!("expected created_at for more than {MAX_SORTED} registrations"));
             let message = format!("too many registrations to sort: {errors}");
             return Err(ApiError::with_fields(ErrorCode::TooManyToSort, message, errors));
         }
@@ -261,7 +261,7 @@ impl<'a> Listing<'a> {
             return Ok(Some(usize::try_from(totals.active(part)).unwrap_or_default()));
         }
         if self.query.filter.is_empty() {
-            return Ok(self.store.count(self.path.collection, MOST_EXAMINED).await?);
+            return Ok(self.store.count(self.path.collection, MAX_EXAMINED).await?);
         }
         let walk = self.walk(Direction::Ascending, None, usize::MAX, 0).await?;
         Ok(match walk.end {
@@ -291,8 +291,8 @@ impl<'a> Listing<'a> {
         wanted: usize,
     ) -> Result<Walk, ApiError> {
         let created_at = &self.created_at;
-        let budget = MOST_EXAMINED + wanted;
-        let mut filtered_read = FIRST_FILTERED_READ.max(wanted).max(skip.min(LARGEST_FILTERED_READ));
+        let budget = MAX_EXAMINED + wanted;
+        let mut filtered_read = INITIAL_FILTERED_READ.max(wanted).max(skip.min(MAX_FILTERED_READ));
         let mut walk = Walk { matches: Vec::new(), skipped: 0, end: WalkEnd::Collection };
         let mut last = after.cloned();
         let mut examined = 0;
@@ -318,7 +318,7 @@ impl<'a> Listing<'a> {
             match last {
                 _ if !segment.has_more => return Ok(walk),
                 Some(last) if examined >= budget => return Ok(Walk { end: WalkEnd::Examined(last), ..walk }),
-                _ => filtered_read = filtered_read.saturating_mul(GROWTH).min(LARGEST_FILTERED_READ.max(wanted)),
+                _ => filtered_read = filtered_read.saturating_mul(READ_GROWTH).min(MAX_FILTERED_READ.max(wanted)),
             }
         }
     }
@@ -425,7 +425,7 @@ fn page_before(number: u32, registration: &Registration) -> PageStart {
 }
 
 fn too_far() -> ApiError {
-    let expected = format!("expected a page among the first {MOST_EXAMINED} registrations, or a walk along Link");
+    let expected = format!("expected a page among the first {MAX_EXAMINED} registrations, or a walk along Link");
     let errors = FieldErrors::of("page", expected);
     ApiError::with_fields(ErrorCode::PageTooFar, format!("the page is too far: {errors}"), errors)
 }

@@ -13,9 +13,9 @@ use crate::field::FieldErrors;
 /// How many registrations a page has where nobody says (Passworks API v2, "Pagination").
 pub const DEFAULT_PER_PAGE: usize = 25;
 /// How many registrations a page may have at the most.
-pub const LARGEST_PER_PAGE: usize = 1000;
+pub const MAX_PER_PAGE: usize = 1000;
 /// How many registrations may be passed over before page 1.
-pub const LARGEST_OFFSET: usize = 10_000;
+pub const MAX_OFFSET: usize = 10_000;
 
 /// What a caller asks of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl ListingQuery {
             match name.as_str() {
                 "page" => once(&mut page, &name, number(&value, 1..=u32::MAX), &mut errors),
                 "per_page" => once(&mut per_page, &name, number(&value, 1..=largest_per_page), &mut errors),
-                "offset" => once(&mut offset, &name, number(&value, 0..=LARGEST_OFFSET), &mut errors),
+                "offset" => once(&mut offset, &name, number(&value, 0..=MAX_OFFSET), &mut errors),
                 "cursor" => once(&mut cursor, &name, Ok(value), &mut errors),
                 "q[s]" => {
                     once(&mut order, &name, value.parse().map_err(|error| format!("{error}")), &mut errors);

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How many days a report has at the most.
-pub const MOST_DAYS: usize = 366;
+pub const MAX_DAYS: usize = 366;
 
 /// Counts day by day.
 #[derive(Debug, Serialize)]
@@ -190,7 +190,7 @@ impl Period {
         if errors.is_empty() {
             match start.count_through(end) {
                 0 => errors.add("start_date", format_args!("expected a day up to the last, {end}")),
-                days if days > MOST_DAYS => errors.add("start_date", format_args!("expected at most {MOST_DAYS} days")),
+                days if days > MAX_DAYS => errors.add("start_date", format_args!("expected at most {MAX_DAYS} days")),
                 _ => return Ok(Self { start, end }),
             }
         }

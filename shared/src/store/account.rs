@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a warm process takes a good key for good: a revoked one dies within that time.
-const KEY_MEMORY: Duration = Duration::from_mins(1);
+const KEY_LIFETIME: Duration = Duration::from_mins(1);
 /// How many keys a warm process remembers (about 300 bytes each) before it begins anew.
 const REMEMBERED_KEYS: usize = 1_000;
 
@@ -188,7 +188,7 @@ impl RegistrationStore {
     }
 
     async fn account_item(&self, account: &AccountId) -> Result<Option<AccountItem>, StoreError> {
-        self.item_as_written(account_key(account)).await?.map(item::read).transpose()
+        self.consistent_item(account_key(account)).await?.map(item::read).transpose()
     }
 
     fn remembered_key(&self, id: KeyId, now: Timestamp) -> Option<KeyRecord> {
@@ -201,7 +201,7 @@ impl RegistrationStore {
             if keys.len() >= REMEMBERED_KEYS {
                 keys.clear();
             }
-            keys.insert(record.id, RememberedKey { record: record.clone(), until: now.plus(KEY_MEMORY) });
+            keys.insert(record.id, RememberedKey { record: record.clone(), until: now.plus(KEY_LIFETIME) });
         }
     }
 }

@@ -36,7 +36,7 @@ const REGISTERS: &str =
 const UNREGISTERS: &str = "attribute_exists(created_at) AND last_event_at <= :at";
 
 /// How often a call begins again because somebody else wrote the same registration in between.
-const TRIES: usize = 5;
+const MAX_ATTEMPTS: usize = 5;
 
 /// What applying an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl RegistrationStore {
         now: Timestamp,
     ) -> Result<Registered, StoreError> {
         let item = RegistrationItem::new(campaign, pass, installation, at, now);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let Err(standing) = self.put_or_standing(&item, REGISTERS, at).await? else {
                 let Installation { registration_id, wallet, device_os, .. } = installation;
                 let (id, wallet, device_os) = (*registration_id, *wallet, *device_os);
@@ -146,7 +146,7 @@ impl RegistrationStore {
         now: Timestamp,
     ) -> Result<Unregistered, StoreError> {
         let mut at = now;
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let item = TombstoneItem::new(campaign, pass, registration, at, now);
             match self.put_or_standing(&item, UNREGISTERS, at).await? {
                 Ok(()) => return Ok(Unregistered::Removed),
@@ -230,5 +230,5 @@ pub(super) fn has_written(result: Result<PutItemOutput, SdkError<PutItemError>>)
 
 fn contended(pass: PassId, registration: RegistrationId) -> StoreError {
     let key = key::registration_sk(pass, registration);
-    StoreError::Unavailable(format!("{key} was written by somebody else {TRIES} times in a row"))
+    StoreError::Unavailable(format!("{key} was written by somebody else {MAX_ATTEMPTS} times in a row"))
 }

@@ -46,7 +46,7 @@ impl RegistrationStore {
         now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         // The next page is asked for at once: a read that lags behind would send the walk back to the beginning.
-        let found = self.item_as_written((key::bookmark_pk(listing), key::bookmark_sk(page))).await?;
+        let found = self.consistent_item((key::bookmark_pk(listing), key::bookmark_sk(page))).await?;
         let Some(item) = found else { return Ok(None) };
         let BookmarkItem { pk: _, sk: _, cursor, expires_at } = item::read(item)?;
         // DynamoDB deletes an expired item within days, not at once.

@@ -62,11 +62,11 @@ impl RegistrationStore {
     }
 
     /// The campaign, where it is known: from memory where this process has claimed it, else one strongly consistent read.
-    pub async fn campaign_to_write(&self, campaign: CampaignId) -> Result<Option<Campaign>, StoreError> {
+    pub async fn consistent_campaign(&self, campaign: CampaignId) -> Result<Option<Campaign>, StoreError> {
         match self.remembered_claim(campaign) {
             Some(known) if known.campaign_type.is_some() => Ok(Some(known)),
             _ => {
-                let item = self.item_as_written(campaign_key(campaign)).await?;
+                let item = self.consistent_item(campaign_key(campaign)).await?;
                 self.known_campaign(campaign, item)
             }
         }

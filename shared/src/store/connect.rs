@@ -11,7 +11,7 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
-use super::limits::{ATTEMPT_TIMEOUT, ATTEMPTS, CALL_TIMEOUT, CONNECT_TIMEOUT, LONGEST_BACKOFF};
+use super::limits::{ATTEMPT_TIMEOUT, ATTEMPTS, CALL_TIMEOUT, CONNECT_TIMEOUT, MAX_BACKOFF};
 use crate::config::{ConfigError, Lookup, optional, required};
 
 /// Amazon Trust Services' roots, which AWS's endpoints are known by.
@@ -65,7 +65,7 @@ impl TableConfig {
             // A quota of retries, after which each call fails at once, would send messages to the dead letters while a partition
             // is throttled. What bounds retries here is their number and their time.
             .retry_partition(RetryPartition::custom("table").token_bucket(TokenBucket::unlimited()).build())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_BACKOFF))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF))
             .timeout_config(timeouts)
             // Answers are small and attempts have a time limit.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many items are read at a time.
-const PART: i32 = 1000;
+const READ_SIZE: i32 = 1000;
 
 /// What a table has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl RegistrationStore {
     /// Copies an account and its keys, but for those in `except`, into another table, which keeps what it has of them. Returns how many
     /// keys are new there.
     pub async fn copy_account(&self, account: &AccountId, except: &[KeyId], to: &Self) -> Result<usize, StoreError> {
-        let Some(mut item) = self.item_as_written(account_key(account)).await? else { return Ok(0) };
+        let Some(mut item) = self.consistent_item(account_key(account)).await? else { return Ok(0) };
         let AccountItem { key_ids, .. } = item::read(item.clone())?;
         let ids = key_ids.iter().filter_map(|id| id.parse().ok()).filter(|id| !except.contains(id));
         let keys = self.items(ids.map(api_key_key).collect()).await?;
@@ -91,9 +91,9 @@ impl RegistrationStore {
     /// The other table has the campaign as another account's, or as one of another type; nothing is copied then.
     pub async fn copy_campaign(&self, campaign: CampaignId, to: &Self, now: Timestamp) -> Result<Copied, ClaimError> {
         let mut copied = Copied::default();
-        let Some(known) = self.item_as_written(campaign_key(campaign)).await? else { return Ok(copied) };
+        let Some(known) = self.consistent_item(campaign_key(campaign)).await? else { return Ok(copied) };
         // A campaign that is known there may have counts already. Until it is, nobody counts, and the same may be written twice.
-        if to.item_as_written(campaign_key(campaign)).await?.is_none() {
+        if to.consistent_item(campaign_key(campaign)).await?.is_none() {
             for counts in self.counts_without_active(campaign, now).await? {
                 to.put_item(counts).send().await.map_err(StoreError::from)?;
             }
@@ -103,7 +103,7 @@ impl RegistrationStore {
         to.claim(campaign, &account_id, campaign_type, now).await?;
         let mut start = None;
         loop {
-            let part = self.everything_of(campaign).set_exclusive_start_key(start).limit(PART);
+            let part = self.everything_of(campaign).set_exclusive_start_key(start).limit(READ_SIZE);
             let part = part.send().await.map_err(StoreError::from)?;
             let items = stream::iter(part.items.unwrap_or_default());
             let mut results = items.map(|item| to.put_later(item, now)).buffer_unordered(CONCURRENCY);
@@ -119,7 +119,7 @@ impl RegistrationStore {
 
     /// The items of the campaign's counts, without the installs of what is active.
     async fn counts_without_active(&self, campaign: CampaignId, now: Timestamp) -> Result<Vec<Item>, StoreError> {
-        let mut counts = self.counts_for_writing(campaign).await?;
+        let mut counts = self.consistent_counts(campaign).await?;
         let Census { began, active, .. } = self.census(campaign).await?;
         let missing = counts.totals.missing(&active);
         for (day, missing) in spread(&missing, &began, &counts.days, now.day()) {

@@ -31,7 +31,7 @@ impl RegistrationStore {
     }
 
     /// All counts of a campaign, with every write that was answered before.
-    pub(super) async fn counts_for_writing(&self, campaign: CampaignId) -> Result<CampaignCounts, StoreError> {
+    pub(super) async fn consistent_counts(&self, campaign: CampaignId) -> Result<CampaignCounts, StoreError> {
         self.read_counts(campaign, key::COUNTS_PREFIX, true).await
     }
 

@@ -18,13 +18,13 @@ use super::{
     RegistrationStore, StoreError,
     item::{Item, text},
     key,
-    limits::{ATTEMPTS, LONGEST_BACKOFF},
+    limits::{ATTEMPTS, MAX_BACKOFF},
 };
 
 /// How many items `BatchGetItem` takes (its API reference).
-const MOST_KEYS: usize = 100;
+const MAX_KEYS: usize = 100;
 /// The first wait before keys that were left out are asked for again; each further one is twice as long.
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
 /// `pk` and `sk`.
 pub(super) type ItemKey = (String, String);
@@ -47,7 +47,7 @@ impl RegistrationStore {
     }
 
     /// The item of this key, where there is one, with every write that was answered before.
-    pub(super) async fn item_as_written(&self, key: ItemKey) -> Result<Option<Item>, StoreError> {
+    pub(super) async fn consistent_item(&self, key: ItemKey) -> Result<Option<Item>, StoreError> {
         Ok(self.items(vec![key]).await?.pop())
     }
 
@@ -55,7 +55,7 @@ impl RegistrationStore {
     /// not be there twice.
     pub(super) async fn items(&self, keys: Vec<ItemKey>) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(MOST_KEYS) {
+        for keys in keys.chunks(MAX_KEYS) {
             found.extend(batch_get(&self.client, &self.table_name, keys.iter().cloned(), true).await?);
         }
         Ok(found)
@@ -86,7 +86,7 @@ impl Gathering {
     /// Adds `key`, where the call has not begun and has room.
     fn takes(&self, key: &ItemKey) -> bool {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(wanted) = wanted.as_mut().filter(|wanted| wanted.len() < MOST_KEYS) else { return false };
+        let Some(wanted) = wanted.as_mut().filter(|wanted| wanted.len() < MAX_KEYS) else { return false };
         wanted.insert(key.clone());
         true
     }
@@ -103,11 +103,11 @@ async fn batch_get(
     let keys = keys.into_iter().map(|(pk, sk)| Item::from([(key::PK.into(), text(pk)), (key::SK.into(), text(sk))]));
     let keys = KeysAndAttributes::builder().consistent_read(consistent).set_keys(Some(keys.collect()));
     let mut wanted = Some(keys.build().map_err(StoreError::unwritable)?);
-    let mut backoff = FIRST_BACKOFF;
+    let mut backoff = INITIAL_BACKOFF;
     for _ in 0..ATTEMPTS {
         let Some(keys) = wanted else { break };
-        if backoff > FIRST_BACKOFF {
-            time::sleep(backoff.min(LONGEST_BACKOFF)).await;
+        if backoff > INITIAL_BACKOFF {
+            time::sleep(backoff.min(MAX_BACKOFF)).await;
         }
         backoff *= 2;
         let response = client.batch_get_item().request_items(table_name, keys).send().await?;

@@ -11,6 +11,6 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The first and seven retries with jitter: what fits into [`CALL_TIMEOUT`] while a partition is throttled.
 pub const ATTEMPTS: u32 = 8;
 /// The longest wait before a retry.
-pub const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
+pub const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// How many registrations of a batch are written at a time: as many connections to the table.
 pub const CONCURRENCY: usize = 32;

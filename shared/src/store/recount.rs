@@ -21,7 +21,7 @@ use crate::{
 /// capture for DynamoDB Streams"); one hour more for a batch that was read at the last moment.
 const COUNTED_AFTER: Duration = Duration::from_hours(25);
 /// Every transaction writes the totals too.
-const MOST_DAYS: usize = transaction::MOST_ITEMS - 1;
+const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
 
 /// What counting a campaign's registrations anew found, and did about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl RegistrationStore {
     /// counts are mended only if they are still what they were before the first registration was read, so a change received
     /// since is not counted yet and will be. Where one of both fails, nothing is written.
     pub async fn recount(&self, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {
-        let counted = self.counts_for_writing(campaign).await?;
+        let counted = self.consistent_counts(campaign).await?;
         let Census { began, active, last_received_at } = self.census(campaign).await?;
         let missing = counted.totals.missing(&active);
         let recount = |outcome| Recount { active: active.clone(), counted: counted.totals.clone(), outcome };
@@ -142,7 +142,7 @@ impl RegistrationStore {
         // Also where no day is to be mended: the totals become those of the listing.
         let mut rest = days.as_slice();
         loop {
-            let (days, later) = rest.split_at(rest.len().min(MOST_DAYS));
+            let (days, later) = rest.split_at(rest.len().min(MAX_DAYS_PER_TRANSACTION));
             let mut sum = Counts::default();
             let mut writes: Vec<TransactWriteItem> = Vec::new();
             for (day, counts) in days {

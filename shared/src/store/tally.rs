@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// Every transaction writes the checkpoint too.
-const MOST_COUNT_ITEMS: usize = transaction::MOST_ITEMS - 1;
+const MAX_COUNT_ITEMS: usize = transaction::MAX_ITEMS - 1;
 /// How long a checkpoint outlives its last use: the records that it speaks of are gone from the stream after a day.
 const CHECKPOINT_LIFE: Duration = Duration::from_hours(7 * 24);
 /// How long an unreadable record is kept: as long as a dead letter, because it is personal data, too.
 const UNREADABLE_LIFE: Duration = Duration::from_hours(14 * 24);
 /// An unreadable record is kept whole up to this many bytes: an item takes 400 KB.
-const LONGEST_KEPT: usize = 390_000;
+const MAX_RECORD_LENGTH: usize = 390_000;
 
 /// What counting a batch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl RegistrationStore {
     }
 
     async fn checkpoint(&self, shard: &str) -> Result<Option<SequenceNumber>, StoreError> {
-        let found = self.item_as_written((key::tally_pk(shard), key::TALLY_SK.to_owned())).await?;
+        let found = self.consistent_item((key::tally_pk(shard), key::TALLY_SK.to_owned())).await?;
         let Some(found) = found else { return Ok(None) };
         let CheckpointItem { pk, last_sequence_number, .. } = item::read(found)?;
         let read = SequenceNumber::read(&last_sequence_number);
@@ -143,7 +143,7 @@ impl RegistrationStore {
             writes.push(self.count_write(*campaign, CountUpdate::of_totals(counts).counted_since(*since))?);
         }
         if let Some(Unreadable { sequence_number, record, problem }) = fold.unreadable {
-            let kept = record.get(..record.floor_char_boundary(LONGEST_KEPT)).unwrap_or(record);
+            let kept = record.get(..record.floor_char_boundary(MAX_RECORD_LENGTH)).unwrap_or(record);
             let sk = key::unreadable_sk(shard, sequence_number.as_str());
             let expires_at = now.plus(UNREADABLE_LIFE).unix_seconds();
             let item =
@@ -186,7 +186,7 @@ impl<'a> Fold<'a> {
     fn of(records: &'a [StreamRecord]) -> Self {
         let mut fold = Self::default();
         for StreamRecord { sequence_number, content } in records {
-            if fold.items_with(content) > MOST_COUNT_ITEMS || (fold.unreadable.is_some() && content.is_unreadable()) {
+            if fold.items_with(content) > MAX_COUNT_ITEMS || (fold.unreadable.is_some() && content.is_unreadable()) {
                 break;
             }
             match content {

@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::{
 use super::{RegistrationStore, StoreError};
 
 /// How many items one transaction writes at the most (Amazon DynamoDB, "Quotas").
-pub(super) const MOST_ITEMS: usize = 100;
+pub(super) const MAX_ITEMS: usize = 100;
 /// How often a transaction that met another one on the same item begins again.
-const TRIES: usize = 10;
+const MAX_ATTEMPTS: usize = 10;
 
 /// What a transaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl RegistrationStore {
     /// Writes all of it or nothing.
     pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
         let mut conflict = String::new();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let Err(error) = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await
             else {
                 return Ok(Transacted::Done);

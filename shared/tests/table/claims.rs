@@ -60,5 +60,5 @@ async fn of_two_accounts_that_race_for_a_campaign_one_wins() {
 async fn a_campaign_that_nobody_claimed_is_not_known() {
     let table = Table::start().await;
     assert_eq!(table.store.campaign(new_campaign()).await.unwrap(), None);
-    assert_eq!(table.store.campaign_to_write(new_campaign()).await.unwrap(), None);
+    assert_eq!(table.store.consistent_campaign(new_campaign()).await.unwrap(), None);
 }
