@@ -10,10 +10,11 @@ mod every_order;
 mod listing;
 mod recount;
 mod registering;
+mod stored_items;
 mod tally;
 mod versions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use local::{recorder::Recorder, sandbox::Sandbox, stream::TableStream};
@@ -67,6 +68,16 @@ impl Table {
             .into_iter()
             .map(|item| item.into_iter().map(|(name, value)| (name, text(value))).collect::<BTreeMap<_, _>>());
         readable.map(|item| (item["sk"].clone(), item)).collect()
+    }
+
+    /// Every item of the table, except the account `demo` and its key, which a sandbox begins with.
+    pub(crate) async fn everything(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let client = self.sandbox.client().unwrap();
+        let scan = client.scan().table_name(&self.sandbox.template.table.name).send().await.unwrap();
+        let of_demo = |item: &HashMap<String, AttributeValue>| {
+            item.get("user_name").is_some_and(|name| name.as_s().is_ok_and(|name| name == "demo"))
+        };
+        scan.items.unwrap_or_default().into_iter().filter(|item| !of_demo(item)).collect()
     }
 
     /// Writes a text into an item, as nobody but a test does.
