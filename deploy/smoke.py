@@ -1,10 +1,10 @@
-"""Whether a stack does what it is for: installs, lists, counts and removes over HTTP and through the queue, and says what does not.
+"""Tests a running stack: installs, lists, counts and removes over HTTP and through the queue, and names the functions that fail.
 
-    deploy/smoke ENVIRONMENT                                                             # of its stack, by its outputs
-    deploy/smoke dev --api URL --queue-url URL --lambda-url URL                          # what `cargo run -p local` prints
+    deploy/smoke ENVIRONMENT                                       # a deployed stack, found by its outputs
+    deploy/smoke dev --api URL --queue-url URL --lambda-url URL    # a local stack, with the URLs that `cargo run -p local` prints
 
-It makes a key of the account smoke-test and revokes it; it works in one campaign of its own and removes what is active there, also what an
-earlier run had to leave.
+It creates a key for the account smoke-test and revokes it at the end. It uses one campaign of its own and removes every active registration
+there, including those that an interrupted run left.
 """
 
 import argparse
@@ -24,22 +24,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 ACCOUNT = "smoke-test"
 NAMESPACE = uuid.UUID("9f0d7f52-3f0e-4c8c-8c55-0b1a3f0f6f9e")
-# What is tried with a key only, or with what was installed by one.
+# Functions that can be tested only with a key, or with registrations that a key has made.
 NEED_A_KEY = [
     "campaign-reports", "registration-ingest", "pass-registrations", "campaign-registrations", "registration-tally",
     "campaign-recount",
 ]  # fmt: skip
-# Indexes follow within milliseconds, counts within seconds, the queue within its batching window; a first start takes a moment.
+# In seconds. An index follows within milliseconds, counts within seconds, the queue within its batching window; a cold start takes longer.
 PATIENCE = 90
 PAUSE = 0.2
 
 
 class Failure(Exception):
-    """What was expected and did not happen."""
+    """An expectation that was not met."""
 
 
 class Smoke:
-    """One run. Every function is tried by what works without the others, so that what is broken is named and nothing else."""
+    """One run. Each step depends on as few functions as possible, so that only the broken ones are reported."""
 
     def __init__(self, environment, api, queue_url, lambda_url, patience):
         self.environment, self.patience = environment, patience
@@ -50,28 +50,28 @@ class Smoke:
         self.pass_id = uuid.uuid4()
         self.campaign_path = f"/v2/coupons/{self.campaign}"
         self.pass_path = self.path_of(self.pass_id)
-        # Functions, in the order in which they were found to be so.
+        # Dictionaries as ordered sets: functions in the order in which they failed or were skipped.
         self.broken, self.not_tried = {}, {}
 
     def run(self):
         with self.step("api-contract", "serves the contract"):
             contract = self.expect(200, "GET", "/v2/openapi.json")
             expect(str(contract.get("openapi", "")).startswith("3.1"), f"expected OpenAPI 3.1, got {contract.get('openapi')}")
-        with self.step("unmatched-route", "answers an unknown path in our shape"):
+        with self.step("unmatched-route", "answers an unknown path with our error body"):
             answer = self.expect(404, "GET", "/v2/nowhere")
             expect("error_code" in answer, f"expected an error_code, got {answer}")
         with self.step("registration-writes", "refuses a request without a key"):
             self.expect(401, "POST", self.pass_path, {})
-        with self.step("account-admin", "makes a key"):
-            # It fails where the account is there already; whether it is tells what comes next.
+        with self.step("account-admin", "creates a key"):
+            # This fails if the account exists already, so the result is ignored; adding a key shows whether the account exists.
             self.answer("account-admin", {"action": "create_account", "account_id": ACCOUNT, "user_name": ACCOUNT})
-            made = self.invoke("account-admin", {"action": "add_key", "account_id": ACCOUNT, "access": "read_write"})
-            expect("api_key" in made, f"expected a key, got {made}")
-            self.key = made["api_key"]
+            created = self.invoke("account-admin", {"action": "add_key", "account_id": ACCOUNT, "access": "read_write"})
+            expect("api_key" in created, f"expected a key, got {created}")
+            self.key = created["api_key"]
         if self.key:
             self.run_with_key()
             with self.step("account-admin", "revokes the key"):
-                revoke = {"action": "revoke_key", "account_id": ACCOUNT, "key_id": made["key_id"]}
+                revoke = {"action": "revoke_key", "account_id": ACCOUNT, "key_id": created["key_id"]}
                 revoked = self.invoke("account-admin", revoke)
                 expect(revoked.get("revoked_at"), f"expected a revoked key, got {revoked}")
         else:
@@ -80,7 +80,7 @@ class Smoke:
 
     def run_with_key(self):
         before = None
-        with self.step("campaign-reports", "tells the totals"):
+        with self.step("campaign-reports", "returns the totals"):
             before = self.installs()
         installed = self.install()
         with self.step("pass-registrations", "lists the pass"):
@@ -94,7 +94,7 @@ class Smoke:
         else:
             with self.step("registration-tally", "counts the installs"):
                 expected = before + len(installed)
-                # More where those of an earlier run were still to be counted.
+                # There may be more, because installs of an earlier run may be counted only now.
                 self.wait(lambda: self.installs() >= expected, f"expected {expected} installs")
         is_empty = self.remove(installed)
         with self.step("campaign-recount", "counts the campaign"):
@@ -103,7 +103,7 @@ class Smoke:
             expect(counted["active_count"] == 0 or not is_empty, f"expected no active registration, got {counted}")
 
     def install(self):
-        """Installs over HTTP and through the queue, and returns what is active now."""
+        """Installs over HTTP and through the queue; returns the ids of the registrations that were installed."""
         installed = set()
         by_http, by_queue = str(uuid.uuid4()), str(uuid.uuid4())
         with self.step("registration-writes", "installs"):
@@ -112,31 +112,31 @@ class Smoke:
         with self.step("registration-ingest", "installs from the queue"):
             self.send(by_queue)
             path = f"{self.campaign_path}/registrations?q[id_eq]={by_queue}"
-            # One of the two listings may be broken.
+            # Asks both listings, because one of them may be broken.
             self.wait(lambda: by_queue in self.seen(self.pass_path) | self.seen(path), f"{by_queue} is not listed")
             installed.add(by_queue)
         return installed
 
     def remove(self, installed):
-        """Removes what was installed, and what an earlier run left; returns whether the campaign is empty then."""
+        """Removes these registrations and those that an earlier run left; returns whether the campaign is known to be empty."""
         with self.step("registration-writes", "removes"):
-            there = dict.fromkeys(installed, self.pass_path)
-            for registration, of in self.seen(f"{self.campaign_path}/registrations?per_page=1000").items():
-                there[registration] = self.path_of(of)
-            for registration, path in there.items():
+            paths = dict.fromkeys(installed, self.pass_path)
+            for registration, pass_id in self.seen(f"{self.campaign_path}/registrations?per_page=1000").items():
+                paths[registration] = self.path_of(pass_id)
+            for registration, path in paths.items():
                 self.expect(204, "DELETE", f"{path}/{registration}")
-            self.wait(lambda: not self.seen(self.pass_path).keys() & installed, "a removed registration is listed")
+            self.wait(lambda: not self.seen(self.pass_path).keys() & installed, "a removed registration is still listed")
             return "campaign-registrations" not in self.broken
         return False
 
     def invoke(self, function, event):
-        """The answer of a function that has no route and may not fail."""
+        """Invokes a function without a route; returns its answer, or raises if it failed."""
         failed, payload = self.answer(function, event)
-        expect(not failed, f"it failed with {payload}")
+        expect(not failed, f"the invocation failed with {payload}")
         return payload
 
     def answer(self, function, event):
-        """Whether a function that has no route failed, and its answer."""
+        """Invokes a function without a route; returns whether it failed, and its answer."""
         answer = self.functions.invoke(FunctionName=f"{function}-{self.environment}:live", Payload=json.dumps(event))
         return "FunctionError" in answer, json.loads(answer["Payload"].read())
 
@@ -145,7 +145,7 @@ class Smoke:
         try:
             yield
             print(f"ok    {function}: {what}")
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the others are tried and the end says so
+        except Exception as failure:  # noqa: BLE001 - after any error the other steps still run, and the verdict names this one
             self.broken[function] = True
             print(f"FAIL  {function}: {what}: {failure}")
 
@@ -154,26 +154,26 @@ class Smoke:
         print(f"-     {function}: not tried, {why}")
 
     def verdict(self):
-        """What is broken, in a sentence; nothing where everything works."""
+        """The broken functions in a sentence; `None` if everything works."""
         if not self.broken:
             return None
         not_tried = f" (not tried: {'; '.join(self.not_tried)})" if self.not_tried else ""
         return f"broken: {'; '.join(self.broken)}{not_tried}"
 
     def installs(self):
-        """How many installs are counted; none where the campaign is new."""
+        """How many installs are counted; 0 if the campaign is new."""
         status, answer = self.call("GET", f"{self.campaign_path}/reports/totals")
         expect(status in (200, 404), f"expected totals, got {status} {answer}")
         return answer["report"]["installs_count"] if status == 200 else 0
 
     def listed(self, path):
-        """The pass of each registration that is listed, by its id; none where the campaign or the pass is new."""
+        """The pass of each listed registration, by registration id; empty if the campaign or the pass is new."""
         status, answer = self.call("GET", path)
         expect(status in (200, 404), f"expected a listing, got {status} {answer}")
         return {registration["id"]: registration["pass_id"] for registration in answer} if status == 200 else {}
 
     def seen(self, path):
-        """The same as far as it is told."""
+        """The same, but empty if the listing fails."""
         try:
             return self.listed(path)
         except (Failure, OSError):
@@ -241,33 +241,33 @@ def expect(holds, otherwise):
 
 
 def outputs(environment):
-    """What the stack of an environment tells of itself."""
+    """The outputs of an environment's stack."""
     try:
         [stack] = boto3.client("cloudformation").describe_stacks(StackName=f"registrations-{environment}")["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        sys.exit(f"error: what is deployed cannot be looked up: {error}")
+        sys.exit(f"error: the outputs of the stack cannot be read: {error}")
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("environment", help="dev, staging or prod; dev for a local stack")
-    local = parser.add_argument_group("a local stack, by what it prints")
+    local = parser.add_argument_group("a local stack, with the URLs that it prints")
     local.add_argument("--api", metavar="URL")
     local.add_argument("--queue-url", metavar="URL")
     local.add_argument("--lambda-url", metavar="URL")
-    parser.add_argument("--patience", type=float, default=PATIENCE, help="how many seconds to wait for what follows later")
-    asked = parser.parse_args()
-    urls = (asked.api, asked.queue_url, asked.lambda_url)
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="how many seconds to wait for a result that comes later")
+    arguments = parser.parse_args()
+    urls = (arguments.api, arguments.queue_url, arguments.lambda_url)
     if all(urls):
-        # The local stack looks at no signature, but one is made.
+        # The local stack does not check signatures, but boto3 needs credentials to sign.
         os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION="eu-west-1")
     elif any(urls):
         parser.error("expected all three of --api, --queue-url and --lambda-url, or none")
     else:
-        told = outputs(asked.environment)
-        urls = (told["ApiUrl"], told["EventQueueUrl"], None)
-    smoke = Smoke(asked.environment, *urls, asked.patience)
+        found = outputs(arguments.environment)
+        urls = (found["ApiUrl"], found["EventQueueUrl"], None)
+    smoke = Smoke(arguments.environment, *urls, arguments.patience)
     smoke.run()
     if verdict := smoke.verdict():
         sys.exit(f"error: {verdict}")

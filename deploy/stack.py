@@ -1,9 +1,9 @@
-"""template.yaml as the CloudFormation that AWS makes of it for an environment of samconfig.toml.
+"""Translates template.yaml into CloudFormation for an environment of samconfig.toml, as AWS does, without an AWS account.
 
-python deploy/stack.py translate ENVIRONMENT    the translated template, as JSON
-python deploy/stack.py plan ENVIRONMENT         what would be deployed, for people
-python deploy/stack.py parameters ENVIRONMENT   the values of the template's parameters, as the AWS CLI reads them
-python deploy/stack.py environments             their names
+python deploy/stack.py translate ENVIRONMENT    prints the translated template as JSON
+python deploy/stack.py plan ENVIRONMENT         prints a readable summary of what would be deployed
+python deploy/stack.py parameters ENVIRONMENT   prints the parameters' values in the format of the AWS CLI
+python deploy/stack.py environments             prints the names of the environments
 """
 
 import json
@@ -17,7 +17,7 @@ from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
 ROOT = Path(__file__).resolve().parent.parent
-# What the pseudo parameters are as long as nobody has deployed: no account and no region is fixed.
+# Stand-ins for the pseudo parameters, because account and region are known only at deployment.
 PSEUDO_PARAMETERS = {
     "AWS::AccountId": "<account>",
     "AWS::Region": "<region>",
@@ -26,19 +26,19 @@ PSEUDO_PARAMETERS = {
 }
 
 
-# What stands where CloudFormation leaves something out.
+# Marks a property that CloudFormation leaves out.
 NO_VALUE = object()
 
-# SAM wants a region, to know the partition. Nobody is called.
+# SAM needs a region to know the partition. AWS is not called.
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 
 class UnknownEnvironment(Exception):
-    """samconfig.toml has no such section."""
+    """samconfig.toml has no section for this environment."""
 
 
 class NoManagedPolicies:
-    """The template names actions, not managed policies, so that no account is asked what they are."""
+    """An empty list of managed policies: the template names only actions, so SAM need not ask an account for policies."""
 
     def load(self):
         return {}
@@ -50,7 +50,7 @@ def environments():
 
 
 def settings(environment):
-    """What `sam deploy --config-env` reads of an environment."""
+    """The settings that `sam deploy --config-env` reads for an environment."""
     try:
         return _config()[environment]["deploy"]["parameters"]
     except KeyError:
@@ -74,7 +74,7 @@ def roles():
 
 
 def translated(environment):
-    """The CloudFormation of an environment, with built code somewhere, as `sam package` puts it there."""
+    """The CloudFormation of an environment, with placeholders for the locations of code that `sam package` fills in."""
     sam = template()
     for resource in sam["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -83,13 +83,13 @@ def translated(environment):
 
 
 def transformed(sam, values):
-    """The CloudFormation that AWS's transform makes of a template of SAM."""
+    """The CloudFormation that AWS's transform produces from a SAM template."""
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     return transform(sam, values, NoManagedPolicies())
 
 
 def resolved(environment):
-    """The resources of an environment that its conditions let be, with every value that is known before it is deployed."""
+    """The resources of an environment whose conditions hold, with every value filled in that is known before deployment."""
     cloudformation = translated(environment)
     resolver = Resolver(cloudformation, parameters(environment))
     return {
@@ -100,7 +100,7 @@ def resolved(environment):
 
 
 class Resolver:
-    """CloudFormation's functions, as far as the template uses them."""
+    """Evaluates the intrinsic functions of CloudFormation that the template uses."""
 
     def __init__(self, cloudformation, values):
         defaults = {name: spec.get("Default") for name, spec in cloudformation.get("Parameters", {}).items()}
@@ -162,7 +162,7 @@ class Resolver:
 
 
 def plan(environment):
-    """What would be deployed, as lines."""
+    """Yields the lines of a summary of what would be deployed."""
     resources = resolved(environment)
     config = settings(environment)
     yield f"stack {config['stack_name']}, tags {', '.join(config['tags'])}"
@@ -194,13 +194,13 @@ def plan(environment):
     yield from _section("event sources", called)
     for title, resource_type, describe in SECTIONS:
         yield from _section(title, (describe(name, p) for name, p in _of_type(resources, resource_type).items()))
-    told = {"AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping", "AWS::IAM::Role", "AWS::ApiGatewayV2::Api"}
-    told |= {kind for _, kind, _ in SECTIONS}
+    shown = {"AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping", "AWS::IAM::Role", "AWS::ApiGatewayV2::Api"}
+    shown |= {kind for _, kind, _ in SECTIONS}
     rest = {}
     for resource in resources.values():
-        if resource["Type"] not in told:
+        if resource["Type"] not in shown:
             rest[resource["Type"]] = rest.get(resource["Type"], 0) + 1
-    yield from _section("and", ((kind, count) for kind, count in sorted(rest.items())))
+    yield from _section("other resources", ((kind, count) for kind, count in sorted(rest.items())))
     yield ""
     yield f"{len(resources)} resources"
 
@@ -211,7 +211,7 @@ def _table(_, table):
         f"keys {'+'.join(key['AttributeName'] for key in table['KeySchema'])}; indexes {indexes}; "
         f"deletion protection {table['DeletionProtectionEnabled']}; "
         f"point-in-time recovery {table['PointInTimeRecoverySpecification']['PointInTimeRecoveryEnabled']}; "
-        f"own KMS key {table['SSESpecification']['SSEEnabled']}"
+        f"account's KMS key {table['SSESpecification']['SSEEnabled']}"
     )
 
 
@@ -219,7 +219,7 @@ def _queue(_, queue):
     redrive = queue.get("RedrivePolicy")
     return queue["QueueName"], (
         f"kept {queue['MessageRetentionPeriod'] // 86400} days, encrypted by SQS"
-        + (f"; after {redrive['maxReceiveCount']} attempts to the dead letters" if redrive else "")
+        + (f"; after {redrive['maxReceiveCount']} attempts moved to the dead-letter queue" if redrive else "")
     )
 
 
@@ -261,7 +261,7 @@ def _target(operation):
 
 
 def _called(functions, alias):
-    """What a function is called, by its alias."""
+    """The name of the function that an alias belongs to."""
     return functions[alias.strip("<>").removesuffix("Aliaslive")]["FunctionName"]
 
 

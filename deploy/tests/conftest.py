@@ -1,4 +1,4 @@
-"""Each environment, deployed by the workflow's own command to an emulator of AWS and looked at through the services' own APIs."""
+"""Fixtures that deploy each environment to an emulator of AWS with the workflow's own command; tests read it through the services' APIs."""
 
 import json
 import os
@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "deploy"))
 import stack  # noqa: E402
 
 REGION = "eu-west-1"
-# Nothing here may reach an account, whatever the machine is logged in to.
+# Fake credentials, so that no test can reach a real account that the machine is logged in to.
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing",
     AWS_SECRET_ACCESS_KEY="testing",
@@ -30,7 +30,7 @@ os.environ.update(
 
 @pytest.fixture(scope="session")
 def aws():
-    """An emulator of one account, and where it answers; with SAM's transform and the outputs of a change set, which it lacks."""
+    """Starts an emulator of one account and yields its URL. Adds SAM's transform and a change set's outputs, which the emulator lacks."""
     create_change_set, execute_change_set = CloudFormationBackend.create_change_set, CloudFormationBackend.execute_change_set
 
     @wraps(create_change_set)
@@ -39,27 +39,27 @@ def aws():
         return create_change_set(self, template=json.dumps(template), parameters=parameters, **others)
 
     @wraps(execute_change_set)
-    def telling(self, change_set_name, stack_name=None):
+    def with_outputs(self, change_set_name, stack_name=None):
         execute_change_set(self, change_set_name, stack_name)
         executed = next(change for change in self.change_sets.values() if change_set_name in (change.change_set_name, change.change_set_id))
-        made = self.stacks[executed.stack_id]
-        made._parse_template()  # noqa: SLF001 - as the emulator itself does it when it makes a stack without a change set
-        made.output_map = made._create_output_map()  # noqa: SLF001
+        created = self.stacks[executed.stack_id]
+        created._parse_template()  # noqa: SLF001 - the emulator does this itself when it creates a stack without a change set
+        created.output_map = created._create_output_map()  # noqa: SLF001
 
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CloudFormationBackend, "create_change_set", transforming)
-        patch.setattr(CloudFormationBackend, "execute_change_set", telling)
-        # By this name the emulator knows its own S3.
+        patch.setattr(CloudFormationBackend, "execute_change_set", with_outputs)
+        # The emulator recognises requests to its S3 by this host name.
         yield f"http://localhost:{port}"
     server.stop()
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """A checkout after `sam build`, as far as the workflow's deployment needs it; with something small in place of each binary."""
+    """A checkout after `sam build`, with the files that the workflow's deployment needs and a small placeholder for each binary."""
     checkout = tmp_path_factory.mktemp("checkout")
     build = checkout / "target" / "sam"
     sam = stack.template()
@@ -74,14 +74,14 @@ def built(tmp_path_factory):
 
 
 def step(name):
-    """What a step of the workflow that deploys an environment runs."""
+    """The command of a step in the workflow that deploys an environment."""
     workflow = yaml_parse((ROOT / ".github/workflows/deploy-environment.yml").read_text(encoding="utf-8"))
     [command] = [step["run"] for step in workflow["jobs"]["deploy"]["steps"] if step.get("name") == name]
     return command
 
 
 def sam(command, checkout, **variables):
-    """Runs a command in a checkout with SAM in its path."""
+    """Runs a command in a checkout with SAM in PATH."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     variables = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0", "SAM_CLI_POLL_DELAY": "1", **variables}
     command = ["bash", "-euo", "pipefail", "-c", command]
@@ -90,17 +90,17 @@ def sam(command, checkout, **variables):
 
 
 class Deployed:
-    """A stack of the emulator."""
+    """An environment's stack in the emulator."""
 
     def __init__(self, environment, endpoint):
         self.environment, self.endpoint = environment, endpoint
         self.parameters = stack.parameters(environment)
         self.translated = stack.translated(environment)
-        # What the emulator does not deploy (aliases, alarms, policies of queues and topics, the API) is read here.
+        # For the resources that the emulator does not deploy: aliases, alarms, policies of queues and topics, the API.
         self.resolved = stack.resolved(environment)
 
     def deploy(self, checkout):
-        """Does what the README asks for: first the roles, then the stack, as the workflow does it with what the roles' stack tells."""
+        """Deploys the roles and then the stack, as in the README, with the workflow's command and the outputs of the roles' stack."""
         roles = self.create_roles()
         sam(step("Deploy"), checkout, AWS_ENDPOINT_URL=self.endpoint, ENVIRONMENT=self.environment, **roles)
         self.stack = self.describe(stack.settings(self.environment)["stack_name"])
@@ -109,7 +109,7 @@ class Deployed:
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in self.stack["Outputs"]}
 
     def create_roles(self):
-        """The variables of the repository's environment, by their names."""
+        """Deploys the roles; returns the variables for the GitHub environment, by name."""
         name = f"registrations-roles-{self.environment}"
         values = {"Environment": self.environment, "Repository": "acme/passes", "OidcProviderArn": "arn:aws:iam::1:oidc-provider/x"}
         self.client("cloudformation").create_stack(
@@ -128,12 +128,12 @@ class Deployed:
         return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint)
 
     def functions(self):
-        """The folders of the functions, by what the template calls them."""
+        """The folder names of the functions, in the order of the template."""
         sam = stack.template()["Resources"].values()
         return [Path(resource["Properties"]["CodeUri"]).name for resource in sam if resource["Type"] == "AWS::Serverless::Function"]
 
-    def name(self, what):
-        return f"{what}-{self.environment}"
+    def name(self, prefix):
+        return f"{prefix}-{self.environment}"
 
     def function(self, name):
         return self.client("lambda").get_function_configuration(FunctionName=self.name(name))
@@ -148,7 +148,7 @@ class Deployed:
 
 
 def without_aliases(node):
-    """The emulator's CloudFormation makes no aliases: what calls one calls its function there."""
+    """Replaces references to aliases by references to their functions, because the emulator's CloudFormation creates no aliases."""
     if isinstance(node, list):
         return [without_aliases(part) for part in node]
     if not isinstance(node, dict):
@@ -161,7 +161,7 @@ def without_aliases(node):
 
 @pytest.fixture(scope="session", params=stack.environments())
 def deployed(request, aws, built):
-    # One after the other into the same account, so that none is in the way of another.
+    # All environments go into the same account, which tests that their names do not collide.
     deployed = Deployed(request.param, aws)
     deployed.deploy(built)
     return deployed

@@ -1,8 +1,8 @@
-"""What each function may do, exactly: the deployed roles are held against this, so a right too many is as wrong as one too few."""
+"""The exact permissions of each function. A test compares the deployed roles with them, so an extra permission fails like a missing one."""
 
 LOGS = "AWSLambdaBasicExecutionRole"
 TRACES = "AWSXrayWriteOnlyAccess"
-# SAM's own, for whoever reads a queue or a stream.
+# SAM attaches these to a function that reads a queue or a stream.
 QUEUE = "AWSLambdaSQSQueueExecutionRole"
 STREAM = "AWSLambdaDynamoDBExecutionRole"
 
@@ -24,7 +24,7 @@ APPLIES = {
     ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
 }
 
-# Of each function: action, resource and partition key (any where there is none), and the managed policies.
+# For each function: its permissions as (action, resource, partition key or `None` for any), and its managed policies.
 PERMISSIONS = {
     "campaign-registrations": (
         {*LISTS, ("dynamodb:Query", BY_CAMPAIGN, None)},

@@ -1,4 +1,4 @@
-"""samconfig.toml and template.yaml fit together."""
+"""Tests that samconfig.toml, template.yaml, the stack policy and the runbook agree."""
 
 import json
 import re
@@ -14,12 +14,12 @@ def test_there_are_three_environments():
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_an_environment_says_every_parameter_and_no_other(environment):
+def test_an_environment_sets_every_parameter_and_no_other(environment):
     assert list(stack.parameters(environment)) == list(stack.template()["Parameters"]), "all of them, in the template's order"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_value_is_one_that_the_template_takes(environment):
+def test_the_template_allows_every_value(environment):
     for name, spec in stack.template()["Parameters"].items():
         value = stack.parameters(environment)[name]
         if "AllowedValues" in spec:
@@ -30,14 +30,14 @@ def test_every_value_is_one_that_the_template_takes(environment):
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_an_environment_is_named_and_tagged_as_what_it_is(environment):
+def test_names_and_tags_of_an_environment_contain_its_name(environment):
     settings = stack.settings(environment)
     assert stack.parameters(environment)["Environment"] == environment
     assert settings["stack_name"] == settings["s3_prefix"] == f"registrations-{environment}"
     assert settings["tags"] == ["service=registrations", f"environment={environment}"]
 
 
-def test_no_account_and_no_region_is_fixed():
+def test_no_account_or_region_is_hard_coded():
     for file in ("template.yaml", "samconfig.toml"):
         text = (stack.ROOT / file).read_text(encoding="utf-8")
         assert not any(part.isdigit() and len(part) == 12 for part in text.replace(":", " ").split())
@@ -46,7 +46,7 @@ def test_no_account_and_no_region_is_fixed():
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_a_plan_leaves_no_function_of_cloudformation_unresolved(environment):
+def test_a_plan_resolves_every_function_of_cloudformation(environment):
     lines = "\n".join(stack.plan(environment))
     assert "Fn::" not in lines
     assert "'Ref'" not in lines
@@ -54,15 +54,15 @@ def test_a_plan_leaves_no_function_of_cloudformation_unresolved(environment):
     assert f"registrations-{environment}" in lines
 
 
-def test_an_unknown_environment_is_named():
+def test_the_error_for_an_unknown_environment_lists_the_known_ones():
     with pytest.raises(stack.UnknownEnvironment, match="'qa'; it has dev, staging, prod"):
         stack.settings("qa")
 
 
-def test_a_domain_and_its_record_are_made_only_where_there_is_one():
+def test_a_domain_and_its_record_are_created_only_if_configured():
     values = stack.parameters("prod")
     cloudformation = stack.translated("prod")
-    for given, made in [
+    for given, created in [
         ({}, set()),
         ({"DomainName": "api.example.org"}, {"ApiDomain", "ApiDomainMapping"}),
         (
@@ -72,25 +72,25 @@ def test_a_domain_and_its_record_are_made_only_where_there_is_one():
     ]:
         resolver = stack.Resolver(cloudformation, {**values, **given})
         resources = cloudformation["Resources"].items()
-        assert {n for n, r in resources if r.get("Condition", "").startswith("HasDomain") and resolver.holds(r["Condition"])} == made
+        assert {n for n, r in resources if r.get("Condition", "").startswith("HasDomain") and resolver.holds(r["Condition"])} == created
 
 
 @pytest.mark.parametrize("parameter", stack.template()["Parameters"])
-def test_what_changes_a_function_makes_a_version_of_it(parameter, monkeypatch):
-    # An alias stays where it is unless there is a new version: a change would be deployed and reach nobody.
+def test_a_parameter_that_changes_a_function_publishes_a_version(parameter, monkeypatch):
+    # Without a new version the alias stays on the old one, and the change has no effect.
     spec, values = stack.template()["Parameters"][parameter], stack.parameters("prod")
     [other, *_] = [value for value in map(str, spec.get("AllowedValues", ["7"])) if value != values[parameter]]
     before = functions_and_versions()
     monkeypatch.setattr(stack, "parameters", lambda _: {**values, parameter: other})
     after = functions_and_versions()
-    # Its name belongs to another stack, a role is the same role with other rights.
+    # Environment renames the function, which is then another stack's. PermissionsBoundary changes only the role.
     if parameter not in ("Environment", "PermissionsBoundary"):
         changed = {name for name in before if before[name][0] != after[name][0]}
         assert changed == {name for name in before if before[name][1] != after[name][1]}
         assert bool(changed) is (parameter in ("Architecture", "LogLevel", "Tracing"))
 
 
-def test_what_changes_in_the_template_makes_a_version_too(monkeypatch):
+def test_a_changed_property_in_the_template_publishes_a_version(monkeypatch):
     before = functions_and_versions()
     changed = stack.template()
     for resource in changed["Resources"].values():
@@ -102,7 +102,7 @@ def test_what_changes_in_the_template_makes_a_version_too(monkeypatch):
 
 
 def functions_and_versions():
-    """Of each function what it is, and its version."""
+    """The properties and the version of each function, by function name."""
     resources = stack.resolved("prod")
     versions = {
         resource["Properties"]["FunctionName"]: (name, resource["Properties"].get("Description"))
@@ -114,7 +114,7 @@ def functions_and_versions():
     }
 
 
-def test_the_stack_policy_protects_what_outlives_the_stack():
+def test_the_stack_policy_protects_every_retained_resource():
     retained = {name for name, resource in stack.template()["Resources"].items() if resource.get("DeletionPolicy") == "Retain"}
     policy = json.loads((stack.ROOT / "deploy/stack-policy.json").read_text(encoding="utf-8"))
     [denied] = [statement for statement in policy["Statement"] if statement["Effect"] == "Deny"]
@@ -122,7 +122,7 @@ def test_the_stack_policy_protects_what_outlives_the_stack():
     assert denied["Action"] == ["Update:Replace", "Update:Delete"]
 
 
-def test_every_alarm_has_its_part_of_the_runbook():
+def test_every_alarm_names_a_section_of_the_runbook():
     runbook = (stack.ROOT / "docs/runbook.md").read_text(encoding="utf-8")
     headings = {line.removeprefix("## ").lower() for line in runbook.splitlines() if line.startswith("## ")}
     alarms = [resource for resource in stack.resolved("prod").values() if resource["Type"] == "AWS::CloudWatch::Alarm"]

@@ -1,4 +1,4 @@
-"""What is there once an environment is deployed."""
+"""Tests what exists after an environment is deployed."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ from conftest import sam
 from permissions import BY_CAMPAIGN, BY_PASS, PERMISSIONS, TABLE
 
 
-def test_every_function_has_its_binary_its_table_and_its_version(deployed):
+def test_every_function_has_its_code_its_runtime_and_its_table(deployed):
     names = {config["FunctionName"] for config in deployed.client("lambda").list_functions()["Functions"]}
     names = {name for name in names if name.endswith(f"-{deployed.environment}")}
     assert names == {deployed.name(name) for name in deployed.functions()} == {deployed.name(n) for n in PERMISSIONS}
@@ -20,13 +20,13 @@ def test_every_function_has_its_binary_its_table_and_its_version(deployed):
         assert config["Handler"] == "bootstrap", name
         assert config["Runtime"] == "provided.al2023", name
         variables = config.get("Environment", {}).get("Variables", {})
-        asks_the_table = bool(PERMISSIONS[name][0])
-        assert variables.get("TABLE_NAME") == (deployed.name("registrations") if asks_the_table else None), name
+        uses_the_table = bool(PERMISSIONS[name][0])
+        assert variables.get("TABLE_NAME") == (deployed.name("registrations") if uses_the_table else None), name
         code = deployed.client("lambda").get_function(FunctionName=deployed.name(name))
         assert code["Code"]["RepositoryType"] == "S3"
 
 
-def test_every_function_may_do_exactly_what_it_does(deployed):
+def test_every_function_has_exactly_its_permissions(deployed):
     iam = deployed.client("iam")
     table = deployed.table()["TableArn"]
     resources = {table: TABLE, f"{table}/index/by-campaign": BY_CAMPAIGN, f"{table}/index/by-pass": BY_PASS}
@@ -35,15 +35,16 @@ def test_every_function_may_do_exactly_what_it_does(deployed):
         found = set()
         for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-            # The emulator keeps what CloudFormation gave it, as Python writes it.
+            # The emulator stores a policy from CloudFormation as the text of a Python dictionary.
             document = ast.literal_eval(document) if isinstance(document, str) else document
             for statement in document["Statement"]:
                 found |= granted(statement, resources)
         assert found == allowed, name
-        # The emulator attaches none of AWS's own. `campaign-registrations` is the template's CampaignRegistrations.
+        # The emulator does not attach AWS's managed policies, so they are read from the template, where `campaign-registrations` is
+        # CampaignRegistrations.
         attached = properties(deployed, name.title().replace("-", "") + "Role")["ManagedPolicyArns"]
         assert {arn.rsplit("/", 1)[-1] for arn in attached} == managed, name
-    assert len(of_type(deployed, "AWS::IAM::Role")) == len(PERMISSIONS) + 1, "one for CodeDeploy"
+    assert len(of_type(deployed, "AWS::IAM::Role")) == len(PERMISSIONS) + 1, "one for each function and one for CodeDeploy"
 
 
 def test_every_function_runs_on_the_processor_it_is_built_for(deployed):
@@ -52,7 +53,7 @@ def test_every_function_runs_on_the_processor_it_is_built_for(deployed):
 
 
 def granted(statement, resources):
-    """The single rights of a statement."""
+    """The permissions of a statement: each action on each resource for each partition key."""
     assert statement["Effect"] == "Allow"
     conditions = statement.get("Condition", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [None]}})
     assert list(conditions) == ["ForAllValues:StringLike"]
@@ -87,12 +88,12 @@ def test_the_table_has_its_keys_indexes_stream_and_time_to_live(deployed):
     expiry = dynamodb.describe_time_to_live(TableName=table["TableName"])["TimeToLiveDescription"]
     template = properties(deployed, "RegistrationTable")
     assert template["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
-    # The emulator may not keep it; where it does, it is the template's.
+    # The emulator may not store the attribute's name. If it does, it must be the template's.
     assert expiry.get("AttributeName", "expires_at") == "expires_at"
 
 
-def keys(of):
-    return [key["AttributeName"] for key in sorted(of["KeySchema"], key=lambda key: key["KeyType"])]
+def keys(table_or_index):
+    return [key["AttributeName"] for key in sorted(table_or_index["KeySchema"], key=lambda key: key["KeyType"])]
 
 
 def properties(deployed, resource):
@@ -103,7 +104,7 @@ def of_type(deployed, kind):
     return [resource["Properties"] for resource in deployed.resolved.values() if resource["Type"] == kind]
 
 
-def test_what_holds_data_outlives_its_stack_and_is_encrypted(deployed):
+def test_data_outlives_the_stack_and_is_encrypted(deployed):
     for resource in ("RegistrationTable", "EventQueue", "DeadLetterQueue"):
         resource = deployed.translated["Resources"][resource]
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
@@ -123,8 +124,8 @@ def test_what_holds_data_outlives_its_stack_and_is_encrypted(deployed):
     assert [statement["Condition"] for statement in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
 
 
-def test_a_named_table_cannot_be_replaced(deployed):
-    # CloudFormation refuses to replace a resource whose name is given: a change of a key fails instead of losing the table.
+def test_the_table_has_a_fixed_name_so_it_cannot_be_replaced(deployed):
+    # CloudFormation refuses to replace a resource with a fixed name, so a changed key schema fails instead of losing the table.
     assert properties(deployed, "RegistrationTable")["TableName"]
 
 
@@ -135,7 +136,7 @@ def test_protection_grows_with_the_environment(deployed):
     assert str(table["DeletionProtectionEnabled"]).lower() == str(protected).lower()
     assert recovery == {"PointInTimeRecoveryEnabled": str(protected).lower()}
     own_key = properties(deployed, "RegistrationTable")["SSESpecification"]["SSEEnabled"]
-    assert own_key == str(protected).lower(), "what prod has, staging tries"
+    assert own_key == str(protected).lower(), "staging has what prod has"
     groups = deployed.client("logs").describe_log_groups(logGroupNamePrefix=f"/registrations/{deployed.environment}")["logGroups"]
     assert {group["logGroupName"] for group in groups} == {
         f"/registrations/{deployed.environment}",
@@ -145,7 +146,7 @@ def test_protection_grows_with_the_environment(deployed):
     assert {group["retentionInDays"] for group in groups} == {kept}
 
 
-def test_the_queue_feeds_ingest_and_ends_in_the_dead_letters(deployed):
+def test_the_queue_invokes_ingest_and_has_a_dead_letter_queue(deployed):
     queue, dead = deployed.queue("registration-events"), deployed.queue("registration-events-dead")
     redrive = json.loads(queue["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
@@ -167,7 +168,7 @@ def test_the_queue_feeds_ingest_and_ends_in_the_dead_letters(deployed):
     assert int(concurrency) == int(deployed.parameters["IngestConcurrency"])
 
 
-def test_the_stream_feeds_the_tally_one_batch_at_a_time_and_skips_nothing(deployed):
+def test_the_stream_invokes_the_tally_with_one_batch_at_a_time_and_skips_none(deployed):
     mapping = source(deployed, deployed.table()["LatestStreamArn"])
     assert mapping["FunctionArn"].endswith(f":{deployed.name('registration-tally')}")
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
@@ -185,14 +186,14 @@ def source(deployed, arn):
     return mapping
 
 
-def test_every_alarm_reaches_the_topic_and_watches_what_is_there(deployed):
+def test_every_alarm_notifies_the_topic_and_watches_an_existing_resource(deployed):
     alarms = of_type(deployed, "AWS::CloudWatch::Alarm")
     names = {alarm["AlarmName"].removeprefix(f"registrations-{deployed.environment}-") for alarm in alarms}
     assert names == {
         "dead-letters", "old-events", "tally-behind", "server-errors", "slow", "functions-throttled",
         "requests-fail", "table-throttled", "ingest-fails", "tally-fails", "unreadable-changes",
     }  # fmt: skip
-    there = {f"<{name}>" for name in deployed.resolved} | {"<DeadLetterQueue.QueueName>", "<EventQueue.QueueName>"}
+    existing = {f"<{name}>" for name in deployed.resolved} | {"<DeadLetterQueue.QueueName>", "<EventQueue.QueueName>"}
     for alarm in alarms:
         assert alarm["AlarmActions"] == ["<AlarmTopic>"], alarm["AlarmName"]
         assert alarm["ActionsEnabled"] == deployed.parameters["AlarmActions"]
@@ -200,21 +201,21 @@ def test_every_alarm_reaches_the_topic_and_watches_what_is_there(deployed):
         metrics = [metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
         for dimension in [*alarm.get("Dimensions", []), *(d for metric in metrics for d in metric.get("Dimensions", []))]:
             indexes = {"by-campaign", "by-pass"} if dimension["Name"] == "GlobalSecondaryIndexName" else set()
-            assert dimension["Value"] in there | indexes, alarm["AlarmName"]
+            assert dimension["Value"] in existing | indexes, alarm["AlarmName"]
     rolled_back_by = properties(deployed, "RegistrationWritesDeploymentGroup")["AlarmConfiguration"]["Alarms"]
     assert [alarm["Name"] for alarm in rolled_back_by] == [
         "<RequestsFailAlarm>", "<IngestFailsAlarm>", "<TallyFailsAlarm>",
     ]  # fmt: skip
 
 
-def test_calls_move_to_a_new_version_as_the_environment_says(deployed):
+def test_traffic_shifts_to_a_new_version_as_configured(deployed):
     group = properties(deployed, "RegistrationWritesDeploymentGroup")
     rollout = deployed.parameters["Rollout"]
     assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{rollout}"
     assert (deployed.environment == "prod") is (rollout != "AllAtOnce")
 
 
-def test_what_is_called_is_a_version_and_does_not_change_under_a_deployment(deployed):
+def test_the_api_and_the_event_sources_call_aliases(deployed):
     aliases = of_type(deployed, "AWS::Lambda::Alias")
     assert {alias["Name"] for alias in aliases} == {"live"}
     assert len(aliases) == len(deployed.functions())
@@ -229,30 +230,30 @@ def test_what_is_called_is_a_version_and_does_not_change_under_a_deployment(depl
                 assert "Aliaslive>" in operation["x-amazon-apigateway-integration"]["uri"]
 
 
-def test_the_api_takes_as_many_requests_as_the_environment_says(deployed):
+def test_the_api_throttles_as_configured_and_logs_no_address_or_path(deployed):
     [stage] = of_type(deployed, "AWS::ApiGatewayV2::Stage")
     settings = stage["DefaultRouteSettings"]
     for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
         assert int(settings[name]) == int(deployed.parameters[name])
     logged = json.loads(stage["AccessLogSettings"]["Format"])
-    # Of the two API Gateway has, messageString brings its own quotes.
+    # Not $context.error.messageString, which would add quotes of its own.
     assert logged["error"] == "$context.error.message"
     assert not any("sourceIp" in value or "authorizer" in value or "path" in value for value in logged.values())
 
 
-def test_the_dashboard_is_one_that_cloudwatch_reads(deployed):
+def test_the_dashboard_is_json_and_shows_every_alarm(deployed):
     [dashboard] = of_type(deployed, "AWS::CloudWatch::Dashboard")
     widgets = json.loads(dashboard["DashboardBody"])["widgets"]
     places = {(widget["x"], widget["y"]) for widget in widgets}
-    assert len(places) == len(widgets), "none covers another"
+    assert len(places) == len(widgets), "no two widgets overlap"
     alarms, *metrics = [widget["properties"] for widget in widgets]
-    there = {name for name, resource in deployed.resolved.items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
-    assert set(alarms["alarms"]) == {f"arn:aws:cloudwatch:<region>:<account>:alarm:<{name}>" for name in there}, "every alarm is seen first"
+    names = {name for name, resource in deployed.resolved.items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
+    assert set(alarms["alarms"]) == {f"arn:aws:cloudwatch:<region>:<account>:alarm:<{name}>" for name in names}, "the first widget shows every alarm"
     for properties in metrics:
         assert properties["metrics"], properties["title"]
 
 
-# What the lines of the functions' logs have; their own tests hold these names.
+# The fields of the functions' log lines. The functions' own tests assert these names.
 OF_EVENTS = {"wallet", "applied", "unchanged", "refused", "failed"}
 LOGGED = OF_EVENTS | {
     "request_id", "invocation_id", "route", "account_id", "status", "milliseconds", "listed", "written", "cause", "message",
@@ -260,7 +261,7 @@ LOGGED = OF_EVENTS | {
 }  # fmt: skip
 
 
-def test_the_saved_queries_ask_for_what_a_line_of_the_log_has(deployed):
+def test_the_saved_queries_use_only_fields_that_are_logged(deployed):
     queries = of_type(deployed, "AWS::Logs::QueryDefinition")
     assert {query["Name"].removeprefix(f"registrations-{deployed.environment}/") for query in queries} == {
         "failures", "slow requests", "requests by account", "messages that go back", "events by wallet",
@@ -269,7 +270,7 @@ def test_the_saved_queries_ask_for_what_a_line_of_the_log_has(deployed):
         assert set(re.findall(r"fields\.(\w+)", query["QueryString"])) <= LOGGED
 
 
-def test_what_became_of_events_is_counted_by_wallet(deployed):
+def test_results_of_events_are_counted_by_wallet(deployed):
     [dashboard] = of_type(deployed, "AWS::CloudWatch::Dashboard")
     counted = set()
     for metric in of_type(deployed, "AWS::Logs::MetricFilter"):
@@ -284,7 +285,7 @@ def test_what_became_of_events_is_counted_by_wallet(deployed):
     assert counted == {"applied", "unchanged", "refused"} < OF_EVENTS
 
 
-def test_an_alarm_on_a_metric_of_our_own_has_one_that_is_counted(deployed):
+def test_an_alarm_on_our_own_metric_has_a_metric_filter(deployed):
     own = f"registrations-{deployed.environment}"
     counted = {
         transformation["MetricName"] for metric in of_type(deployed, "AWS::Logs::MetricFilter") for transformation in metric["MetricTransformations"]
@@ -296,13 +297,13 @@ def test_an_alarm_on_a_metric_of_our_own_has_one_that_is_counted(deployed):
     assert watched == {"FailedRequests", "UnreadableChanges"} <= counted
 
 
-def test_what_the_readme_says_deploys_it_too(aws, built):
+def test_the_command_of_the_readme_deploys_the_stack(aws, built):
     command = "sam deploy --config-env staging"
     assert f"\n{command}\n" in (stack.ROOT / "README.md").read_text(encoding="utf-8")
     shutil.copytree(built / "target" / "sam", built / ".aws-sam" / "build")
-    # In a region of its own.
+    # In another region, because the account already has this stack in the first one.
     sam(command, built, AWS_ENDPOINT_URL=aws, AWS_DEFAULT_REGION="eu-north-1")
     cloudformation = boto3.client("cloudformation", endpoint_url=aws, region_name="eu-north-1")
-    [made] = cloudformation.describe_stacks(StackName="registrations-staging")["Stacks"]
-    assert made["StackStatus"] == "CREATE_COMPLETE"
-    assert {tag["Key"]: tag["Value"] for tag in made["Tags"]} == {"service": "registrations", "environment": "staging"}
+    [created] = cloudformation.describe_stacks(StackName="registrations-staging")["Stacks"]
+    assert created["StackStatus"] == "CREATE_COMPLETE"
+    assert {tag["Key"]: tag["Value"] for tag in created["Tags"]} == {"service": "registrations", "environment": "staging"}

@@ -1,4 +1,4 @@
-"""deploy/roles.yaml: who deploys may do what a deployment does, and nothing else."""
+"""Tests that the roles of deploy/roles.yaml allow exactly what a deployment needs."""
 
 import json
 from fnmatch import fnmatchcase
@@ -11,42 +11,42 @@ from moto import mock_aws
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 ENVIRONMENTS = stack.environments()
-# What CloudFormation may do.
+# The policies of CloudFormation's role.
 POLICIES = ["Data", "Functions", "Code", "Watch", "Domain"]
 
-# What AWS's resource types would do with properties that the template does not use.
+# Actions that AWS's resource types need only for properties that the template does not use.
 UNUSED = [
     # Replicas, imports, Kinesis, resource policies, insights.
     "dynamodb:*Replica", "dynamodb:*Import*", "dynamodb:*Item", "dynamodb:BatchWriteItem", "dynamodb:Query", "dynamodb:Scan",
     "dynamodb:DisableKinesis*", "dynamodb:EnableKinesis*", "dynamodb:UpdateKinesis*", "dynamodb:PutResourcePolicy",
     "dynamodb:DeleteResourcePolicy", "dynamodb:UpdateContributorInsights", "kinesis:*", "iam:CreateServiceLinkedRole",
-    # Networks, file systems, layers, code signing, concurrency of a function's own, keys of the customer's.
+    # Networks, file systems, layers, code signing, reserved concurrency, customer-managed keys.
     "ec2:*", "elasticfilesystem:*", "s3files:*", "lambda:GetLayerVersion", "lambda:*CodeSigningConfig", "lambda:*FunctionConcurrency",
     "lambda:*ProvisionedConcurrencyConfig", "lambda:PutFunctionScalingConfig", "lambda:PassCapacityProvider", "lambda:PutRuntimeManagementConfig",
     "lambda:PutFunctionRecursionConfig", "lambda:AssociateRuntimeAlias", "kms:GenerateDataKey", "kms:Encrypt", "kms:Decrypt", "kms:RevokeGrant",
     "kms:ListAliases", "kms:DisableKey*", "kms:EnableKey", "logs:*KmsKey",
-    # Log groups with policies, and where DynamoDB and CodeDeploy would log or deploy to servers.
+    # Policies of log groups, other destinations for logs, deployments to servers.
     "logs:*IndexPolicy", "logs:*DataProtectionPolicy", "logs:DeleteResourcePolicy", "logs:PutBearerTokenAuthentication", "logs:CreateLogStream",
     "logs:PutLogGroupDeletionProtection", "logs:DescribeLogStreams", "logs:PutLogEvents", "firehose:*", "s3:REST.PUT.OBJECT",
     "codedeploy:RegisterOnPremisesInstance",
-    # Definitions, trust stores and code in other places than the artifacts.
+    # API definitions, trust stores and code outside the artifacts bucket.
     "s3:getObject", "s3:GetObjectMetadata", "s3:GetObjectVersion", "s3:ListBucket", "sns:PutDataProtectionPolicy",
-    # Roles keep whom they trust and their boundary.
+    # Roles keep their trust policy and their boundary.
     "iam:UpdateAssumeRolePolicy", "iam:*RolePermissionsBoundary", "apigateway:TagResource", "apigateway:UntagResource",
-    # Lists of everything, of which none is ours alone.
+    # Lists of everything in the account.
     "*:List*s", "*:ListAliases", "cloudwatch:ListDashboards",
 ]  # fmt: skip
-# No deployment deletes what holds data.
+# No deployment may delete the table or a queue.
 FORBIDDEN = ["dynamodb:DeleteTable", "sqs:DeleteQueue"]
-# What resource types do not say: the record of a domain, which has no such type; SAM's transform; the access log of an API.
-UNSAID = [
+# Actions that no schema of a resource type lists: for the record of a domain, SAM's transform, the access log of the API, and Lambda's lists.
+UNLISTED = [
     "route53:*", "cloudformation:CreateChangeSet", "logs:*LogDelivery", "logs:ListLogDeliveries",
     "lambda:ListTags", "lambda:ListAliases", "lambda:ListEventSourceMappings",
 ]  # fmt: skip
 
 
 class Roles:
-    """The roles of an environment."""
+    """The roles of an environment, with their policies resolved."""
 
     def __init__(self, environment):
         values = {"Environment": environment, "Repository": "acme/passes", "HostedZoneId": "Z1"}
@@ -83,7 +83,7 @@ def known(action, patterns):
 
 @pytest.fixture(scope="session")
 def resource_types():
-    """What CloudFormation's resource types say that they do, by their names."""
+    """The actions that each of CloudFormation's resource types needs, by the type's name."""
     schemas = files("cfnlint") / "data" / "schemas" / "resources"
     found = {}
     for file in schemas.iterdir():
@@ -98,20 +98,20 @@ def types_of(environment):
     return {resource["Type"] for resource in stack.translated(environment)["Resources"].values()}
 
 
-def test_cloudformation_may_do_what_the_resources_of_the_stack_need(roles, resource_types):
+def test_cloudformation_has_every_permission_that_the_stack_needs(roles, resource_types):
     for kind in types_of(roles.environment):
         needed = {action for action in resource_types[kind] if not known(action, UNUSED + FORBIDDEN)}
         assert needed <= roles.actions(), kind
 
 
-def test_cloudformation_may_do_nothing_else(roles, resource_types):
+def test_cloudformation_has_no_other_permission(roles, resource_types):
     needed = {action for kind in types_of(roles.environment) for action in resource_types[kind]}
-    assert {action for action in roles.actions() - needed if not known(action, UNSAID)} == set()
+    assert {action for action in roles.actions() - needed if not known(action, UNLISTED)} == set()
     assert not any(known(action, FORBIDDEN) for action in roles.actions())
     assert not any("*" in action for action in roles.actions())
 
 
-# The action that makes a resource, what gives it its name, and its ARN.
+# For each resource type: the action that creates it, the property with its name, and its ARN.
 NAMED = {
     "AWS::DynamoDB::Table": ("dynamodb:CreateTable", "TableName", "arn:aws:dynamodb:<region>:<account>:table/{}"),
     "AWS::SQS::Queue": ("sqs:CreateQueue", "QueueName", "arn:aws:sqs:<region>:<account>:{}"),
@@ -123,7 +123,7 @@ NAMED = {
 }
 
 
-def test_cloudformation_reaches_what_the_stack_names_and_no_other_environment(roles):
+def test_cloudformation_can_create_resources_of_its_own_environment_only(roles):
     others = [environment for environment in [*ENVIRONMENTS, f"{roles.environment}2"] if environment != roles.environment]
     seen = set()
     for resource in roles.stack.values():
@@ -138,12 +138,12 @@ def test_cloudformation_reaches_what_the_stack_names_and_no_other_environment(ro
     assert not roles.may("lambda:UpdateFunctionCode", f"arn:aws:lambda:<region>:<account>:function:others-{roles.environment}")
 
 
-def test_a_role_is_made_within_the_boundary_only(roles):
+def test_a_role_can_be_created_only_with_the_boundary(roles):
     boundary = {"StringEquals": {"iam:PermissionsBoundary": "<Boundary>"}}
     role = f"arn:aws:iam::<account>:role/registrations-{roles.environment}-CampaignReportsRole-1"
-    gives = {"iam:CreateRole", "iam:AttachRolePolicy", "iam:PutRolePolicy"}
+    granting = {"iam:CreateRole", "iam:AttachRolePolicy", "iam:PutRolePolicy"}
     for statement in roles.statements:
-        if gives & set(listed(statement["Action"])) and any(fnmatchcase(role, arn) for arn in listed(statement["Resource"])):
+        if granting & set(listed(statement["Action"])) and any(fnmatchcase(role, arn) for arn in listed(statement["Resource"])):
             assert statement["Condition"] == boundary
     for name, resource in roles.stack.items():
         if resource["Type"] == "AWS::IAM::Role":
@@ -153,7 +153,7 @@ def test_a_role_is_made_within_the_boundary_only(roles):
     assert roles.resources["Boundary"]["ManagedPolicyName"] == f"registrations-boundary-{roles.environment}"
 
 
-def test_no_function_may_do_what_the_boundary_does_not_let_it(roles):
+def test_the_boundary_allows_exactly_what_the_functions_may_do(roles):
     boundary = roles.resources["Boundary"]["PolicyDocument"]["Statement"]
     allowed = {action for statement in boundary for action in listed(statement["Action"])}
     used = set()
@@ -165,7 +165,7 @@ def test_no_function_may_do_what_the_boundary_does_not_let_it(roles):
             for document in documents:
                 for statement in listed(document["Statement"]):
                     used |= set(listed(statement["Action"]))
-    # The right to the table's key is given by the key.
+    # No role has kms:Decrypt: the policy of the table's key grants it.
     assert used | {"kms:Decrypt"} == allowed
 
 
@@ -174,7 +174,7 @@ def managed(arn):
     return policy["Document"]
 
 
-def test_only_this_repositorys_environment_deploys(roles):
+def test_only_the_github_environment_of_the_repository_may_deploy(roles):
     [statement] = roles.resources["DeployRole"]["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
     assert statement["Condition"] == {
@@ -185,7 +185,7 @@ def test_only_this_repositorys_environment_deploys(roles):
     }
 
 
-def test_a_policy_is_not_longer_than_iam_takes(roles):
+def test_no_policy_is_longer_than_iam_allows(roles):
     for name in ["Boundary", *POLICIES]:
         document = json.dumps(roles.resources[name]["PolicyDocument"], separators=(",", ":"))
         document = document.replace("<account>", "0" * 12).replace("<region>", "ap-southeast-2")
@@ -197,7 +197,7 @@ def test_a_policy_is_not_longer_than_iam_takes(roles):
     ("acme/passes", "", {"cloudformation", "deploy"}),
     ("acme/passes", "Z1", {"cloudformation", "deploy"}),
 ])  # fmt: skip
-def test_an_emulator_makes_the_roles(repository, zone, roles):
+def test_an_emulator_creates_the_roles(repository, zone, roles):
     with mock_aws():
         values = {"Environment": "staging", "Repository": repository, "HostedZoneId": zone}
         boto3.client("cloudformation").create_stack(
@@ -207,15 +207,15 @@ def test_an_emulator_makes_the_roles(repository, zone, roles):
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
         iam = boto3.client("iam")
-        made = {role["RoleName"] for role in iam.list_roles()["Roles"]}
-        assert made == {f"registrations-{role}-staging" for role in roles}
+        created = {role["RoleName"] for role in iam.list_roles()["Roles"]}
+        assert created == {f"registrations-{role}-staging" for role in roles}
         attached = iam.list_attached_role_policies(RoleName="registrations-cloudformation-staging")["AttachedPolicies"]
         assert len(attached) == (5 if zone else 4)
         owned = iam.list_policies(Scope="Local")["Policies"]
         assert "registrations-boundary-staging" in {policy["PolicyName"] for policy in owned}
 
 
-def test_the_workflow_asks_for_what_the_roles_tell():
+def test_the_workflow_uses_every_output_of_the_roles():
     workflow = (stack.ROOT / ".github/workflows/deploy-environment.yml").read_text(encoding="utf-8")
     outputs = {output["Description"].split(",", 1)[0] for output in stack.roles()["Outputs"].values()}
     assert outputs == {"DEPLOY_ROLE_ARN", "CLOUDFORMATION_ROLE_ARN", "ARTIFACTS_BUCKET"}

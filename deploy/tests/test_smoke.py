@@ -1,4 +1,4 @@
-"""The smoke test, against the local stack: whole, and with each function broken in turn."""
+"""Tests the smoke test against the local stack: as it is, and with each function broken in turn."""
 
 import json
 import os
@@ -21,7 +21,7 @@ PASS = r"/v2/coupons/[^/]+/passes/[^/]+/registrations"
 
 @pytest.fixture(scope="module")
 def local():
-    """Where the stack of `cargo run -p local` answers."""
+    """Starts the local stack; yields the URLs that it prints, by name."""
     with subprocess.Popen([LOCAL, "--port", "0", "--ephemeral"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         found = {}
         for line in process.stdout:
@@ -59,11 +59,11 @@ def assert_broken(run, verdict):
     assert run.stderr.strip() == f"error: broken: {verdict}", run.stdout
 
 
-# Long enough for what follows later, short where it never comes.
+# In seconds: long enough for a result that comes late, and short for one that never comes.
 PATIENT, IMPATIENT = 60, 5
 
 
-def test_a_whole_stack_passes_twice(local):
+def test_a_working_stack_passes_twice(local):
     for _ in range(2):
         assert_works(smoke(local, PATIENT))
 
@@ -80,20 +80,20 @@ def test_a_whole_stack_passes_twice(local):
         ("GET", r"/v2/coupons/[^/]+/reports/totals", "campaign-reports (not tried: registration-tally)"),
     ],
 )
-def test_a_broken_function_is_named_and_no_other(local, method, path, verdict):
+def test_only_the_broken_function_is_reported(local, method, path, verdict):
     with changing(local["API"], method, path, 500, {"message": "Internal Server Error"}) as api:
         assert_broken(smoke(local, IMPATIENT, api=api), verdict)
     assert_works(smoke(local, PATIENT))
 
 
-def test_counts_that_stand_still_are_named(local):
+def test_counts_that_stand_still_are_reported(local):
     totals = {"report": {"installs_count": 7}}
     with changing(local["API"], "GET", ".*/reports/totals", 200, totals) as api:
         assert_broken(smoke(local, IMPATIENT, api=api), "registration-tally")
 
 
-def test_a_queue_that_feeds_nobody_is_named(local, aws):
-    queue = boto3.client("sqs", endpoint_url=aws, region_name="eu-west-1").create_queue(QueueName="nobody")
+def test_a_queue_that_invokes_no_function_is_reported(local, aws):
+    queue = boto3.client("sqs", endpoint_url=aws, region_name="eu-west-1").create_queue(QueueName="unread")
     assert_broken(smoke(local, IMPATIENT, queue_url=queue["QueueUrl"]), "registration-ingest")
 
 
@@ -108,25 +108,25 @@ def test_a_queue_that_feeds_nobody_is_named(local, aws):
         ("campaign-recount", "campaign-recount"),
     ],
 )
-def test_a_broken_function_without_a_route_is_named(local, function, verdict):
+def test_a_broken_function_without_a_route_is_reported(local, function, verdict):
     failed = {"errorType": "Runtime.ExitError", "errorMessage": "exit status: 101"}
     with changing(local["Lambda"], "POST", f".*/{function}-dev.*", 200, failed, ("X-Amz-Function-Error", "Unhandled")) as url:
         assert_broken(smoke(local, IMPATIENT, lambda_url=url), verdict)
 
 
 def test_a_deployed_stack_is_found_by_its_outputs(local, aws):
-    # In a region of its own; what the stack tells is where the local one answers.
+    # In a region without other stacks. The outputs of the deployed stack are the URLs of the local one.
     variables = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-south-1"}
     variables |= {"AWS_ENDPOINT_URL_CLOUDFORMATION": aws, "AWS_ENDPOINT_URL_LAMBDA": local["Lambda"]}
     run = run_smoke(["dev"], **variables)
     assert run.returncode == 1
-    assert "error: what is deployed cannot be looked up" in run.stderr
-    told = {"ApiUrl": local["API"], "EventQueueUrl": local["Queue"]}
+    assert "error: the outputs of the stack cannot be read" in run.stderr
+    outputs = {"ApiUrl": local["API"], "EventQueueUrl": local["Queue"]}
     template = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {name: {"Value": url} for name, url in told.items()},
+        "Outputs": {name: {"Value": url} for name, url in outputs.items()},
     }
-    assert told.keys() <= stack.template()["Outputs"].keys()
+    assert outputs.keys() <= stack.template()["Outputs"].keys()
     boto3.client("cloudformation", endpoint_url=aws, region_name="eu-south-1").create_stack(
         StackName="registrations-dev", TemplateBody=json.dumps(template)
     )
@@ -134,9 +134,9 @@ def test_a_deployed_stack_is_found_by_its_outputs(local, aws):
 
 
 class changing:
-    """A proxy that answers with status, body and header of its own where method and path match."""
+    """A proxy that answers with this status, body and headers if method and path match, and forwards every other request."""
 
-    def __init__(self, url, method, path, status, body, *more):
+    def __init__(self, url, method, path, status, body, *headers):
         class Handler(BaseHTTPRequestHandler):
             def log_message(self, *_):
                 pass
@@ -144,7 +144,7 @@ class changing:
             def answer(self):
                 sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 if self.command == method and re.fullmatch(path, unquote(self.path)):
-                    return self.reply(status, json.dumps(body).encode(), more)
+                    return self.reply(status, json.dumps(body).encode(), headers)
                 request = urllib.request.Request(url + self.path, data=sent or None, method=self.command)
                 for name in ("Authorization", "Content-Type"):
                     if name in self.headers:
