@@ -1,6 +1,8 @@
-//! The contract of the HTTP API as OpenAPI 3.1, made from the routes, types, limits and errors of the code.
+//! The public contract of the HTTP API, as an OpenAPI 3.1 document.
 //!
-//! `functions/api-contract` serves what is made here; a test fails where the two differ.
+//! The document is generated from the routes, types, limits and errors of the code, so it cannot promise anything else.
+//! `operations` has one operation per route, `schemas` the shapes of bodies and parameters, `responses` the errors.
+//! `functions/api-contract` serves a copy of the generated file; a test fails if the copy is out of date.
 
 mod operations;
 mod responses;
@@ -8,13 +10,16 @@ mod schemas;
 
 use std::{fs, io, path::PathBuf};
 
-use serde_json::Value;
-use shared::{
-    api::route,
-    clock,
-    event::{Change, Event, Source},
+use api::route::Route;
+use domain::{
+    event::{
+        Change, Event,
+        passworks::{Parsed, Source},
+    },
     registration::Registration,
+    time,
 };
+use serde_json::Value;
 use thiserror::Error;
 use utoipa::openapi::{
     Components, Info, License, OpenApi, OpenApiBuilder, Server, Tag,
@@ -29,37 +34,40 @@ use crate::{
 };
 
 const DESCRIPTION: &str = "\
-Which passes are in which wallets now: the registrations part of the Passworks API v2.
+Shows which passes are in which wallets right now. This is the registrations part of the Passworks API v2.
 
-What is wrong is told in this order: no such path (404), no good key (401), a key that may not do this (403), nothing known there \
-(404), and only then what is wrong with the request (400, 415, 413, 422). An account sees its own campaigns only; those of others \
-answer as unknown ones.
+**Errors.** A request is checked in this order, and the first failed check decides the answer: the path exists (404), \
+the API key is valid (401), the key has the permission (403), the campaign, pass or registration is known (404), the \
+request itself is valid (400, 415, 413, 422). An account sees only its own campaigns: a campaign of another account is \
+answered like an unknown one.
 
-Instants are UTC with milliseconds. Texts are measured in bytes of UTF-8. A listing reads an index that may be some milliseconds \
-behind a write.
+**Formats.** Timestamps in responses are in UTC with milliseconds. Maximum lengths of strings are in bytes of UTF-8.
 
-429, 431 and some answers with 413, 500 and 503 come from the gateway before or after us, in a shape of its own: `GatewayError`. Every \
-answer has `apigw-requestid`, by which whoever runs the API finds the request in the log.";
+**Consistency.** A listing reads an index that may lag a few milliseconds behind a write.
 
-/// The schemes by which a caller says who it is; any one suffices.
+**Gateway.** The API gateway in front of this API answers 429 and 431, and sometimes 413, 500 and 503. Those responses \
+have a shape of their own, `GatewayError`. Every response has the header `apigw-requestid`; quote it to the operator, \
+who can find the request in the log by it.";
+
+/// The security schemes of the API. A request needs one of them.
 const SCHEMES: [&str; 3] = ["basic", "bearer", "key"];
 
-/// The values that the examples of the contract are about: the source document's own.
+/// The values in the contract's examples, read from the sample events.
 struct Examples {
-    /// `events/sqs/source-document.json`: three installs.
+    /// The three installs of `events/sqs/source-document.json`.
     registrations: Vec<Registration>,
     campaign_id: String,
-    /// `events/webhook/installed.json`: the documented webhook body.
+    /// The documented webhook body, `events/webhook/installed.json`.
     webhook: Value,
 }
 
-/// Why there is no contract.
+/// Why the contract cannot be generated or written.
 #[derive(Debug, Error)]
 pub enum ContractError {
-    /// The sample events, which are its examples, cannot be used.
+    /// The sample events, from which the examples come, cannot be used.
     #[error(transparent)]
     Sample(#[from] SampleError),
-    /// It is no JSON.
+    /// The document cannot be written as JSON.
     #[error("the contract cannot be written as JSON: {0}")]
     NotJson(#[from] serde_json::Error),
     /// The file cannot be written.
@@ -72,25 +80,25 @@ pub enum ContractError {
     },
 }
 
-/// Writes the contract to the file that `api-contract` serves, and tells which that is.
+/// Writes the contract to the file that `api-contract` serves, and returns the path of that file.
 pub fn write() -> Result<PathBuf, ContractError> {
     let path = Template::default_path().with_file_name("functions/api-contract/openapi.json");
     fs::write(&path, json()?).map_err(|cause| ContractError::Unwritable { path: path.clone(), cause })?;
     Ok(path)
 }
 
-/// The contract as the text of that file.
+/// Returns the contract as JSON, as it stands in that file.
 pub fn json() -> Result<String, ContractError> {
     Ok(openapi()?.to_pretty_json()? + "\n")
 }
 
-/// The contract.
+/// Generates the contract.
 pub fn openapi() -> Result<OpenApi, SampleError> {
     let examples = Examples::read()?;
     let mut paths = Paths::new();
-    for route in route::ALL {
+    for route in Route::ALL.iter().copied() {
         let operation = operations::operation(route, &examples);
-        paths.add_path_operation(route.path, vec![method(route.method)], operation);
+        paths.add_path_operation(route.path(), vec![method(route.method())], operation);
     }
     let mut info = Info::new("Wallet registrations", env!("CARGO_PKG_VERSION"));
     info.description = Some(DESCRIPTION.to_owned());
@@ -99,10 +107,10 @@ pub fn openapi() -> Result<OpenApi, SampleError> {
         .info(info)
         .servers(Some([Server::new("/")]))
         .tags(Some([
-            tag("Registrations", "Which there are, and making and ending one."),
-            tag("Events", "What wallets report: the Passworks webhook body."),
-            tag("Reports", "How often passes were installed and uninstalled, and how many are active."),
-            tag("Contract", "This document."),
+            tag("Registrations", "Active registrations: list them, create one, end one."),
+            tag("Events", "Receives events in the shape of the Passworks webhook body."),
+            tag("Reports", "Counts of installs, uninstalls and active registrations."),
+            tag("Contract", "This OpenAPI document."),
         ]))
         .security(Some(SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [""; 0]))))
         .paths(paths)
@@ -127,7 +135,7 @@ impl Examples {
 
 fn event(record: &Value) -> Option<Event> {
     let body = serde_json::from_str(record["body"].as_str()?).ok()?;
-    Event::from_json(&body, &Source::Queue, clock::now()).ok()?
+    Parsed::from_json(&body, &Source::Queue, time::now()).event.ok()?
 }
 
 fn registration(event: Event) -> Option<Registration> {
@@ -147,9 +155,13 @@ fn components() -> Components {
     let http = |scheme, description: &str| {
         SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(description)).build())
     };
-    let bare = ApiKeyValue::with_description("Authorization", "The API key alone, as Passworks' webhooks send it.");
-    components.add_security_scheme(basic, http(HttpAuthScheme::Basic, "The account's user name and an API key of it."));
-    components.add_security_scheme(bearer, http(HttpAuthScheme::Bearer, "An API key."));
+    let bare =
+        ApiKeyValue::with_description("Authorization", "An API key without a scheme, as Passworks webhooks send it.");
+    components.add_security_scheme(
+        basic,
+        http(HttpAuthScheme::Basic, "The account's user name, with an API key as the password."),
+    );
+    components.add_security_scheme(bearer, http(HttpAuthScheme::Bearer, "An API key as the bearer token."));
     components.add_security_scheme(key, SecurityScheme::ApiKey(ApiKey::Header(bare)));
     components
 }

@@ -1,6 +1,6 @@
-//! The functions, in process: the handlers that Lambda runs, called with the events that Lambda hands over.
+//! The functions, in this process: the same handlers that Lambda runs, called with the same events.
 //!
-//! The one place that touches what `lambda_http` keeps for itself: `LambdaRequest` and the service that answers it.
+//! This is the only module that uses internals of `lambda_http`: `LambdaRequest` and the service that answers it.
 
 use std::{
     collections::BTreeMap,
@@ -12,50 +12,48 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use api::function::{self, HttpFunction};
 use lambda_http::{LambdaEvent, request::LambdaRequest, tower::Service};
 use lambda_runtime::Context;
-use serde::Serialize;
+use process::config::{ConfigError, Lookup};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use shared::{
-    api::entry::{self, HttpFunction},
-    config::{ConfigError, Lookup},
-};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{engine::Engine, template::Template};
+use crate::{aws::dynamodb::Engine, template::Template};
 
-/// Why the functions of a template cannot be run.
+/// Why the functions of a template cannot be started.
 #[derive(Debug, Error)]
 pub enum FunctionsError {
-    /// A function does not find what it needs in the variables that the template sets.
+    /// A variable that a function needs is missing or invalid in the template.
     #[error("the function {function} does not start: {cause}")]
     Config {
         /// The function.
         function: String,
-        /// What is missing.
+        /// The variable, and why it cannot be used.
         cause: ConfigError,
     },
-    /// The template has a function that this stack does not have.
+    /// The template has a function that the local stack does not know.
     #[error("the template has a function {0} that this stack does not know")]
     Unknown(String),
 }
 
-/// Why an invocation has no answer.
+/// Why an invocation failed.
 #[derive(Debug, Error)]
 pub enum InvokeError {
     /// There is no such function.
-    #[error("there is no function {name}; there are {known}")]
+    #[error("there is no function {name}; expected one of {known}")]
     NoSuchFunction {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The names of all functions.
         known: String,
     },
-    /// The event is not one that the function takes.
-    #[error("the function does not take this event: {0}")]
+    /// The event does not have the shape that the function expects.
+    #[error("the function does not accept this event: {0}")]
     NotItsEvent(String),
-    /// The function answered with an error.
+    /// The function returned an error.
     #[error("the function failed: {0}")]
     Failed(String),
     /// The function panicked.
@@ -66,7 +64,7 @@ pub enum InvokeError {
     TimedOut(Duration),
 }
 
-/// The functions by folder name.
+/// The functions, by folder name. A clone shares them.
 #[derive(Clone)]
 pub struct Functions(Arc<BTreeMap<String, Function>>);
 
@@ -79,7 +77,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Value, InvokeError>> + Send>>;
 type Invoke = Box<dyn Fn(Value, Context) -> Answer + Send + Sync>;
 
 impl Functions {
-    /// The functions of `template` over `engine`, each with the variables that the template sets and Lambda's own.
+    /// Starts the functions of `template` over `engine`, each with the variables of the template and Lambda's own.
     pub fn start(template: &Template, engine: &Engine) -> Result<Self, FunctionsError> {
         let mut functions = BTreeMap::new();
         for (name, function) in &template.functions {
@@ -94,7 +92,7 @@ impl Functions {
         Ok(Self(Arc::new(functions)))
     }
 
-    /// Invokes a function, within its time limit, and brings its answer.
+    /// Invokes a function within its timeout and returns its response.
     pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, InvokeError> {
         let function = self.0.get(name).ok_or_else(|| {
             let known = self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -112,78 +110,59 @@ impl Functions {
     }
 }
 
-fn start(name: &str, lookup: Lookup<'_>) -> Result<Invoke, FunctionsError> {
-    let config = |cause| FunctionsError::Config { function: name.to_owned(), cause };
-    Ok(match name {
-        "campaign-registrations" => {
-            use campaign_registrations::{CampaignRegistrations, Config};
-            http(CampaignRegistrations::new(&Config::from_lookup(lookup).map_err(config)?))
+macro_rules! functions {
+    (http { $($http_crate:ident :: $http:ident),+ $(,)? } json { $($json_crate:ident :: $json:ident),+ $(,)? }) => {
+        fn start(name: &str, lookup: Lookup<'_>) -> Result<Invoke, FunctionsError> {
+            let config = |cause| FunctionsError::Config { function: name.to_owned(), cause };
+            match name.replace('-', "_").as_str() {
+                $(stringify!($http_crate) => {
+                    let config = $http_crate::Config::from_lookup(lookup).map_err(config)?;
+                    Ok(http($http_crate::$http::new(&config)))
+                })+
+                $(stringify!($json_crate) => {
+                    let config = $json_crate::Config::from_lookup(lookup).map_err(config)?;
+                    let function = $json_crate::$json::new(&config);
+                    Ok(json(move |event| {
+                        let function = function.clone();
+                        async move { function.handle(event).await }
+                    }))
+                })+
+                _ => Err(FunctionsError::Unknown(name.to_owned())),
+            }
         }
-        "pass-registrations" => {
-            use pass_registrations::{Config, PassRegistrations};
-            http(PassRegistrations::new(&Config::from_lookup(lookup).map_err(config)?))
-        }
-        "registration-writes" => {
-            use registration_writes::{Config, RegistrationWrites};
-            http(RegistrationWrites::new(&Config::from_lookup(lookup).map_err(config)?))
-        }
-        "campaign-reports" => {
-            use campaign_reports::{CampaignReports, Config};
-            http(CampaignReports::new(&Config::from_lookup(lookup).map_err(config)?))
-        }
-        "api-contract" => {
-            use api_contract::{ApiContract, Config};
-            http(ApiContract::new(&Config::from_lookup(lookup).map_err(config)?))
-        }
-        "unmatched-route" => {
-            use unmatched_route::{Config, UnmatchedRoute};
-            http(UnmatchedRoute::new(&Config::from_lookup(lookup).map_err(config)?))
-        }
-        "registration-ingest" => {
-            use registration_ingest::{Config, RegistrationIngest};
-            let function = RegistrationIngest::new(&Config::from_lookup(lookup).map_err(config)?);
-            Box::new(move |event, context| {
-                let function = function.clone();
-                Box::pin(async move {
-                    let payload = serde_json::from_value(event).map_err(not_its_event)?;
-                    let Ok(response) = function.handle(LambdaEvent::new(payload, context)).await;
-                    to_json(&response)
-                })
-            })
-        }
-        "registration-tally" => {
-            use registration_tally::{Config, RegistrationTally};
-            let function = RegistrationTally::new(&Config::from_lookup(lookup).map_err(config)?);
-            json(move |event| {
-                let function = function.clone();
-                async move { function.handle(event).await }
-            })
-        }
-        "account-admin" => {
-            use account_admin::{AccountAdmin, Config};
-            let function = AccountAdmin::new(&Config::from_lookup(lookup).map_err(config)?);
-            json(move |event| {
-                let function = function.clone();
-                async move { function.handle(event).await }
-            })
-        }
-        "campaign-recount" => {
-            use campaign_recount::{CampaignRecount, Config};
-            let function = CampaignRecount::new(&Config::from_lookup(lookup).map_err(config)?);
-            json(move |event| {
-                let function = function.clone();
-                async move { function.handle(event).await }
-            })
-        }
-        unknown => return Err(FunctionsError::Unknown(unknown.to_owned())),
-    })
+    };
 }
 
-fn http(function: impl HttpFunction) -> Invoke {
+// The one table of functions. The name of a crate is that of its folder, with `_` for `-`.
+functions! {
+    // Behind API Gateway.
+    http {
+        api_contract::ApiContract,
+        campaign_registrations::CampaignRegistrations,
+        campaign_reports::CampaignReports,
+        pass_registrations::PassRegistrations,
+        registration_writes::RegistrationWrites,
+        unmatched_route::UnmatchedRoute,
+    }
+    // With events and answers of their own.
+    json {
+        account_admin::AccountAdmin,
+        campaign_recount::CampaignRecount,
+        registration_ingest::RegistrationIngest,
+        registration_tally::RegistrationTally,
+    }
+}
+
+/// Checks that a function starts with the variables that `lookup` returns.
+pub fn check_config(name: &str, lookup: Lookup<'_>) -> Result<(), FunctionsError> {
+    start(name, lookup).map(drop)
+}
+
+fn http(http_function: impl HttpFunction) -> Invoke {
     Box::new(move |event, context| {
-        let mut service = entry::http(function.clone());
+        let mut service = function::service(http_function.clone());
         Box::pin(async move {
-            // `LambdaRequest` reads itself from text only.
+            // `LambdaRequest` can only be deserialized from text.
             let payload: LambdaRequest = serde_json::from_str(&event.to_string()).map_err(not_its_event)?;
             let response = answer(&mut service, LambdaEvent::new(payload, context)).await;
             to_json(&response)
@@ -191,16 +170,20 @@ fn http(function: impl HttpFunction) -> Invoke {
     })
 }
 
-/// A function whose events and answers are JSON of its own.
-fn json<F, A, E>(handle: impl Fn(LambdaEvent<Value>) -> F + Send + Sync + 'static) -> Invoke
+/// Wraps a function whose events and answers are JSON of its own.
+fn json<P, F, A, E>(handle: impl Fn(LambdaEvent<P>) -> F + Send + Sync + 'static) -> Invoke
 where
+    P: DeserializeOwned,
     F: Future<Output = Result<A, E>> + Send + 'static,
     A: Serialize,
     E: Display,
 {
     Box::new(move |event, context| {
-        let answer = handle(LambdaEvent::new(event, context));
-        Box::pin(async move { to_json(&answer.await.map_err(|error| InvokeError::Failed(error.to_string()))?) })
+        let answer = serde_json::from_value(event).map(|payload| handle(LambdaEvent::new(payload, context)));
+        Box::pin(async move {
+            let answer = answer.map_err(not_its_event)?.await;
+            to_json(&answer.map_err(|error| InvokeError::Failed(error.to_string()))?)
+        })
     })
 }
 
@@ -212,7 +195,7 @@ async fn answer<S: Service<LambdaEvent<LambdaRequest>, Error = Infallible>>(
     response
 }
 
-/// The instant so long from now, as Lambda tells a function its deadline: in milliseconds since 1970.
+/// Returns the instant `duration` from now in milliseconds since 1970, the form of Lambda's deadlines.
 fn milliseconds_from_now(duration: Duration) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from((now + duration).as_millis()).unwrap_or(u64::MAX)
@@ -222,7 +205,7 @@ fn to_json(answer: &impl Serialize) -> Result<Value, InvokeError> {
     serde_json::to_value(answer).map_err(not_its_event)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]
 fn not_its_event(error: serde_json::Error) -> InvokeError {
     InvokeError::NotItsEvent(error.to_string())
 }

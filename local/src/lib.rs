@@ -1,27 +1,19 @@
-//! The whole stack on one machine, and what tests need of it.
+//! The whole stack on one machine, without a cloud account, and the tools with which tests drive it.
 //!
-//! [`template`] reads `template.yaml`; [`engine`] is the table, [`gateway`] and [`front`] are API Gateway, [`queue`] and
-//! [`queue_front`] are SQS, [`lambda_front`] is Lambda; [`stream`] feeds the function that counts; [`contract`] and [`docs`] tell
-//! what the API promises, [`start`] where to begin; [`export`] takes the data elsewhere; [`functions`] calls the handlers that Lambda runs; [`stack`] puts them together. [`runtime_api`],
-//! [`sandbox`], [`recorder`], [`faults`] and [`crowd`] serve tests.
+//! The idea: one process stands in for the AWS services, configured by the same `template.yaml` and calling the same handlers as on AWS.
+//! It is as strict as AWS, because a more lenient stand-in would hide bugs.
+//!
+//! - [`template`] reads `template.yaml`, [`functions`] calls the handlers, [`stack`] puts everything together.
+//! - [`aws`] stands in for the services, [`pages`] are for people, [`contract`] generates the contract of the API.
+//! - [`samples`] reads the sample events, [`export`] copies the data to AWS.
+//! - [`testing`] is for tests and measurements.
 
+pub mod aws;
 pub mod contract;
-pub mod crowd;
-pub mod docs;
-pub mod engine;
 pub mod export;
-pub mod faults;
-pub mod front;
 pub mod functions;
-pub mod gateway;
-pub mod lambda_front;
-pub mod queue;
-pub mod queue_front;
-pub mod recorder;
-pub mod runtime_api;
+pub mod pages;
 pub mod samples;
-pub mod sandbox;
 pub mod stack;
-pub mod start;
-pub mod stream;
 pub mod template;
+pub mod testing;

@@ -1,32 +1,33 @@
-//! `cargo run -p local`: the whole stack on one machine, with no cloud account.
+//! `cargo run -p local`: the whole stack on one machine, without a cloud account.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
+    aws::dynamodb::Data,
     contract, export, samples,
-    stack::{Data, Stack, StackError},
+    stack::{Stack, StackError},
     template::Template,
 };
 
-/// The registrations of a campaign that every new table has.
+/// The registrations of the sample campaign, which every new table has.
 const SAMPLE_PATH: &str = "/v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations";
 
-/// Wallet registrations on one machine: the HTTP API, the queue and the table of template.yaml.
+/// Runs wallet registrations on this machine: the HTTP API, the queue and the table of template.yaml
 #[derive(Parser)]
 #[command(name = "local", arg_required_else_help = false)]
 struct Arguments {
-    /// The port of the HTTP API; 0 for any free one.
+    /// Port of the HTTP API; 0 picks a free one
     #[arg(long, default_value_t = 4010)]
     port: u16,
-    /// Keep nothing: the table ends with the process.
+    /// Keep the table in memory only; its data is lost when the process ends
     #[arg(long, global = true)]
     ephemeral: bool,
-    /// A DynamoDB-compatible engine to use instead of the embedded one.
+    /// Use the DynamoDB-compatible engine at this URL instead of the embedded one
     #[arg(long, global = true, value_name = "URL", conflicts_with = "ephemeral")]
     dynamodb_endpoint: Option<String>,
-    /// The template to read [default: the repository's]; data is kept in .local beside it.
+    /// Template to read [default: the one in the repository]; data is kept in the folder .local next to it
     #[arg(long, global = true, value_name = "FILE")]
     template: Option<PathBuf>,
     #[command(subcommand)]
@@ -35,22 +36,24 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Invoke one function with one event, and print its answer.
+    /// Invoke one function with one event and print its response
     Invoke {
-        /// The function's folder name, as registration-ingest.
+        /// Name of the function's folder, for example registration-ingest
         function: String,
-        /// The file with the event, as events/sqs/source-document.json.
+        /// File with the event as JSON, for example events/sqs/source-document.json
         event_file: PathBuf,
     },
-    /// Copy the data into the table of a deployed stack; region and credentials are those of AWS's variables.
+    /// Copy the local data into the table of a deployed stack
+    #[command(after_help = "Set AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary credentials, \
+        AWS_SESSION_TOKEN. The export deletes nothing; if it is interrupted, run the same command again.")]
     Export {
-        /// The table, as registrations-prod.
+        /// Name of the table to copy into, for example registrations-prod
         table: String,
-        /// Instead of the data here that of another table there, as registrations-prod-restored.
+        /// Copy from this table on AWS instead of the local data, for example registrations-prod-restored
         #[arg(long, value_name = "TABLE", conflicts_with_all = ["ephemeral", "dynamodb_endpoint"])]
         from: Option<String>,
     },
-    /// Write the contract of the API, as the code has it now, to where api-contract serves it from.
+    /// Generate the OpenAPI document from the code, into the file that api-contract serves, and print its path
     Contract,
 }
 
@@ -66,8 +69,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Lines of text on standard error; standard output is for the answer. The embedded engine warns of every condition that does
-/// not hold, which is how this stack works.
+/// Logs to standard error, because standard output is for results. Warnings of the embedded engine are off: it warns of
+/// every failed condition, and failed conditions are normal here.
 fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error"));
     subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
@@ -90,12 +93,12 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
         }
         Some(Command::Export { table, from }) => {
             let to = export::table_on_aws(&table)?;
-            let tell = |line| println!("{line}");
+            let report = |line| println!("{line}");
             if let Some(other) = from {
-                export::export(&export::table_on_aws(&other)?, &to, tell).await?;
+                export::export(&export::table_on_aws(&other)?, &to, report).await?;
             } else {
                 let engine = export::open(&data).await?;
-                export::export(&engine.store(&template.table)?, &to, tell).await?;
+                export::export(&engine.store(&template.table)?, &to, report).await?;
             }
         }
         Some(Command::Contract) => println!("{}", contract::write()?.display()),
@@ -103,10 +106,12 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
             let running = Stack::open(template, &data).await?.serve(port).await?;
             println!("API       {}", running.url);
             println!("DynamoDB  {}", running.engine_url);
-            println!("Queue     {}", running.queue_url);
+            for url in &running.queue_urls {
+                println!("Queue     {url}");
+            }
             println!("Lambda    {}", running.lambda_url);
             let url = &running.url;
-            println!("\nTry       curl -u demo:demo {url}{SAMPLE_PATH}\nOpen      {url}/\n\nCtrl-C stops it.");
+            println!("\nTry       curl -u demo:demo {url}{SAMPLE_PATH}\nOpen      {url}/\n\nCtrl-C stops the stack.");
             stop_signal().await;
             eprintln!("stopping");
             running.stop().await;
@@ -115,7 +120,7 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
     Ok(())
 }
 
-/// Resolves when somebody wants the process to end.
+/// Resolves when the process is asked to end, by Ctrl-C or SIGTERM.
 async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]

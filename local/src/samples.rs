@@ -1,16 +1,16 @@
-//! The sample events in `events/`.
+//! The sample events in `events/`, and the account `demo` with which a new local table begins.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
-use shared::{
+use domain::{
     account::{Access, ApiKey, KeyId},
-    clock,
-    store::{RegistrationStore, StoreError},
+    time,
 };
+use serde_json::Value;
+use store::{StoreError, Table};
 use thiserror::Error;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     template::Template,
 };
 
-/// The sample that a new table begins with: the three installs of the source document.
+/// The sample with which a new table begins: the three installs of the source document.
 pub const FIRST_EVENTS: &str = "sqs/source-document.json";
 
 /// The local account's id, user name and API key.
@@ -40,13 +40,13 @@ pub enum SampleError {
     NotJson {
         /// The file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// The place, and what was expected.
         cause: serde_json::Error,
     },
-    /// The account that they belong to was not made.
-    #[error("the account demo was not made: {0}")]
+    /// The account of the samples was not created.
+    #[error("the account demo could not be created: {0}")]
     NoAccount(#[from] StoreError),
-    /// The first events have no function, or it failed.
+    /// No function accepts the first events, or it failed.
     #[error("{FIRST_EVENTS} has no answer: {0}")]
     Unanswered(#[from] InvokeError),
     /// The first events were not all applied.
@@ -54,22 +54,23 @@ pub enum SampleError {
     NotApplied(Value),
 }
 
-/// Makes the one account that a local table begins with: user name `demo`, API key `demo`.
-pub async fn create_demo_account(store: &RegistrationStore) -> Result<(), StoreError> {
-    let now = clock::now();
-    let (Ok(account), Ok(user_name)) = (DEMO.parse(), DEMO.parse()) else { return Ok(()) };
-    store.create_account(&account, &user_name, now).await?;
-    store.add_key(&account, &ApiKey::claimed(DEMO), Access::ReadWrite, now).await?;
+/// Creates the account with which a local table begins: user name `demo`, API key `demo`.
+#[expect(clippy::expect_used, reason = "a constant that its own tests would refuse")]
+pub async fn create_demo_account(table: &Table) -> Result<(), StoreError> {
+    let now = time::now();
+    let (account, user_name) = (DEMO.parse().expect("an account id"), DEMO.parse().expect("a user name"));
+    table.create_account(&account, &user_name, now).await?;
+    table.add_key(&account, &ApiKey::claimed(DEMO), Access::ReadWrite, now).await?;
     Ok(())
 }
 
-/// The key of the demo account, which is no secret.
+/// Returns the id of the demo account's key, which is not a secret.
 #[must_use]
 pub fn demo_key() -> KeyId {
     ApiKey::claimed(DEMO).id()
 }
 
-/// Fills a new table with the first events, by the function that takes them.
+/// Fills a new table with the first events, through the function that ingests them.
 pub async fn apply_first_events(functions: &Functions, template: &Template) -> Result<(), SampleError> {
     let event = read(&folder().join(FIRST_EVENTS))?;
     let function = function_of(&event, template).unwrap_or_default();
@@ -80,19 +81,20 @@ pub async fn apply_first_events(functions: &Functions, template: &Template) -> R
     }
 }
 
-/// The folder with the samples.
+/// Returns the folder with the samples.
 #[must_use]
 pub fn folder() -> PathBuf {
     Template::default_path().with_file_name("events")
 }
 
-/// Reads the event in a file.
+/// Reads an event from a file.
 pub fn read(path: &Path) -> Result<Value, SampleError> {
     let text = fs::read_to_string(path).map_err(|cause| SampleError::Unreadable { path: path.to_owned(), cause })?;
     serde_json::from_str(&text).map_err(|cause| SampleError::NotJson { path: path.to_owned(), cause })
 }
 
-/// The samples in `http/`, `sqs/` and `dynamodb/` that reach `function`, by name (`http/list-campaign.json`), in alphabetical order.
+/// Returns the samples in `http/`, `sqs/` and `dynamodb/` that the template sends to `function`, each with its name
+/// such as `http/list-campaign.json`, in alphabetical order.
 pub fn reaching(function: &str, template: &Template) -> Result<Vec<(String, Value)>, SampleError> {
     let mut samples = Vec::new();
     for kind in ["http", "sqs", "dynamodb"] {
@@ -111,7 +113,7 @@ pub fn reaching(function: &str, template: &Template) -> Result<Vec<(String, Valu
     Ok(samples)
 }
 
-/// The function that the template sends an event to, by the event's route, its queue or its stream.
+/// Returns the function to which the template sends an event, by the event's route, queue or stream.
 #[must_use]
 pub fn function_of<'a>(event: &Value, template: &'a Template) -> Option<&'a str> {
     if let Some(key) = event["routeKey"].as_str() {
@@ -124,6 +126,6 @@ pub fn function_of<'a>(event: &Value, template: &'a Template) -> Option<&'a str>
     if let Some(source) = template.streams.iter().find(|source| arn == &source.arn) {
         return Some(&source.function);
     }
-    let is_from_queue = event["Records"][0]["eventSource"] == "aws:sqs";
-    template.queues.first().filter(|_| is_from_queue).map(|queue| queue.function.as_str())
+    let arn = &event["Records"][0]["eventSourceARN"];
+    template.queues.iter().find(|queue| *arn == queue.arn()).map(|queue| queue.function.as_str())
 }

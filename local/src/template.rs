@@ -1,7 +1,7 @@
-//! What the local stack reads of `template.yaml`: routes, functions, table, queue.
+//! Reads from `template.yaml` what the local stack needs: routes, functions, table, queues and streams.
 //!
-//! It understands `!Ref`, `!GetAtt A.B`, `!Sub` of one string, and `!If` with conditions of `!Equals` and `!Not`, with `Globals` merged
-//! in. Anything else in what it reads is an error that names the line.
+//! It understands `!Ref`, `!GetAtt A.B`, `!Sub` of one string, and `!If` with conditions of `!Equals` and `!Not`, and
+//! merges in `Globals`. Anything else in the parts that it reads is an error that names the line.
 
 mod node;
 
@@ -17,12 +17,12 @@ use thiserror::Error;
 
 use self::node::{Document, Node};
 
-/// The region that the local stack pretends to be in; some engines know AWS's regions only.
+/// The region that the local stack pretends to be in. It is a real one, because some engines reject others.
 pub const REGION: &str = "eu-west-1";
 /// The account that the local stack pretends to belong to.
 pub const AWS_ACCOUNT: &str = "000000000000";
 
-/// How long an invocation may take where nobody says.
+/// Lambda's default timeout.
 const LAMBDA_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why a template cannot be used.
@@ -41,10 +41,10 @@ pub enum TemplateError {
     NotYaml {
         /// The file.
         path: PathBuf,
-        /// Where, and what was expected.
+        /// The place, and what was expected.
         cause: String,
     },
-    /// A part of it is not what we understand.
+    /// A part of the file is not understood.
     #[error("{path}, line {line}: {problem}")]
     Unexpected {
         /// The file.
@@ -56,17 +56,17 @@ pub enum TemplateError {
     },
 }
 
-/// The template, resolved.
+/// The template, with references resolved.
 #[derive(Debug, Clone)]
 pub struct Template {
     /// The functions by folder name, `CampaignRegistrations` as `campaign-registrations`.
     pub functions: BTreeMap<String, Function>,
-    /// What API Gateway sends where.
-    pub routes: Vec<Route>,
-    /// From where browsers may call.
+    /// The routes of the API.
+    pub routes: Vec<RouteDefinition>,
+    /// The CORS configuration of the API.
     pub cors: Cors,
     /// The table.
-    pub table: Table,
+    pub table: TableDefinition,
     /// The queues that feed functions.
     pub queues: Vec<Queue>,
     /// The functions that the table's stream feeds.
@@ -76,54 +76,54 @@ pub struct Template {
 /// A function.
 #[derive(Debug, Clone)]
 pub struct Function {
-    /// What it is called where it is deployed.
+    /// The name of the function on AWS.
     pub name: String,
-    /// The variables that it finds in its environment.
+    /// The environment variables.
     pub variables: BTreeMap<String, String>,
-    /// How long an invocation may take.
+    /// The timeout of an invocation.
     pub timeout: Duration,
 }
 
 /// One route of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct RouteDefinition {
     /// `GET`, `POST`, … or `ANY`.
     pub method: String,
     /// The path with its parameters in braces, or `$default`.
     pub path: String,
-    /// The function that it reaches.
+    /// The function that answers the route.
     pub function: String,
 }
 
-/// What a browser is told (Amazon API Gateway developer guide, "Configure CORS for HTTP APIs").
+/// The permissions for pages of other origins (Amazon API Gateway developer guide, "Configure CORS for HTTP APIs").
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
-    /// Origins that may call.
+    /// The origins that may call.
     pub allow_origins: Vec<String>,
-    /// Methods that they may use.
+    /// The methods that they may use.
     pub allow_methods: Vec<String>,
-    /// Headers that they may send.
+    /// The request headers that they may send.
     pub allow_headers: Vec<String>,
-    /// Headers of the answer that they may see.
+    /// The response headers that they may see.
     pub expose_headers: Vec<String>,
-    /// How long they may remember that, in seconds.
+    /// How long a browser may cache this, in seconds.
     pub max_age: String,
 }
 
 /// The table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
-    /// Its name.
+pub struct TableDefinition {
+    /// The name.
     pub name: String,
     /// The types of the key attributes: `S`, `N` or `B`.
     pub attributes: BTreeMap<String, String>,
-    /// Its key.
+    /// The key.
     pub key: TableKey,
-    /// Its indexes by name.
+    /// The indexes, by name.
     pub indexes: BTreeMap<String, Index>,
-    /// The attribute that tells when an item may be deleted.
+    /// The attribute with the time at which an item may be deleted, if there is one.
     pub time_to_live: Option<String>,
-    /// What its stream shows of each change, where it has one.
+    /// The view type of the stream: `None` if the table has no stream.
     pub stream_view: Option<String>,
 }
 
@@ -139,22 +139,22 @@ pub struct TableKey {
 /// A global secondary index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// Its key.
+    /// The key.
     pub key: TableKey,
-    /// The attributes that it holds beside keys.
+    /// The attributes that it holds in addition to the keys.
     pub projected: Vec<String>,
 }
 
 /// A queue and the function that it feeds.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The function that it feeds.
     pub function: String,
     /// How long a received message stays hidden.
     pub visibility_timeout: Duration,
-    /// How often a message is received before it goes to the dead-letter queue.
+    /// How often a message may be received before it goes to the dead-letter queue.
     pub max_receive_count: u32,
     /// The name of the dead-letter queue.
     pub dead_letter_queue: String,
@@ -162,7 +162,7 @@ pub struct Queue {
     pub batch_size: usize,
     /// How long a batch is collected.
     pub batching_window: Duration,
-    /// How many batches are under way at a time.
+    /// The number of batches that may be under way at a time.
     pub maximum_concurrency: usize,
 }
 
@@ -171,20 +171,20 @@ pub struct Queue {
 pub struct StreamSource {
     /// The function.
     pub function: String,
-    /// The stream's name in events.
+    /// The ARN of the stream.
     pub arn: String,
     /// The largest batch.
     pub batch_size: usize,
-    /// How many batches of a shard are under way at a time.
+    /// The number of batches of a shard that may be under way at a time.
     pub parallelization_factor: usize,
-    /// How long a window is.
+    /// The length of a window.
     pub tumbling_window: Duration,
-    /// What a record must be like: one of these patterns (AWS Lambda developer guide, "Event filtering").
+    /// The filter patterns: a record must match one of them (AWS Lambda developer guide, "Event filtering").
     pub filters: Vec<Value>,
 }
 
 impl Queue {
-    /// The queue's name in events.
+    /// Returns the ARN of the queue.
     #[must_use]
     pub fn arn(&self) -> String {
         queue_arn(&self.name)
@@ -192,14 +192,14 @@ impl Queue {
 }
 
 impl Template {
-    /// The template of this repository.
+    /// Returns the path of this repository's template.
     #[must_use]
     pub fn default_path() -> PathBuf {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         folder.parent().unwrap_or(folder).join("template.yaml")
     }
 
-    /// Reads the template at `path` with its parameters' defaults.
+    /// Reads the template at `path`, with the default of each parameter.
     pub fn read(path: &Path) -> Result<Self, TemplateError> {
         let text =
             fs::read_to_string(path).map_err(|cause| TemplateError::Unreadable { path: path.to_owned(), cause })?;
@@ -264,10 +264,10 @@ fn read_function(properties: &Node<'_>, globals: Option<&Node<'_>>) -> Result<Fu
     Ok(Function { name: properties.field("FunctionName")?.text()?, variables, timeout })
 }
 
-fn read_route(function: &str, event: &Node<'_>) -> Result<Route, TemplateError> {
+fn read_route(function: &str, event: &Node<'_>) -> Result<RouteDefinition, TemplateError> {
     let method = event.field("Method")?.text()?;
     let path = event.field("Path")?.text()?;
-    Ok(Route { method, path, function: function.to_owned() })
+    Ok(RouteDefinition { method, path, function: function.to_owned() })
 }
 
 fn read_cors(api: &Node<'_>) -> Result<Cors, TemplateError> {
@@ -285,7 +285,7 @@ fn read_cors(api: &Node<'_>) -> Result<Cors, TemplateError> {
     })
 }
 
-fn read_table(properties: &Node<'_>) -> Result<Table, TemplateError> {
+fn read_table(properties: &Node<'_>) -> Result<TableDefinition, TemplateError> {
     let mut attributes = BTreeMap::new();
     for attribute in properties.field("AttributeDefinitions")?.items()? {
         attributes.insert(attribute.field("AttributeName")?.text()?, attribute.field("AttributeType")?.text()?);
@@ -311,7 +311,14 @@ fn read_table(properties: &Node<'_>) -> Result<Table, TemplateError> {
         None => None,
     };
     let key = read_key(&properties.field("KeySchema")?)?;
-    Ok(Table { name: properties.field("TableName")?.text()?, attributes, key, indexes, time_to_live, stream_view })
+    Ok(TableDefinition {
+        name: properties.field("TableName")?.text()?,
+        attributes,
+        key,
+        indexes,
+        time_to_live,
+        stream_view,
+    })
 }
 
 fn read_key(schema: &Node<'_>) -> Result<TableKey, TemplateError> {
@@ -380,7 +387,7 @@ fn read_stream(function: &str, event: &Node<'_>) -> Result<StreamSource, Templat
     })
 }
 
-/// The local table has one stream, of no particular age.
+/// Returns the ARN of a table's stream. The creation time in it is made up.
 fn stream_arn(table: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{AWS_ACCOUNT}:table/{table}/stream/2016-11-09T00:00:00.000")
 }
@@ -389,7 +396,8 @@ fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{AWS_ACCOUNT}:{name}")
 }
 
-/// `CampaignRegistrations` as `campaign-registrations`: the name of a function's folder, and of its binary.
+/// Returns a logical id such as `CampaignRegistrations` in kebab case, `campaign-registrations`: the name of the
+/// function's folder and binary.
 #[must_use]
 pub fn kebab_case(logical_id: &str) -> String {
     let mut name = String::with_capacity(logical_id.len() + 4);

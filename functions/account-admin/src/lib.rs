@@ -7,58 +7,59 @@
 //! | `{"action":"list_keys","account_id"}` | `{"keys":[…]}`, never a key |
 //! | `{"action":"revoke_key","account_id","key_id"}` | the key's record with `revoked_at` |
 //!
-//! `access` is `read_write` or `read_only`. An account may have several keys, so that they can be rotated without a gap.
+//! `access` is `read_write` or `read_only`. An account may have several keys, so that they can be rotated without a
+//! gap.
 
-use std::{fmt, str::FromStr};
-
+use domain::{
+    account::{Access, ApiKey, KeyId, KeyRecord, UserName},
+    fields::{FieldErrors, Fields},
+    id::AccountId,
+    names::UnknownName,
+    time::{self, Timestamp},
+};
 use lambda_runtime::{Diagnostic, LambdaEvent};
+pub use process::config::TableConfig as Config;
 use serde::Serialize;
 use serde_json::Value;
-pub use shared::store::TableConfig as Config;
-use shared::{
-    account::{Access, ApiKey, KeyId, KeyRecord, UserName},
-    clock::{self, Timestamp},
-    field::{FieldErrors, Fields},
-    id::AccountId,
-    store::{RegistrationStore, StoreError},
-};
+use store::{StoreError, Table};
+use strum::{EnumString, VariantNames};
 use thiserror::Error;
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct AccountAdmin {
-    store: RegistrationStore,
+    table: Table,
 }
 
-/// What an operator is answered.
+/// The answer to an operator.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// An account was made.
+    /// An account was created.
     Account {
-        /// Its id.
+        /// The id of the account.
         account_id: AccountId,
-        /// The name that goes with its keys in HTTP Basic.
+        /// The user name of its keys in HTTP Basic.
         user_name: UserName,
     },
     /// A key was added.
     NewKey {
         /// The key, shown this once.
         api_key: String,
-        /// What is kept of it.
+        /// The record of the key.
         #[serde(flatten)]
         key: ShownKey,
     },
     /// The keys of an account.
     Keys {
-        /// In the order they were made.
+        /// The records of the keys, oldest first.
         keys: Vec<ShownKey>,
     },
     /// A key was revoked.
     Revoked(ShownKey),
 }
 
-/// What is shown of a key.
+/// The record of a key as operators see it, without the key itself.
 #[derive(Debug, Serialize)]
 pub struct ShownKey {
     key_id: String,
@@ -71,13 +72,13 @@ pub struct ShownKey {
     revoked_at: Option<Timestamp>,
 }
 
-/// Why an event was not done.
+/// Why an event was not carried out.
 #[derive(Debug, Error)]
 pub enum AdminError {
-    /// The event is not what was expected.
+    /// The event is invalid.
     #[error("invalid event: {0}")]
     InvalidEvent(FieldErrors),
-    /// There is an account of this id already.
+    /// An account with this id exists already.
     #[error("there is an account {0} already")]
     AccountExists(AccountId),
     /// There is no such account.
@@ -91,7 +92,7 @@ pub enum AdminError {
         /// The id of the key.
         key: KeyId,
     },
-    /// The system gave no random bytes.
+    /// The operating system returned no random bytes.
     #[error("no key could be made: {0}")]
     NoChance(String),
     /// The table did not answer.
@@ -99,7 +100,7 @@ pub enum AdminError {
     Store(#[from] StoreError),
 }
 
-/// What an operator wants.
+/// An operator's request, parsed.
 #[derive(Debug)]
 enum Action {
     CreateAccount { account_id: AccountId, user_name: UserName },
@@ -109,21 +110,21 @@ enum Action {
 }
 
 impl AccountAdmin {
-    /// The function over the table that `config` names.
+    /// Returns the function, which uses the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(config) }
+        Self { table: config.connect() }
     }
 
-    /// Does what an event asks for.
+    /// Carries out the action that an event names.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, AdminError> {
-        self.act(Action::read(&event.payload)?, clock::now()).await
+        self.act(Action::parse(&event.payload)?, time::now()).await
     }
 
     async fn act(&self, action: Action, now: Timestamp) -> Result<Answer, AdminError> {
         match action {
             Action::CreateAccount { account_id, user_name } => {
-                if self.store.create_account(&account_id, &user_name, now).await? {
+                if self.table.create_account(&account_id, &user_name, now).await? {
                     Ok(Answer::Account { account_id, user_name })
                 } else {
                     Err(AdminError::AccountExists(account_id))
@@ -131,16 +132,16 @@ impl AccountAdmin {
             }
             Action::AddKey { account_id, access } => {
                 let api_key = ApiKey::random().map_err(|error| AdminError::NoChance(error.to_string()))?;
-                match self.store.add_key(&account_id, &api_key, access, now).await? {
+                match self.table.add_key(&account_id, &api_key, access, now).await? {
                     Some(record) => Ok(Answer::NewKey { api_key: api_key.reveal().to_owned(), key: record.into() }),
                     None => Err(AdminError::UnknownAccount(account_id)),
                 }
             }
-            Action::ListKeys { account_id } => match self.store.keys(&account_id).await? {
+            Action::ListKeys { account_id } => match self.table.keys(&account_id).await? {
                 Some(records) => Ok(Answer::Keys { keys: records.into_iter().map(ShownKey::from).collect() }),
                 None => Err(AdminError::UnknownAccount(account_id)),
             },
-            Action::RevokeKey { account_id, key_id } => match self.store.revoke_key(&account_id, key_id, now).await? {
+            Action::RevokeKey { account_id, key_id } => match self.table.revoke_key(&account_id, key_id, now).await? {
                 Some(record) => Ok(Answer::Revoked(record.into())),
                 None => Err(AdminError::UnknownKey { account: account_id, key: key_id }),
             },
@@ -149,7 +150,7 @@ impl AccountAdmin {
 }
 
 impl Action {
-    fn read(event: &Value) -> Result<Self, AdminError> {
+    fn parse(event: &Value) -> Result<Self, AdminError> {
         let mut errors = FieldErrors::default();
         let mut fields = Fields::of(event, "event", &mut errors);
         let kind = fields.required("action");
@@ -175,36 +176,14 @@ impl Action {
     }
 }
 
-/// The names of the actions.
-#[derive(Debug, Clone, Copy)]
+/// The values of `action`.
+#[derive(Debug, Clone, Copy, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<Kind>)]
 enum Kind {
     CreateAccount,
     AddKey,
     ListKeys,
     RevokeKey,
-}
-
-/// Why a text is not an action.
-struct UnknownAction;
-
-impl fmt::Display for UnknownAction {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("expected one of create_account, add_key, list_keys, revoke_key")
-    }
-}
-
-impl FromStr for Kind {
-    type Err = UnknownAction;
-
-    fn from_str(text: &str) -> Result<Self, UnknownAction> {
-        match text {
-            "create_account" => Ok(Self::CreateAccount),
-            "add_key" => Ok(Self::AddKey),
-            "list_keys" => Ok(Self::ListKeys),
-            "revoke_key" => Ok(Self::RevokeKey),
-            _ => Err(UnknownAction),
-        }
-    }
 }
 
 impl From<KeyRecord> for ShownKey {
@@ -214,7 +193,7 @@ impl From<KeyRecord> for ShownKey {
     }
 }
 
-/// What Lambda tells the operator.
+/// The error that Lambda returns to the operator.
 impl From<AdminError> for Diagnostic {
     fn from(error: AdminError) -> Self {
         let error_type = match error {

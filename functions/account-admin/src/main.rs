@@ -2,7 +2,7 @@
 
 use account_admin::{AccountAdmin, Config};
 use lambda_runtime::{Error, service_fn};
-use shared::{config::environment, log};
+use process::{config::environment, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 
 const FUNCTION: &str = "account-admin";
 const BINARY: &str = env!("CARGO_BIN_EXE_account-admin");
@@ -14,7 +17,7 @@ async fn the_binary_answers_every_sample_event() {
     let read = |name: &str| samples::read(&samples::folder().join("admin").join(name)).unwrap();
     let names = ["create-account.json", "add-key.json", "list-keys.json", "revoke-key.json"];
     let found = std::fs::read_dir(samples::folder().join("admin")).unwrap();
-    assert_eq!(found.count(), names.len(), "each sample is tried here");
+    assert_eq!(found.count(), names.len(), "each sample is invoked here");
 
     let created = binary.invoke(&read(names[0])).await.unwrap().unwrap();
     assert_eq!(created["user_name"], "acme");

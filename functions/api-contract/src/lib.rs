@@ -1,17 +1,15 @@
-//! `GET /v2/openapi.json`: the contract of the API, to whoever asks.
+//! `GET /v2/openapi.json`: the contract of the API, without authentication.
 //!
-//! The file beside this code is made from the routes, types and limits of all functions, by `cargo run -p local -- contract`.
+//! `cargo run -p local -- contract` generates `openapi.json` from the routes, types and limits of all functions.
 
+use api::{Response, error::ApiError, function::HttpFunction};
+use domain::time::Timestamp;
 use http::{
     HeaderValue,
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 use lambda_http::Request;
-pub use shared::config::NoVariables as Config;
-use shared::{
-    api::{Response, entry::HttpFunction, error::ApiError},
-    clock::Timestamp,
-};
+pub use process::config::NoVariables as Config;
 
 /// The contract: `OpenAPI` 3.1 as JSON.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -21,7 +19,7 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 pub struct ApiContract;
 
 impl ApiContract {
-    /// The function.
+    /// Returns the function.
     #[must_use]
     pub fn new(_: &Config) -> Self {
         Self
@@ -29,6 +27,8 @@ impl ApiContract {
 }
 
 impl HttpFunction for ApiContract {
+    type Error = ApiError;
+
     async fn handle(&self, _: Request, _: Timestamp) -> Result<Response, ApiError> {
         let mut response = Response::new(OPENAPI.to_owned());
         let headers = response.headers_mut();

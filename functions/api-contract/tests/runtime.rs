@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, template::Template};
+use local::{samples, template::Template, testing::runtime_api::LambdaProcess};
 use serde_json::Value;
 
 const FUNCTION: &str = "api-contract";
@@ -11,7 +11,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_api-contract");
 #[tokio::test]
 async fn the_binary_answers_every_sample_event() {
     let template = Template::read(&Template::default_path()).unwrap();
-    // It needs no variable, no table and no key.
+    // The function needs no variable, no table and no key.
     assert!(template.functions[FUNCTION].variables.is_empty());
     let mut binary = LambdaProcess::start(BINARY, []).await.unwrap();
     for (name, event) in samples::reaching(FUNCTION, &template).unwrap() {

@@ -1,33 +1,34 @@
-//! Counts what is active in one campaign anew, for operators, and mends its counts where they say something else.
+//! Recounts a campaign's active registrations, for operators, and repairs its stored counts if they differ.
 //!
 //! | event | answer |
 //! |---|---|
 //! | `{"campaign_id"}` | `{"campaign_id","outcome","again_at"?,"active_count","differences":[{"of","active","counted"}]}` |
 //!
-//! `outcome` is `agrees`, `mended` or `busy`. Of a busy campaign nothing is changed, because a change of the last 25 hours may still
-//! be on its way to the counts; `again_at` tells when it is worth to try again. `of` is `all`, a wallet or an operating system.
+//! `outcome` is `agrees`, `repaired` (the counts differed) or `busy`. A busy campaign is left
+//! unchanged, because a change of the last 25 hours may still be on its way to the counts; `again_at` is the earliest
+//! time to try again. `of` is `all`, a wallet or an operating system.
 
+use domain::{
+    counts::Part,
+    fields::{FieldErrors, Fields},
+    id::CampaignId,
+    time::{self, Timestamp},
+};
 use lambda_runtime::{Diagnostic, LambdaEvent};
+pub use process::config::TableConfig as Config;
 use serde::Serialize;
 use serde_json::Value;
-pub use shared::store::TableConfig as Config;
-use shared::{
-    clock::{self, Timestamp},
-    counts::Part,
-    field::{FieldErrors, Fields},
-    id::CampaignId,
-    store::{Recount, RecountOutcome, RegistrationStore, StoreError},
-};
+use store::{Recount, RecountOutcome, StoreError, Table};
 use thiserror::Error;
 use tracing::info;
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct CampaignRecount {
-    store: RegistrationStore,
+    table: Table,
 }
 
-/// What an operator is answered.
+/// The answer to an operator.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     campaign_id: CampaignId,
@@ -38,7 +39,7 @@ pub struct Answer {
     differences: Vec<Difference>,
 }
 
-/// Where the counts said something else than the registrations.
+/// A stored count that differed from the registrations.
 #[derive(Debug, Serialize)]
 struct Difference {
     of: String,
@@ -46,10 +47,10 @@ struct Difference {
     counted: i64,
 }
 
-/// Why a campaign was not counted.
+/// Why a campaign was not recounted.
 #[derive(Debug, Error)]
 pub enum RecountError {
-    /// The event is not what was expected.
+    /// The event is invalid.
     #[error("invalid event: {0}")]
     InvalidEvent(FieldErrors),
     /// There is no such campaign.
@@ -61,20 +62,21 @@ pub enum RecountError {
 }
 
 impl CampaignRecount {
-    /// The function over the table that `config` names.
+    /// Returns the function, which uses the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(config) }
+        Self { table: config.connect() }
     }
 
-    /// Counts the campaign that an event names.
+    /// Recounts the campaign that an event names.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, RecountError> {
         let LambdaEvent { payload, context } = event;
-        let campaign = read(&payload)?;
-        if self.store.consistent_campaign(campaign).await?.is_none() {
+        let campaign = parse(&payload)?;
+        let now = time::now();
+        if self.table.consistent_campaign(campaign, now).await?.is_none() {
             return Err(RecountError::UnknownCampaign(campaign));
         }
-        let answer = Answer::new(campaign, &self.store.recount(campaign, clock::now()).await?);
+        let answer = Answer::new(campaign, &self.table.recount(campaign, now).await?);
         let (request_id, campaign_id, differences) =
             (context.request_id, campaign.to_string(), answer.differences.len());
         info!(
@@ -83,13 +85,13 @@ impl CampaignRecount {
             outcome = answer.outcome,
             active = answer.active_count,
             differences,
-            "recounted"
+            "recounted a campaign"
         );
         Ok(answer)
     }
 }
 
-fn read(event: &Value) -> Result<CampaignId, RecountError> {
+fn parse(event: &Value) -> Result<CampaignId, RecountError> {
     let mut errors = FieldErrors::default();
     let campaign = Fields::of(event, "event", &mut errors).required("campaign_id");
     campaign.ok_or(RecountError::InvalidEvent(errors))
@@ -100,7 +102,7 @@ impl Answer {
         let Recount { active, counted, outcome } = recount;
         let (outcome, again_at) = match outcome {
             RecountOutcome::Agrees => ("agrees", None),
-            RecountOutcome::Mended => ("mended", None),
+            RecountOutcome::Repaired => ("repaired", None),
             RecountOutcome::Busy { again_at } => ("busy", Some(*again_at)),
         };
         let compared = Part::all().map(|part| (part, active.active(part), counted.active(part)));
@@ -112,7 +114,7 @@ impl Answer {
     }
 }
 
-/// What Lambda tells the operator.
+/// The error that Lambda returns to the operator.
 impl From<RecountError> for Diagnostic {
     fn from(error: RecountError) -> Self {
         let error_type = match error {

@@ -2,7 +2,7 @@
 
 use campaign_recount::{CampaignRecount, Config};
 use lambda_runtime::{Error, service_fn};
-use shared::{config::environment, log};
+use process::{config::environment, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

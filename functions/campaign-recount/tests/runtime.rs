@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 use serde_json::{Value, json};
 
 const FUNCTION: &str = "campaign-recount";
@@ -34,7 +37,7 @@ async fn the_binary_answers_the_sample_event() {
 }
 
 #[tokio::test]
-async fn an_event_that_names_no_campaign_is_refused_by_name() {
+async fn an_event_without_a_known_campaign_is_refused() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let unknown = "00000000-0000-0000-0000-000000000001";

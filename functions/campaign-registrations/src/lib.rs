@@ -1,33 +1,33 @@
 //! `GET /v2/{campaign_type}/{campaign_id}/registrations`: the active registrations of a campaign, oldest first.
 
+use api::{Response, error::ApiError, function::HttpFunction, listing, path::RegistrationsPath};
+use domain::time::Timestamp;
 use lambda_http::Request;
-pub use shared::store::TableConfig as Config;
-use shared::{
-    api::{Response, entry::HttpFunction, error::ApiError, listing, path::RegistrationsPath},
-    clock::Timestamp,
-    store::RegistrationStore,
-};
+pub use process::config::TableConfig as Config;
+use store::Table;
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct CampaignRegistrations {
-    store: RegistrationStore,
+    table: Table,
 }
 
 impl CampaignRegistrations {
-    /// The function over the table that `config` names.
+    /// Returns the function, which uses the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(config) }
+        Self { table: config.connect() }
     }
 }
 
 impl HttpFunction for CampaignRegistrations {
+    type Error = ApiError;
+
     async fn warm_up(&self) {
-        self.store.open_connection().await;
+        self.table.open_connection().await;
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
-        listing::answer(&self.store, &request, RegistrationsPath::of_campaign, now).await
+        listing::answer(&self.table, &request, RegistrationsPath::of_campaign, now).await
     }
 }

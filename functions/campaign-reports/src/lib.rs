@@ -1,51 +1,48 @@
-//! `GET …/reports` and `GET …/reports/totals`: how often a campaign's passes were installed and uninstalled, and how many are active.
+//! `GET …/reports` and `GET …/reports/totals`: how often a campaign's passes were installed and uninstalled, and how
+//! many are active.
 
+mod history;
+mod html;
+pub mod report;
+
+use api::{
+    Response, access::ReadRequest, error::ApiError, function::HttpFunction, json, path::RegistrationsPath, query,
+    route::Route,
+};
+use domain::time::{Day, Timestamp};
 use futures_util::{FutureExt as _, try_join};
 use http::{HeaderValue, StatusCode, header::VARY};
 use lambda_http::Request;
-pub use shared::store::TableConfig as Config;
-use shared::{
-    api::{
-        Response,
-        entry::HttpFunction,
-        error::ApiError,
-        json,
-        path::RegistrationsPath,
-        query, reading,
-        report::{History, Period, Report, TotalsReport, page},
-        route,
-    },
-    clock::{Day, Timestamp},
-    store::{CampaignCounts, RegistrationStore},
+pub use process::config::TableConfig as Config;
+use store::{CampaignCounts, Table};
+
+pub use self::history::MAX_DAYS;
+use self::{
+    history::{History, Period},
+    report::{Report, TotalsReport},
 };
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct CampaignReports {
-    store: RegistrationStore,
+    table: Table,
 }
 
 impl CampaignReports {
-    /// The function over the table that `config` names.
+    /// Returns the function, which uses the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(config) }
+        Self { table: config.connect() }
     }
 
     async fn report(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
-        let path = reading::path(&self.store, request, RegistrationsPath::of_campaign, now).await?;
-        let asked = query::parameters(request).and_then(|parameters| Period::from_parameters(parameters, now.day()));
-        let period = match asked {
-            Ok(period) => period,
-            Err(invalid) => {
-                Box::pin(reading::expect_known(&self.store, request, path, now)).await?;
-                return Err(invalid);
-            }
-        };
-        let counts = self.counts(request, path, period.start, now).await?;
-        let history = History::of(path.collection.campaign(), period, &counts);
-        if page::is_preferred(request) {
-            return page::answer(&history);
+        let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
+        let period = query::parameters(request).and_then(|parameters| Period::from_parameters(parameters, now.day()));
+        let period = reading.refuse_after_access(period).await?;
+        let counts = self.counts(&reading, period.start).await?;
+        let history = History::of(reading.path().collection.campaign(), period, &counts);
+        if html::is_preferred(request) {
+            return Ok(html::response(&history));
         }
         let mut response = json(StatusCode::OK, &Report::of(period, &history))?;
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
@@ -53,36 +50,37 @@ impl CampaignReports {
     }
 
     async fn totals(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
-        let path = reading::path(&self.store, request, RegistrationsPath::of_campaign, now).await?;
-        let counts = self.counts(request, path, now.day(), now).await?;
-        json(StatusCode::OK, &TotalsReport::of(path.collection.campaign(), &counts.totals))
+        let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
+        let counts = self.counts(&reading, now.day()).await?;
+        json(StatusCode::OK, &TotalsReport::of(reading.path().collection.campaign(), &counts.totals))
     }
 
-    /// The counts from a day on, read beside who may see them.
-    async fn counts(
-        &self,
-        request: &Request,
-        path: RegistrationsPath,
-        start: Day,
-        now: Timestamp,
-    ) -> Result<CampaignCounts, ApiError> {
-        let known = Box::pin(reading::expect_known(&self.store, request, path, now));
-        let counts = Box::pin(self.store.counts(path.collection.campaign(), start)).map(Ok);
-        let ((), counts) = try_join!(known, counts)?;
+    /// Reads the counts from a day on, concurrently with the access check.
+    async fn counts(&self, reading: &ReadRequest<'_>, start: Day) -> Result<CampaignCounts, ApiError> {
+        let admission = Box::pin(reading.admit(false));
+        let counts = Box::pin(self.table.counts(reading.path().collection.campaign(), start)).map(Ok);
+        let (_, counts) = try_join!(admission, counts)?;
         Ok(counts?)
     }
 }
 
 impl HttpFunction for CampaignReports {
+    type Error = ApiError;
+
     async fn warm_up(&self) {
-        self.store.open_connection().await;
+        self.table.open_connection().await;
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {
-        match route::key_of(&request)?.as_str() {
-            key if route::REPORT.is(key) => self.report(&request, now).await,
-            key if route::TOTALS.is(key) => self.totals(&request, now).await,
-            key => Err(ApiError::internal(format_args!("no route of this function: {key}"))),
+        match Route::of(&request)? {
+            Route::Report => self.report(&request, now).await,
+            Route::Totals => self.totals(&request, now).await,
+            other @ (Route::ListCampaign
+            | Route::ListPass
+            | Route::Register
+            | Route::Unregister
+            | Route::Events
+            | Route::Contract) => Err(other.misrouted()),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 use serde_json::Value;
 
 const FUNCTION: &str = "campaign-reports";
@@ -24,7 +27,7 @@ async fn the_binary_answers_every_sample_event() {
         let counts = match name.as_str() {
             "http/report.json" => &body["report"]["2016-11-09"],
             "http/report-totals.json" => &body["report"],
-            unknown => panic!("what should {unknown} answer?"),
+            unknown => panic!("no expectation for the sample {unknown}"),
         };
         assert_eq!((&counts["installs_count"], &counts["active_count"]), (&3.into(), &3.into()));
     }

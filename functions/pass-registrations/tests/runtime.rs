@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 use serde_json::Value;
 
 const FUNCTION: &str = "pass-registrations";
@@ -31,14 +34,14 @@ async fn the_binary_answers_every_sample_event() {
                 assert_eq!((&headers["x-next-page"], headers.get("x-prev-page")), (&"2".into(), None));
             }
             "http/list-pass-filtered.json" => assert_eq!(ids(body), ["fe9c5b7a"]),
-            unknown => panic!("what should {unknown} answer?"),
+            unknown => panic!("no expectation for the sample {unknown}"),
         }
     }
     assert!(!binary.stop().await.unwrap().contains("ERROR"));
 }
 
 #[tokio::test]
-async fn a_pass_that_is_not_known_is_not_found() {
+async fn an_unknown_pass_is_not_found() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let mut event = samples::read(&samples::folder().join("http/list-pass.json")).unwrap();

@@ -1,62 +1,56 @@
-//! Install and uninstall events from the queue, in batches of which only the failed messages go back.
+//! Applies install and uninstall events from the queue in batches. Only the messages that failed go back to the queue.
 
 use std::convert::Infallible;
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use domain::{event::passworks::Source, time};
 use lambda_runtime::LambdaEvent;
-pub use shared::store::TableConfig as Config;
-use shared::{
-    clock::{self, Timestamp},
-    event::{self, Event, Source},
-    event_counts::EventCounts,
-    field::FieldErrors,
-    json,
-    registration::Wallet,
-    store::{RegistrationStore, fate},
+pub use process::config::TableConfig as Config;
+use process::{
+    event_metrics::EventMetrics,
+    intake::{self, Received},
 };
+use store::{Outcome, Table};
 use tracing::warn;
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct RegistrationIngest {
-    store: RegistrationStore,
+    table: Table,
 }
 
 impl RegistrationIngest {
-    /// The function over the table that `config` names.
+    /// Returns the function, which uses the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(config) }
+        Self { table: config.connect() }
     }
 
     /// Applies one batch.
     pub async fn handle(&self, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Infallible> {
         let LambdaEvent { payload, context } = event;
         let request_id = &context.request_id;
-        let now = clock::now();
-        let (wallets, batch): (Vec<_>, Vec<_>) = payload.records.iter().map(|message| read(message, now)).unzip();
-        let results = self.store.take_all(batch, now).await;
-        let mut response = SqsBatchResponse::default();
-        let mut counts = EventCounts::default();
-        for ((message, wallet), result) in payload.records.iter().zip(wallets).zip(results) {
-            counts.add(wallet, fate(&result));
-            if let Err(error) = result {
-                // A message without an id cannot be named; an empty name sends the whole batch back.
-                let id = message.message_id.clone().unwrap_or_default();
-                warn!(request_id, message_id = id, reason = %error, "a message goes back to the queue");
-                response.batch_item_failures.push(failure(id));
-            }
-        }
-        counts.log(request_id);
-        Ok(response)
-    }
-}
+        let now = time::now();
+        let bodies = payload.records.iter().map(|message| message.body.as_deref().unwrap_or_default().as_bytes());
+        let bodies = bodies.map(|body| intake::parse(body, &Source::Queue, now)).collect();
+        let received = intake::apply(&self.table, bodies, now).await;
 
-/// The wallet that a message names, and its event, nothing where it changes nothing, or why it is none.
-fn read(message: &SqsMessage, now: Timestamp) -> (Option<Wallet>, Result<Option<Event>, FieldErrors>) {
-    match json::parse(message.body.as_deref().unwrap_or_default().as_bytes()) {
-        Ok(body) => (event::wallet_named(&body), Event::from_json(&body, &Source::Queue, now)),
-        Err(error) => (None, Err(FieldErrors::of("body", format_args!("expected JSON: {error}")))),
+        let mut response = SqsBatchResponse::default();
+        let mut metrics = EventMetrics::default();
+        for (message, Received { wallet, outcome }) in payload.records.iter().zip(received) {
+            metrics.add(wallet, &outcome);
+            let reason = match outcome {
+                Outcome::Applied | Outcome::Unchanged => continue,
+                Outcome::Refused(refusal) => refusal.to_string(),
+                Outcome::Failed(error) => error.to_string(),
+            };
+            // Without an id the message cannot be named; an empty id makes SQS deliver the whole batch again.
+            let id = message.message_id.clone().unwrap_or_default();
+            warn!(request_id, message_id = id, reason, "a message goes back to the queue");
+            response.batch_item_failures.push(failure(id));
+        }
+        metrics.log(request_id);
+        Ok(response)
     }
 }
 

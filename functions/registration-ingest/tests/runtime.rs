@@ -2,13 +2,16 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 use serde_json::{Value, json};
 
 const FUNCTION: &str = "registration-ingest";
 const BINARY: &str = env!("CARGO_BIN_EXE_registration-ingest");
 
-/// What the campaign of the source document has, in a process that has just started.
+/// Returns the registrations of the source document's campaign, listed by a process that has just started.
 async fn listed(sandbox: &Sandbox) -> Vec<String> {
     let event = samples::read(&samples::folder().join("http/list-campaign.json")).unwrap();
     let answer = sandbox.fresh_functions().unwrap().invoke("campaign-registrations", event).await.unwrap();
@@ -17,7 +20,7 @@ async fn listed(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_binary_applies_every_sample_event_twice_alike() {
+async fn the_binary_applies_every_sample_event_with_the_same_result_twice() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let bad = json!([{"itemIdentifier": "00000002-0000-4000-8000-000000000000"}]);
@@ -100,7 +103,7 @@ async fn a_table_that_does_not_answer_sends_every_message_back() {
 }
 
 #[tokio::test]
-async fn what_became_of_events_is_counted_by_wallet() {
+async fn outcomes_of_events_are_counted_by_wallet() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let mut event = samples::read(&samples::folder().join("sqs/source-document.json")).unwrap();
@@ -127,15 +130,15 @@ async fn what_became_of_events_is_counted_by_wallet() {
     );
 }
 
-/// How many events of a wallet were applied, unchanged, refused and failed.
+/// Returns the fields of a wallet's log line: how many events were applied, unchanged, refused and failed.
 fn counts(wallet: &str, [applied, unchanged, refused, failed]: [u64; 4]) -> Value {
     json!({"wallet": wallet, "applied": applied, "unchanged": unchanged, "refused": refused, "failed": failed})
 }
 
-/// What the lines of the log say of events, but for the request's id.
+/// Returns the fields of the log's event lines, without the request's id.
 fn counted(logs: &str) -> Vec<Value> {
     let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).expect(line)["fields"].take());
-    let events = lines.filter(|fields| fields["message"] == "events");
+    let events = lines.filter(|fields| fields["message"] == "events processed");
     events
         .map(|mut fields| {
             let fields = fields.as_object_mut().unwrap();

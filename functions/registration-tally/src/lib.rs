@@ -1,28 +1,27 @@
-//! Counts of installs and uninstalls, kept by the stream of the table.
+//! Counts installs and uninstalls from the table's stream.
 //!
-//! Lambda hands over the changes of one shard in their order, each at least once. A record is counted exactly once all the same,
-//! because one transaction adds to the counts and moves the shard's checkpoint past it. That relies on three things of the event
-//! source, which the template states: events of a tumbling window, which alone name their shard; one batch of a shard at a time; and
-//! no limit to how often a batch is sent again.
+//! Lambda passes in the changes of one shard in their order, each at least once. Each record is nevertheless counted
+//! exactly once, because one transaction adds to the counts and moves the shard's checkpoint past the record. This
+//! relies on three properties of the event source, which the template sets: a tumbling window, because only its events
+//! name their shard; one batch of a shard at a time; and no limit to how often a batch is sent again.
 
+use domain::time;
 use lambda_runtime::{Diagnostic, LambdaEvent};
+pub use process::config::TableConfig as Config;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-pub use shared::store::TableConfig as Config;
-use shared::{
-    clock,
-    store::{InvalidRecord, RegistrationStore, StoreError, StreamRecord, Tallied},
-};
+use store::{InvalidRecord, StoreError, StreamRecord, Table, Tallied};
 use thiserror::Error;
 use tracing::{error, info};
 
 /// The function.
 #[derive(Debug, Clone)]
 pub struct RegistrationTally {
-    store: RegistrationStore,
+    table: Table,
 }
 
-/// What is read of an event (AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB", "Tumbling windows").
+/// The parts of an event that are used (AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB", "Tumbling
+/// windows").
 #[derive(Debug, Deserialize)]
 struct Batch {
     #[serde(rename = "Records", default)]
@@ -31,19 +30,19 @@ struct Batch {
     shard: String,
 }
 
-/// What Lambda wants to hear: the state of the window, of which there is none.
+/// The answer that Lambda expects: the state of the window, which is always empty.
 #[derive(Debug, Default, Serialize)]
 pub struct Answer {
     state: Map<String, Value>,
 }
 
-/// Why a batch was not counted to its end. Lambda sends it again.
+/// Why a batch was not counted to its end. Lambda sends the batch again.
 #[derive(Debug, Error)]
 pub enum TallyError {
-    /// It is not a batch of the table's stream.
+    /// The event is not a batch of the table's stream.
     #[error("expected an event of a tumbling window of the table's stream: {0}")]
     InvalidEvent(#[from] serde_json::Error),
-    /// A record in it cannot be placed.
+    /// A record of the batch has no valid sequence number.
     #[error(transparent)]
     InvalidRecord(#[from] InvalidRecord),
     /// The table did not answer.
@@ -52,10 +51,10 @@ pub enum TallyError {
 }
 
 impl RegistrationTally {
-    /// The function over the table that `config` names.
+    /// Returns the function, which uses the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { store: RegistrationStore::connect(config) }
+        Self { table: config.connect() }
     }
 
     /// Counts one batch.
@@ -63,17 +62,17 @@ impl RegistrationTally {
         let LambdaEvent { payload, context } = event;
         let Batch { records, shard } = Batch::deserialize(payload)?;
         let read = records.iter().map(StreamRecord::from_json).collect::<Result<Vec<_>, _>>()?;
-        let Tallied { changes, repeated, unreadable } = self.store.tally(&shard, &read, clock::now()).await?;
+        let Tallied { changes, repeated, unreadable } = self.table.tally(&shard, &read, time::now()).await?;
         let (request_id, records) = (context.request_id, records.len());
         if unreadable > 0 {
             error!(request_id, shard, unreadable, "records could not be read and are kept under TALLY#UNREADABLE");
         }
-        info!(request_id, shard, records, changes, repeated, "a batch of the stream");
+        info!(request_id, shard, records, changes, repeated, "counted a batch of the stream");
         Ok(Answer::default())
     }
 }
 
-/// What Lambda is told, and keeps in its log.
+/// The error that Lambda receives and logs.
 impl From<TallyError> for Diagnostic {
     fn from(error: TallyError) -> Self {
         let error_type = match error {

@@ -1,8 +1,8 @@
 //! Wires the function to Lambda.
 
 use lambda_runtime::{Error, service_fn};
+use process::{config::environment, log};
 use registration_tally::{Config, RegistrationTally};
-use shared::{config::environment, log};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {

@@ -2,14 +2,16 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use domain::{
+    counts::{ChangeKind, Part},
+    wallet::Wallet,
+};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 use registration_tally::Config;
 use serde_json::{Value, json};
-use shared::{
-    counts::{ChangeKind, Part},
-    registration::Wallet,
-    store::RegistrationStore,
-};
 
 const FUNCTION: &str = "registration-tally";
 const BINARY: &str = env!("CARGO_BIN_EXE_registration-tally");
@@ -18,7 +20,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_registration-tally");
 async fn the_binary_counts_every_sample_event_once() {
     let sandbox = Sandbox::start().await.unwrap();
     let variables = sandbox.variables(FUNCTION);
-    let store = RegistrationStore::connect(&Config::from_lookup(&|name| variables.get(name).cloned()).unwrap());
+    let store = Config::from_lookup(&|name| variables.get(name).cloned()).unwrap().connect();
     let campaign = "bd69162b-8995-4c89-bdca-898fae6050d0".parse().unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
@@ -34,13 +36,13 @@ async fn the_binary_counts_every_sample_event_once() {
             "dynamodb/uninstall.json" | "dynamodb/window-ends.json" => {
                 assert_eq!((installs, uninstalls, counts.days.len()), (3, 1, 2));
             }
-            unknown => panic!("what should {unknown} count?"),
+            unknown => panic!("no expectation for the sample {unknown}"),
         }
     }
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_counted_in_the_log_and_not_shown_there() {
+async fn the_log_counts_unreadable_records_and_does_not_show_them() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let mut event = samples::read(&samples::folder().join("dynamodb/source-document.json")).unwrap();
@@ -57,7 +59,7 @@ async fn a_record_that_cannot_be_read_is_counted_in_the_log_and_not_shown_there(
 }
 
 #[tokio::test]
-async fn an_event_that_is_none_of_a_window_is_an_error_that_says_so() {
+async fn an_event_that_is_not_of_a_window_is_refused() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     for event in [json!({"Records": []}), json!([]), json!({"Records": [{}], "shardId": "shard"}), Value::Null] {
@@ -67,7 +69,7 @@ async fn an_event_that_is_none_of_a_window_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_answer_makes_the_batch_come_again() {
+async fn a_table_that_does_not_answer_fails_the_batch() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut variables = sandbox.variables(FUNCTION);
     variables.insert("TABLE_NAME".to_owned(), "another-table".to_owned());
@@ -78,7 +80,7 @@ async fn a_table_that_does_not_answer_makes_the_batch_come_again() {
 }
 
 #[tokio::test]
-async fn the_binary_names_the_variable_it_does_not_find() {
+async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     for (name, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
         assert!(output.contains(&format!("the variable {name} is not set")), "{output}");

@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 use serde_json::{Value, json};
 
 const FUNCTION: &str = "registration-writes";
@@ -17,7 +20,7 @@ async fn the_binary_answers_every_sample_event() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
-        // The first time it does something, the second time it finds it done.
+        // The first call changes something, the second finds it done.
         let first = binary.invoke(&event).await.unwrap().unwrap();
         let again = binary.invoke(&event).await.unwrap().unwrap();
         let statuses = (first["statusCode"].as_u64().unwrap(), again["statusCode"].as_u64().unwrap());
@@ -39,7 +42,8 @@ async fn the_binary_answers_every_sample_event() {
                 let webhook = samples::read(&samples::folder().join("webhook/installed.json")).unwrap();
                 assert_eq!(serde_json::from_str::<Value>(event["body"].as_str().unwrap()).unwrap(), webhook);
                 assert_eq!(statuses, (200, 200));
-                // The array before it removed this registration later than the webhook says it was installed.
+                // The sample before it, an array, removed this registration later than the webhook says it was
+                // installed.
                 assert_eq!(body(&first), json!({"result": "unchanged"}));
             }
             "http/take-events.json" => {
@@ -54,7 +58,7 @@ async fn the_binary_answers_every_sample_event() {
                 assert_eq!(refused["error_code"], "invalid_body");
                 assert!(refused["errors"]["event"][0].as_str().unwrap().starts_with("expected one of installed"));
             }
-            unknown => panic!("what should {unknown} answer?"),
+            unknown => panic!("no expectation for the sample {unknown}"),
         }
     }
     let logs = binary.stop().await.unwrap();
@@ -62,7 +66,7 @@ async fn the_binary_answers_every_sample_event() {
 }
 
 #[tokio::test]
-async fn each_request_has_one_line_of_the_log() {
+async fn each_request_has_one_line_in_the_log() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let mut event = samples::read(&samples::folder().join("http/register.json")).unwrap();
@@ -73,7 +77,7 @@ async fn each_request_has_one_line_of_the_log() {
     let logs = binary.stop().await.unwrap();
     let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let (events, requests): (Vec<_>, Vec<_>) =
-        lines.iter().map(|line| &line["fields"]).partition(|fields| fields["message"] == "events");
+        lines.iter().map(|line| &line["fields"]).partition(|fields| fields["message"] == "events processed");
     let fields = |name: &str| requests.iter().map(|fields| fields[name].clone()).collect::<Vec<_>>();
     assert_eq!(fields("status"), [201, 200, 401]);
     assert_eq!(fields("written"), [1, 0, 0]);
@@ -93,7 +97,7 @@ async fn each_request_has_one_line_of_the_log() {
 }
 
 #[tokio::test]
-async fn what_became_of_events_is_counted_by_wallet() {
+async fn outcomes_of_events_are_counted_by_wallet() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let read = |name| samples::read(&samples::folder().join(name)).unwrap();
@@ -125,7 +129,7 @@ async fn what_became_of_events_is_counted_by_wallet() {
 
     let logs = binary.stop().await.unwrap();
     let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    let events = lines.iter().map(|line| &line["fields"]).filter(|fields| fields["message"] == "events");
+    let events = lines.iter().map(|line| &line["fields"]).filter(|fields| fields["message"] == "events processed");
     let expected = [
         ("google_wallet", [1, 0, 0, 0]),
         // A path names no wallet.
@@ -140,7 +144,7 @@ async fn what_became_of_events_is_counted_by_wallet() {
     assert_eq!(events.map(counts).collect::<Vec<_>>(), expected);
 }
 
-/// The wallet of a line, and how many events were applied, unchanged, refused and failed.
+/// Returns the wallet of a log line, and how many of its events were applied, unchanged, refused and failed.
 fn counts(fields: &Value) -> (&str, [u64; 4]) {
     let count = |name: &str| fields[name].as_u64().unwrap();
     (fields["wallet"].as_str().unwrap(), ["applied", "unchanged", "refused", "failed"].map(count))

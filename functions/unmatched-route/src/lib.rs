@@ -1,25 +1,20 @@
-//! What no route takes: 404 for a path that there is not, 405 with `Allow` for a method that a path does not take.
+//! Answers requests that match no route: 404 for an unknown path, 405 with `Allow` for a method that a path does not
+//! accept.
 //!
-//! API Gateway's own answers have another shape, so this function catches `$default` and `ANY` on each path.
+//! API Gateway's own error bodies have another shape, so this function is the target of `$default` and of `ANY` on each
+//! path.
 
+use api::{Response, error::ApiError, function::HttpFunction, route};
+use domain::time::Timestamp;
 use lambda_http::Request;
-pub use shared::config::NoVariables as Config;
-use shared::{
-    api::{
-        Response,
-        entry::HttpFunction,
-        error::{ApiError, ErrorCode},
-        route,
-    },
-    clock::Timestamp,
-};
+pub use process::config::NoVariables as Config;
 
 /// The function. It has no rights to the table.
 #[derive(Debug, Clone)]
 pub struct UnmatchedRoute;
 
 impl UnmatchedRoute {
-    /// The function.
+    /// Returns the function.
     #[must_use]
     pub fn new(_: &Config) -> Self {
         Self
@@ -27,13 +22,15 @@ impl UnmatchedRoute {
 }
 
 impl HttpFunction for UnmatchedRoute {
+    type Error = ApiError;
+
     async fn handle(&self, request: Request, _: Timestamp) -> Result<Response, ApiError> {
-        // `ANY /v2/…` where the path is one of ours, `$default` where it is not.
+        // `ANY /v2/…` if the path is known, `$default` if it is not.
         let route_key = route::key_of(&request)?;
         let allowed = route_key.strip_prefix("ANY ").and_then(route::allowed);
         Err(match allowed {
             Some(methods) => ApiError::method_not_allowed(&methods),
-            None => ApiError::new(ErrorCode::RouteNotFound, "there is no such path"),
+            None => ApiError::route_not_found(),
         })
     }
 }

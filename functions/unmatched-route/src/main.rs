@@ -1,12 +1,13 @@
 //! Wires the function to Lambda.
 
+use api::function;
 use lambda_runtime::Error;
-use shared::{api::entry, config::environment, log};
+use process::{config::environment, log};
 use unmatched_route::{Config, UnmatchedRoute};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     log::init();
     let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
-    entry::run(UnmatchedRoute::new(&config)).await
+    function::run(UnmatchedRoute::new(&config)).await
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{runtime_api::LambdaProcess, samples, sandbox::Sandbox};
+use local::{
+    samples,
+    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+};
 use serde_json::Value;
 
 const FUNCTION: &str = "unmatched-route";
@@ -12,7 +15,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_unmatched-route");
 async fn the_binary_answers_every_sample_event() {
     let sandbox = Sandbox::start().await.unwrap();
     assert!(sandbox.template.functions[FUNCTION].variables.is_empty());
-    // It needs no variable and no table.
+    // The function needs no variable and no table.
     let mut binary = LambdaProcess::start(BINARY, []).await.unwrap();
     for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
         let answer = binary.invoke(&event).await.unwrap().unwrap();
@@ -27,7 +30,7 @@ async fn the_binary_answers_every_sample_event() {
                 assert_eq!((body["status_code"].as_u64(), allow), (Some(405), Some("GET")));
                 assert_eq!(body["error_code"], "method_not_allowed");
             }
-            unknown => panic!("what should {unknown} answer?"),
+            unknown => panic!("no expectation for the sample {unknown}"),
         }
         assert_eq!(answer["statusCode"], body["status_code"]);
     }

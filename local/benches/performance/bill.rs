@@ -1,12 +1,12 @@
-//! What a stack costs a month, from the request units and bytes that are measured here and the prices that AWS publishes.
+//! The monthly cost of a stack, from the request units and bytes measured here and the prices that AWS publishes.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Method;
-use local::{recorder::Call, sandbox::Sandbox};
+use local::testing::{recorder::Call, sandbox::Sandbox};
 use serde_json::Value;
-use shared::store::key;
+use store::keys;
 
 use crate::{
     measure::Measured,
@@ -14,23 +14,24 @@ use crate::{
     stage::{self, CAMPAIGN},
 };
 
-/// How many registrations are active.
+/// The sizes of a stack, in active registrations.
 const SIZES: [(&str, f64); 3] = [("10 thousand", 1e4), ("10 million", 1e7), ("1 billion", 1e9)];
 
-/// What happens in a month, for each active registration: half of what is installed is removed, and each is listed ten times.
+/// What happens per month and active registration: half as many uninstalls as installs, and each registration is listed
+/// ten times.
 const INSTALLS: f64 = 0.1;
 const UNINSTALLS: f64 = 0.05;
 const LISTED: f64 = 10.0;
-/// A report a day for each thousand.
+/// One report a day per thousand registrations.
 const REPORTS: f64 = 30.0 / 1e3;
-/// How long a removed registration is remembered.
+/// How long the item of a removed registration is kept.
 const TOMBSTONE_MONTHS: f64 = 3.0;
 
 /// US dollars in us-east-1 without the free tier; see `docs/growing.md` for where they are published.
 mod price {
     pub(super) const WRITE_UNIT: f64 = 0.625e-6;
     pub(super) const READ_UNIT: f64 = 0.125e-6;
-    /// The table, and the same again for its backups of 35 days.
+    /// The table, plus its continuous backups of 35 days.
     pub(super) const GIGABYTE_MONTH: f64 = 0.25 + 0.20;
     pub(super) const INVOCATION: f64 = 0.20e-6;
     pub(super) const GIGABYTE_SECOND: f64 = 0.000_013_333_4;
@@ -45,29 +46,30 @@ mod price {
 
 const GIGABYTE: f64 = 1e9;
 const SECONDS: f64 = 30.0 * 24.0 * 3600.0;
-/// Memory of a function, and how long an invocation takes on AWS: a guess on the safe side of what is measured here.
+/// Memory of a function, and duration of an invocation on AWS: estimates above the values measured here.
 const MEMORY_GIGABYTES: f64 = 0.25;
 const REQUEST_SECONDS: f64 = 0.02;
 const BATCH_SECONDS: f64 = 0.05;
-/// What a request leaves in the function's log and the API's, and a batch in its function's.
+/// Bytes logged per request, by the function and the API, and per batch, by its function.
 const REQUEST_LOG: f64 = 750.0;
 const BATCH_LOG: f64 = 400.0;
-/// The tally's most for a change that comes alone: checkpoint, day and total, each two units in a transaction, and reading the checkpoint.
+/// The tally's units for a change that comes alone, which is the maximum: it writes checkpoint, day and total, each for
+/// two units in a transaction, and reads the checkpoint.
 const TALLY_WRITES: f64 = 6.0;
 const TALLY_READS: f64 = 1.0;
-/// What an item and an index entry take beside their attributes (Amazon DynamoDB, "Table size and capacity").
+/// Bytes of an item or index entry in addition to its attributes (Amazon DynamoDB, "Table size and capacity").
 const ITEM_OVERHEAD: f64 = 100.0;
-/// Lambda keeps five questions of 20 seconds open to a queue where nothing comes.
+/// Requests to an idle queue: Lambda keeps five polls of 20 seconds open.
 const IDLE_QUEUE_REQUESTS: f64 = 5.0 * SECONDS / 20.0;
 
-/// What is measured of one table.
+/// The request units and bytes measured on one table.
 struct Units {
-    /// Of an event that comes alone: the campaign's claim and the registration.
+    /// For an event that comes alone: the campaign's claim and the registration.
     install: f64,
     uninstall: f64,
     page_of_50: f64,
     report: f64,
-    /// With both entries of the indexes.
+    /// Including its entries in both indexes.
     active_bytes: f64,
     removed_bytes: f64,
 }
@@ -76,7 +78,7 @@ struct Units {
 pub(crate) async fn print() -> Measured<()> {
     let units = Units::measure().await?;
     let template = std::fs::read_to_string(local::template::Template::default_path())?;
-    // Each metric of an alarm is paid for, whether it has one or several.
+    // AWS charges for each metric of an alarm.
     let alarm_metrics = template.matches("MetricStat:").count() + template.matches("\n      MetricName:").count();
     let alarm_metrics = f64::from(u32::try_from(alarm_metrics)?);
     println!("| US dollars a month | {} |", SIZES.map(|(name, _)| name).join(" | "));
@@ -87,12 +89,13 @@ pub(crate) async fn print() -> Measured<()> {
     }
     let total = bills.map(|bill| bill.iter().map(|(_, cost)| cost).sum::<f64>());
     println!("| **together** | {} |", total.map(|cost| format!("**{}**", dollars(cost))).join(" | "));
-    let of_a_million = std::array::from_fn::<_, 3, _>(|at| dollars(total[at] / SIZES[at].1 * 1e6));
-    println!("| for each million registrations | {} |", of_a_million.join(" | "));
+    let per_million = std::array::from_fn::<_, 3, _>(|at| dollars(total[at] / SIZES[at].1 * 1e6));
+    println!("| for each million registrations | {} |", per_million.join(" | "));
     let Units { install, uninstall, page_of_50, report, active_bytes, removed_bytes } = units;
     println!(
-        "\nMeasured: an install {install} write units, an uninstall {uninstall}, a page of 50 {page_of_50} read units, a report {report}; \
-         {active_bytes} bytes stored for an active registration, {removed_bytes} for a removed one."
+        "\nMeasured: an install {install} write units, an uninstall {uninstall}, a page of 50 {page_of_50} read units, \
+         a report {report}; {active_bytes} bytes stored for an active registration, {removed_bytes} for a removed \
+         one."
     );
     Ok(())
 }
@@ -120,13 +123,15 @@ impl Units {
             (Method::GET, &report, Value::Null, false),
         ] {
             recorder.take().clear();
-            // An event finds a function that has just started, a listing one that is warm.
+            // Events go to a function that has just started, listings to a warm one.
             let fresh = sandbox.recorded_front(&recorder)?;
             operations::ask(if is_write { &fresh } else { &front }, method, path, &body).await?;
             let writes = |call: &Call| ["PutItem", "UpdateItem"].contains(&call.operation.as_str());
             units.push(recorder.take().iter().filter(|call| writes(call) == is_write).map(|call| call.units).sum());
         }
-        let [install, uninstall, page_of_50, report] = units[..] else { return Err("expected four".into()) };
+        let [install, uninstall, page_of_50, report] = units[..] else {
+            return Err("expected four measurements".into());
+        };
         Ok(Self {
             install,
             uninstall,
@@ -143,13 +148,13 @@ impl Units {
         let changes = installs + uninstalls;
         let (pages, reports) = (active * LISTED / 50.0, active * REPORTS);
         let requests = pages + reports;
-        // What comes within the window of a second is one batch, up to the template's hundred.
+        // Changes within the window of one second form a batch, up to the template's batch size of 100.
         let batches = changes / (changes / SECONDS).clamp(1.0, 100.0);
         let seconds = requests * REQUEST_SECONDS + 2.0 * batches * BATCH_SECONDS;
         let stored = active * active_bytes + uninstalls * TOMBSTONE_MONTHS * removed_bytes;
         let tally = changes * (TALLY_WRITES * price::WRITE_UNIT + TALLY_READS * price::READ_UNIT);
         let logged = requests * REQUEST_LOG + 2.0 * batches * BATCH_LOG;
-        // Failed requests; events applied, unchanged and refused by six wallets and none.
+        // Failed requests, and events applied, unchanged and refused for each of six wallets and without a wallet.
         let metrics = 1.0 + 3.0 * 7.0;
         [
             ("writing events", (installs * install + uninstalls * uninstall) * price::WRITE_UNIT),
@@ -171,29 +176,30 @@ impl Units {
     }
 }
 
-/// How many bytes an item and its entries in the indexes take.
+/// Returns the size of an item and its index entries, in bytes.
 async fn stored(sandbox: &Sandbox, sk: &str) -> Measured<f64> {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let item = sandbox
         .client()?
         .get_item()
         .table_name(&sandbox.template.table.name)
-        .key(key::PK, text(&format!("CAMPAIGN#{CAMPAIGN}")))
-        .key(key::SK, text(sk))
+        .key(keys::PK, text(&format!("CAMPAIGN#{CAMPAIGN}")))
+        .key(keys::SK, text(sk))
         .send()
         .await?;
     let item = item.item.ok_or_else(|| format!("there is no {sk}"))?;
     let entry = |hash: &str| {
-        let names = [key::PK, key::SK, key::CREATED_AT, key::WALLET, key::DEVICE_OS, hash];
-        let is_there = item.contains_key(key::CREATED_AT) && item.contains_key(hash);
+        let names = [keys::PK, keys::SK, keys::CREATED_AT, keys::WALLET, keys::DEVICE_OS, hash];
+        let is_there = item.contains_key(keys::CREATED_AT) && item.contains_key(hash);
         let names = names.iter().enumerate().filter(|(at, name)| !names[..*at].contains(name));
         if is_there { ITEM_OVERHEAD + names.map(|(_, name)| size(&item, name)).sum::<f64>() } else { 0.0 }
     };
     let all: f64 = item.keys().map(|name| size(&item, name)).sum();
-    Ok(ITEM_OVERHEAD + all + entry(key::PK) + entry(key::PASS))
+    Ok(ITEM_OVERHEAD + all + entry(keys::PK) + entry(keys::PASS))
 }
 
-/// The bytes of an attribute: its name and its text, or the digits of its number in pairs and one more.
+/// Returns the size of an attribute in bytes: its name, plus its text or, for a number, one byte per two digits and one
+/// more.
 fn size(item: &HashMap<String, AttributeValue>, name: &str) -> f64 {
     let value = match item.get(name) {
         Some(AttributeValue::S(text)) => text.len(),

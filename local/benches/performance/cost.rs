@@ -1,4 +1,4 @@
-//! The tables.
+//! Times, instructions and sizes: printed as tables, recorded, and guarded against growth.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use local::{samples, sandbox::Sandbox};
+use local::{samples, testing::sandbox::Sandbox};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,13 +15,13 @@ use crate::{
     tls::{self, Tls},
 };
 
-/// What the guard compares with.
+/// The file with the values that the guard compares with.
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/recorded.json");
-/// How much more than recorded is let pass, in per cent: another libc or processor counts a little otherwise.
+/// How far a count may exceed its recorded value, in per cent. Another libc or processor counts slightly differently.
 const ALLOWANCE: u64 = 5;
 const LISTER: &str = "campaign-registrations";
 
-/// The sample events whose answers cost the same however often they are asked for.
+/// The sample events that cost the same however often they are sent.
 const REPEATABLE: [(&str, &str); 6] = [
     ("pass-registrations", "http/list-pass.json"),
     ("registration-writes", "http/register.json"),
@@ -31,7 +31,7 @@ const REPEATABLE: [(&str, &str); 6] = [
     ("api-contract", "http/api-contract.json"),
 ];
 
-/// Instructions by what they are for, and sizes in bytes. Repeatable to a fraction of a per cent.
+/// Measures instructions and sizes in bytes, by name. Instructions repeat to a fraction of a per cent.
 async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String, u64>> {
     let sandbox = stage::build().await?;
     let binary = |function: &str| Binary { path: binaries[function].clone(), variables: sandbox.variables(function) };
@@ -40,10 +40,10 @@ async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String
         counts.insert(format!("{function}: bytes"), fs::metadata(path)?.len());
     }
     if !measure::has_valgrind() {
-        eprintln!("VALGRIND IS NOT INSTALLED: NO INSTRUCTION IS COUNTED HERE");
+        eprintln!("VALGRIND IS NOT INSTALLED: INSTRUCTIONS ARE NOT COUNTED");
         return Ok(counts);
     }
-    // Far apart, so that what differs from run to run hardly counts.
+    // The sizes are far apart, so that differences between runs hardly matter.
     let (page, long_page) = (stage::page(50)?, stage::page(550)?);
     let lister = binary(LISTER);
     counts.insert(format!("{LISTER}: instructions until the first request"), lister.instructions(&page, 0).await?);
@@ -59,7 +59,8 @@ async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String
     Ok(counts)
 }
 
-/// Fails where something costs more than was recorded, of the binaries that `sam build` left in `folder` or of new ones.
+/// Fails if a count exceeds its recorded value. Measures the binaries that `sam build` left in `folder`, or newly built
+/// ones.
 pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
     let binaries = folder.map_or_else(measure::build, measure::built)?;
     let recorded: BTreeMap<String, u64> = serde_json::from_str(&fs::read_to_string(RECORDED)?)?;
@@ -67,7 +68,7 @@ pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
     let mut worse = Vec::new();
     for (name, count) in &counts {
         let Some(before) = recorded.get(name) else {
-            worse.push(format!("{name}: {count}, and nothing is recorded"));
+            worse.push(format!("{name}: {count}, without a recorded value"));
             continue;
         };
         println!("{count:>12}  {:>+6.1} %  {name}", percent_more(*count, *before));
@@ -78,7 +79,7 @@ pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
     if worse.is_empty() { Ok(()) } else { Err(format!("more than was recorded:\n{}", worse.join("\n")).into()) }
 }
 
-/// Records what the guard compares with.
+/// Records the values that the guard compares with.
 pub(crate) async fn record(folder: Option<&Path>) -> Measured<()> {
     let binaries = folder.map_or_else(measure::build, measure::built)?;
     fs::write(RECORDED, serde_json::to_string_pretty(&counts(binaries).await?)? + "\n")?;
@@ -94,7 +95,7 @@ pub(crate) async fn print_counts() -> Measured<()> {
     Ok(())
 }
 
-/// Prints times, beside those of the raw copy.
+/// Prints times next to those of the raw copy.
 pub(crate) async fn print_times() -> Measured<()> {
     let binaries = measure::build()?;
     let sandbox = stage::build().await?;
@@ -128,7 +129,7 @@ fn row(name: &str, values: &[String]) {
     println!("| {name} | {} |", values.join(" | "));
 }
 
-/// What the raw copy asks: the same page as the lister does.
+/// Returns the variables of the raw copy, whose query asks for the same page as the listing function.
 fn raw_variables(sandbox: &Sandbox) -> BTreeMap<String, String> {
     let query: Value = json!({
         "TableName": sandbox.template.table.name,

@@ -1,10 +1,10 @@
-//! What the functions cost, measured on the binaries that are deployed, driven through a Lambda Runtime API over an embedded table.
+//! Measures the cost of the functions: release binaries, driven through a Lambda Runtime API, over an embedded table.
 //!
-//! - `cargo bench -p local` measures everything and prints it as the tables of `docs/performance.md`.
-//! - `… -- guard` counts instructions and sizes and fails where one is more than was recorded; `… -- guard FOLDER` those of the
-//!   binaries that `sam build` left there.
-//! - `… -- record`, `… -- record FOLDER` records what the guard compares with.
-//! - `… -- bill` prints what a stack costs a month, as in `docs/growing.md`.
+//! - `cargo bench -p local` measures everything and prints the tables of `docs/performance.md`.
+//! - `… -- guard` measures instructions and sizes and fails if one exceeds its recorded value; `… -- guard FOLDER`
+//!   measures the binaries that `sam build` left in that folder.
+//! - `… -- record` and `… -- record FOLDER` record the values that the guard compares with.
+//! - `… -- bill` prints the monthly cost of a stack, as in `docs/growing.md`.
 //! - `… -- scale` loads a campaign of a million registrations and walks through it.
 
 mod bill;
@@ -21,8 +21,8 @@ use measure::Measured;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let asked: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let done = match asked.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => report().await,
         ["guard"] => cost::guard(None).await,
         ["guard", folder] => cost::guard(Some(folder.as_ref())).await,
@@ -30,9 +30,9 @@ async fn main() -> ExitCode {
         ["record", folder] => cost::record(Some(folder.as_ref())).await,
         ["scale"] => scale::walk().await,
         ["bill"] => bill::print().await,
-        _ => Err("expected nothing, or one of guard, record, each with or without a folder, scale and bill".into()),
+        _ => Err("expected no argument, or one of guard [FOLDER], record [FOLDER], scale, bill".into()),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,4 +1,4 @@
-//! Measuring one binary.
+//! Builds the functions' binaries and measures one: times, memory, size and instructions.
 
 use std::{
     collections::BTreeMap,
@@ -9,25 +9,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::{runtime_api::LambdaProcess, template::kebab_case};
+use local::{template::kebab_case, testing::runtime_api::LambdaProcess};
 use serde_json::Value;
 
 /// How often a start is measured.
 const STARTS: usize = 21;
-/// How many events a warm binary is measured by, after as many that warm it up as [`WARMING`].
+/// How many events a warm binary is measured with, after [`WARMING`] events that warm it up.
 const INVOKES: usize = 400;
 const WARMING: usize = 20;
 
 pub(crate) type Measured<T> = Result<T, Box<dyn Error>>;
 
-/// A function's binary and the variables that it finds.
+/// A function's binary and its environment variables.
 #[derive(Clone)]
 pub(crate) struct Binary {
     pub(crate) path: PathBuf,
     pub(crate) variables: BTreeMap<String, String>,
 }
 
-/// What events cost a warm binary.
+/// The cost of an event on a warm binary.
 pub(crate) struct Warm {
     pub(crate) median: Duration,
     pub(crate) slowest_percent: Duration,
@@ -35,10 +35,11 @@ pub(crate) struct Warm {
     pub(crate) peak_bytes: u64,
 }
 
-/// Builds the functions as they are deployed, and tells where each is.
+/// Builds the functions in release mode, and returns the path of each binary by the function's name.
 pub(crate) fn build() -> Measured<BTreeMap<String, PathBuf>> {
     let mut cargo = Command::new(env!("CARGO"));
-    // Cargo tells a program that it runs about itself; build scripts would take that for a change.
+    // Cargo passes variables about this package to the benchmark; in them, build scripts would see a change and
+    // rebuild.
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_cargos_own(&name.to_string_lossy())) {
         cargo.env_remove(name);
     }
@@ -61,9 +62,9 @@ pub(crate) fn build() -> Measured<BTreeMap<String, PathBuf>> {
     Ok(binaries)
 }
 
-/// The functions as `sam build` left them in `folder`: `CampaignReports/bootstrap` and so on.
+/// Returns the binaries that `sam build` left in `folder`, such as `CampaignReports/bootstrap`, by the function's name.
 pub(crate) fn built(folder: &Path) -> Measured<BTreeMap<String, PathBuf>> {
-    // Cargo starts a benchmark in its package, not where it was called.
+    // Cargo runs a benchmark in its package's folder, but `folder` is relative to the repository's.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     let mut binaries = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
@@ -91,7 +92,7 @@ pub(crate) fn build_raw_copy(folder: &Path) -> Measured<PathBuf> {
     if rustc.success() { Ok(path) } else { Err("the raw copy cannot be compiled".into()) }
 }
 
-/// Whether instructions can be counted here.
+/// Returns whether instructions can be counted on this machine.
 pub(crate) fn has_valgrind() -> bool {
     Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
 }
@@ -105,7 +106,7 @@ impl Binary {
         Ok(LambdaProcess::start(&self.path.display().to_string(), self.variables.clone()).await?)
     }
 
-    /// How long it takes from the start of the process until it asks for its first event, and until it has answered it.
+    /// Measures the time from the start of the process until it asks for its first event, and until it has answered it.
     pub(crate) async fn start_times(&self, event: &Value) -> Measured<(Duration, Duration)> {
         let (mut ready, mut answered) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {
@@ -124,7 +125,7 @@ impl Binary {
         Ok((percentile(&mut ready, 50), percentile(&mut answered, 50)))
     }
 
-    /// What an event costs a warm binary.
+    /// Measures the cost of an event on a warm binary.
     pub(crate) async fn warm(&self, event: &Value) -> Measured<Warm> {
         let mut process = self.start().await?;
         for _ in 0..WARMING {
@@ -144,8 +145,7 @@ impl Binary {
         Ok(Warm { median: percentile(&mut times, 50), slowest_percent: percentile(&mut times, 99), cpu, peak_bytes })
     }
 
-    /// How many instructions the binary executes from its start until it has answered `invokes` events and is told that there are no
-    /// more.
+    /// Counts the instructions of the binary from its start until it exits, after it has answered `invokes` events.
     pub(crate) async fn instructions(&self, event: &Value, invokes: usize) -> Measured<u64> {
         let folder = tempfile::tempdir()?;
         let profile = folder.path().join("profile");
@@ -156,13 +156,14 @@ impl Binary {
         for _ in 0..invokes {
             expect_ok(&process.invoke(event).await?)?;
         }
-        let said = process.finish().await?;
-        let profile = fs::read_to_string(&profile).map_err(|error| format!("{error}: {said}"))?;
-        let total = profile.lines().find_map(|line| line.strip_prefix("totals: ")).ok_or("callgrind tells no total")?;
+        let output = process.finish().await?;
+        let profile = fs::read_to_string(&profile).map_err(|error| format!("{error}: {output}"))?;
+        let total =
+            profile.lines().find_map(|line| line.strip_prefix("totals: ")).ok_or("callgrind reports no total")?;
         Ok(total.trim().parse()?)
     }
 
-    /// How many instructions a warm binary executes for one event.
+    /// Counts the instructions of a warm binary for one event.
     pub(crate) async fn instructions_per_invoke(&self, event: &Value) -> Measured<u64> {
         let (few, many) = (2, 12);
         let [few_cost, many_cost] = [self.instructions(event, few).await?, self.instructions(event, many).await?];
@@ -170,7 +171,7 @@ impl Binary {
     }
 }
 
-/// Nothing that failed is measured.
+/// Fails if the function failed, so that only successful invocations are measured.
 fn expect_ok(answer: &Result<Value, Value>) -> Measured<()> {
     match answer {
         Ok(answer) if answer["statusCode"].as_u64().is_none_or(|status| status < 300) => Ok(()),
@@ -183,7 +184,7 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-/// How long the process has been on a processor: the first number of `schedstat`, in nanoseconds.
+/// Returns the processor time of a process: the first number of `schedstat`, in nanoseconds.
 fn cpu_time(id: u32) -> Measured<Duration> {
     let schedstat = fs::read_to_string(format!("/proc/{id}/schedstat"))?;
     Ok(Duration::from_nanos(schedstat.split(' ').next().unwrap_or_default().parse()?))

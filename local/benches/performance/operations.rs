@@ -1,9 +1,9 @@
-//! What each operation asks of the table: calls, request units and bytes.
+//! The cost of each operation in calls to the table, request units and bytes.
 
 use http::{Method, header};
 use local::{
-    front::{ApiFront, Front as _},
-    recorder::Call,
+    aws::front::{ApiFront, Front as _},
+    testing::recorder::Call,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::{
 const PASS: &str = "b0000000-0000-4000-8000-000000000000";
 const REGISTRATION: &str = "c0000000-0000-4000-8000-000000000001";
 
-/// Asks everything once of a warm function, and some things twice.
+/// Measures each operation once on a warm function, and some of them twice.
 pub(crate) async fn print() -> Measured<()> {
     let sandbox = stage::build().await?;
     let recorder = sandbox.recorder().await?;
@@ -57,7 +57,7 @@ pub(crate) fn event(number: usize) -> Value {
     })
 }
 
-/// The sort key of the registration that an event is of.
+/// Returns the sort key of the registration of `event(number)`.
 pub(crate) fn registration_sk(number: usize) -> String {
     format!("PASS#{PASS}#d0000000-0000-4000-8000-{number:012}")
 }

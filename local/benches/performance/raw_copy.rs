@@ -1,5 +1,5 @@
-//! The least that a function can do: it sends one query as it is over a socket and copies what comes back. What the real function
-//! adds to that is what it costs. Compiled by itself, with nothing but the standard library.
+//! The lower bound for a listing function: it sends one fixed query over a socket and copies the answer. The difference
+//! to the real function is what the real one costs. It is compiled on its own, with only the standard library.
 
 use std::{
     env,
@@ -24,11 +24,11 @@ fn main() {
         let answer = format!("{{\"statusCode\":200,\"page\":{page}}}");
         let path = format!("/2018-06-01/runtime/invocation/{id}/response");
         let request = format!("POST {path} HTTP/1.1\r\nhost: runtime\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
-        exchange(&mut runtime, &request).expect("the answer is taken");
+        exchange(&mut runtime, &request).expect("the Runtime API accepts the answer");
     }
 }
 
-/// Sends a request and brings head and body of the response, where it is a success.
+/// Sends a request and returns head and body of the response: `None` if the request failed.
 fn exchange(stream: &mut BufReader<TcpStream>, request: &str) -> Option<(String, String)> {
     stream.get_mut().write_all(request.as_bytes()).ok()?;
     let mut head = String::new();

@@ -1,12 +1,14 @@
-//! A campaign of a million registrations: every page costs what it costs in a small one.
+//! A campaign of a million registrations, to show that a page costs the same as in a small campaign.
 
 use std::time::{Duration, Instant};
 
 use http::{Method, header};
 use local::{
-    front::{ApiFront, Front as _},
-    recorder::{Call, Recorder},
-    sandbox::Sandbox,
+    aws::front::{ApiFront, Front as _},
+    testing::{
+        recorder::{Call, Recorder},
+        sandbox::Sandbox,
+    },
 };
 
 use crate::measure::Measured;
@@ -17,21 +19,22 @@ const PER_PAGE: usize = 500;
 const LARGE_CAMPAIGN: &str = "11111111-2222-4333-8444-666666666666";
 const SMALL_CAMPAIGN: &str = "11111111-2222-4333-8444-777777777777";
 
-/// What a stretch of pages cost.
+/// The cost of a range of pages.
 #[derive(Default)]
 struct Stretch {
     times: Vec<Duration>,
     calls: Vec<Call>,
 }
 
-/// What came back.
+/// One page of a listing.
 struct Page {
     next: Option<String>,
     total: Option<String>,
     registrations: usize,
 }
 
-/// Walks through the large campaign from the first page to the last, and asks both campaigns the same.
+/// Walks through the large campaign from the first page to the last, then compares single requests with a small
+/// campaign.
 pub(crate) async fn walk() -> Measured<()> {
     let sandbox = Sandbox::start().await?;
     let begin = Instant::now();

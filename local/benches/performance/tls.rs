@@ -1,4 +1,4 @@
-//! TLS in front of the engine, so that a start can be measured as it is on AWS.
+//! TLS in front of the engine, so that a start is measured with a TLS handshake, as on AWS.
 
 use std::{error::Error, net::SocketAddr, sync::Arc};
 
@@ -12,11 +12,11 @@ use tokio_rustls::{
     },
 };
 
-/// A certificate of `localhost` that signs itself, and its key, which opens nothing.
+/// A self-signed certificate for `localhost`. Its key is in the repository, because it protects nothing.
 pub(crate) const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/localhost.pem");
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/localhost.key");
 
-/// A listener that takes TLS off what it passes to the engine.
+/// A listener that terminates TLS and forwards to the engine.
 pub(crate) struct Tls {
     pub(crate) endpoint: String,
 }
@@ -34,7 +34,7 @@ impl Tls {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, engine) = (acceptor.clone(), engine.clone());
                 tokio::spawn(async move {
-                    // As AWS does: what is there is sent at once.
+                    // Like AWS: send data at once instead of collecting it.
                     let _ = stream.set_nodelay(true);
                     let (Ok(mut caller), Ok(mut engine)) =
                         (acceptor.accept(stream).await, TcpStream::connect(engine).await)

@@ -1,22 +1,28 @@
-//! The operations, one for each route.
+//! The operations of the contract: one for each route, with its parameters, body, responses and examples.
 
-use serde_json::{Value, json};
-use shared::{
-    api::{
-        error::ErrorCode::{
-            self, BodyTooLarge, CampaignNotFound, Forbidden, InvalidBody, InvalidCursor, InvalidJson, InvalidParameter,
-            PageTooFar, PassNotFound, RegistrationNotFound, RegistrationRemoved, RouteNotFound, TooManyToSort,
-            Unauthorized, UnsupportedMediaType,
-        },
-        format::{Format, MAX_EXPORT},
-        listing::{MAX_EXAMINED, MAX_SORTED},
-        page::{DEFAULT_PER_PAGE, MAX_OFFSET, MAX_PER_PAGE},
-        report::{MAX_DAYS, Report, TotalsReport},
-        route::{self, Route},
+use api::{
+    error::ErrorCode::{
+        self, BodyTooLarge, CampaignNotFound, Forbidden, InvalidBody, InvalidCursor, InvalidJson, InvalidParameter,
+        PageTooFar, PassNotFound, RegistrationNotFound, RegistrationRemoved, RouteNotFound, TooManyToSort,
+        Unauthorized, UnsupportedMediaType,
     },
-    id::{CampaignId, PassId, RegistrationId},
-    registration::{DeviceOs, Registration, Wallet},
+    listing::{
+        MAX_EXAMINED, MAX_SORTED,
+        format::{DEFAULT_PER_PAGE, Format, MAX_EXPORT, MAX_PER_PAGE},
+        query::MAX_OFFSET,
+    },
+    route::Route,
 };
+use campaign_reports::{
+    MAX_DAYS,
+    report::{Report, TotalsReport},
+};
+use domain::{
+    id::{CampaignId, PassId, RegistrationId},
+    registration::Registration,
+    wallet::{DeviceOs, Wallet},
+};
+use serde_json::{Value, json};
 use utoipa::openapi::{
     ContentBuilder, RefOr, Required,
     link::Link,
@@ -33,26 +39,24 @@ use super::{
     schemas::{self, array, named, number, of, text},
 };
 
-/// What a route does.
+/// Returns the operation of a route.
 pub(super) fn operation(route: Route, examples: &Examples) -> Operation {
     match route {
-        route::LIST_CAMPAIGN => list_campaign(examples),
-        route::LIST_PASS => list_pass(examples),
-        route::REGISTER => register(examples),
-        route::UNREGISTER => unregister(examples),
-        route::EVENTS => take_events(examples),
-        route::REPORT => report(examples),
-        route::TOTALS => totals(examples),
-        route::CONTRACT => contract(),
-        // A test wants every route to have an operation that says something.
-        Route { .. } => Operation::new(),
+        Route::ListCampaign => list_campaign(examples),
+        Route::ListPass => list_pass(examples),
+        Route::Register => register(examples),
+        Route::Unregister => unregister(examples),
+        Route::Events => report_events(examples),
+        Route::Report => report(examples),
+        Route::Totals => totals(examples),
+        Route::Contract => contract(),
     }
 }
 
 fn list_campaign(examples: &Examples) -> Operation {
     let operation = OperationBuilder::new()
         .operation_id(Some("listCampaignRegistrations"))
-        .summary(Some("The active registrations of a campaign"));
+        .summary(Some("List the active registrations of a campaign"));
     let operation = parameters(operation, campaign_parameters(examples));
     listing(operation, &examples.registrations, &[])
 }
@@ -60,7 +64,7 @@ fn list_campaign(examples: &Examples) -> Operation {
 fn list_pass(examples: &Examples) -> Operation {
     let operation = OperationBuilder::new()
         .operation_id(Some("listPassRegistrations"))
-        .summary(Some("The active registrations of a pass"));
+        .summary(Some("List the active registrations of a pass"));
     let operation = parameters(operation, pass_parameters(examples));
     let pass = examples.registration().map(|registration| registration.pass_id);
     let mut registrations = examples.registrations.clone();
@@ -68,16 +72,19 @@ fn list_pass(examples: &Examples) -> Operation {
     listing(operation, &registrations, &[PassNotFound])
 }
 
-/// What the two listings have in common.
+/// Builds the parts that both listings share.
 fn listing(operation: OperationBuilder, example: &[Registration], errors: &[ErrorCode]) -> Operation {
     let description = format!(
-        "Oldest first. A walk along `Link` costs the same at any depth, and so does one by `page=1,2,3…`; a jump reads at most \
-         {MAX_EXAMINED} registrations and is `page_too_far` beyond. A filter that finds little examines at most {MAX_EXAMINED} \
-         registrations per answer: the page may then be short, and `Link` goes on. With `Accept: text/csv` or \
-         `application/x-ndjson` the same is an export, in parts of {MAX_EXPORT} unless `per_page` says less; `Link` leads to the \
-         next part.",
+        "Returns one page of registrations, oldest first unless `q[s]` gives another order.\n\n\
+         **Paging.** Follow the `next` link of the `Link` header, or request `page=1`, `page=2`, `page=3` and so on; \
+         both are equally fast at any depth. Jumping straight to a page works within the first {MAX_EXAMINED} \
+         registrations; beyond them the answer is `page_too_far`.\n\n\
+         **Filters.** One request examines at most {MAX_EXAMINED} registrations. If few of them match, the page may be \
+         short or empty although more follow: as long as `Link` has `next`, go on.\n\n\
+         **Export.** With `Accept: text/csv` or `application/x-ndjson` the listing is returned as CSV or NDJSON, in \
+         parts of {MAX_EXPORT} registrations unless `per_page` is smaller. `Link` leads to the next part.",
     );
-    let listed = responses::json("The registrations of the page.", array(of::<Registration>()), value(&example));
+    let listed = responses::json("One page of registrations.", array(of::<Registration>()), value(&example));
     let exports = [Format::Csv, Format::Ndjson].into_iter().filter_map(|format| {
         let text = Value::from(format.write(example).ok()?);
         let content = ContentBuilder::new().schema(Some(schemas::text(None))).example(Some(text)).build();
@@ -110,17 +117,22 @@ fn register(examples: &Examples) -> Operation {
         let (pass, id) = (created["pass_id"].as_str()?, created["id"].as_str()?);
         Some(format!("/v2/coupons/{}/passes/{pass}/registrations/{id}", examples.campaign_id))
     });
-    let made = responses::json("The registration was made.", of::<Registration>(), created)
-        .header("Location", header("Where it can be ended.", text(None), location));
+    let made = responses::json("The registration was created.", of::<Registration>(), created).header(
+        "Location",
+        header("The path of the registration: `DELETE` it to end the registration.", text(None), location),
+    );
     let known = responses::json(
-        "It is active already, and answered as it is; a new push token is stored.",
+        "The registration is already active and is returned unchanged. A new push token is stored.",
         of::<Registration>(),
         None,
     );
     let operation = OperationBuilder::new()
         .operation_id(Some("registerPass"))
-        .summary(Some("Registers a pass: it was added to a wallet"))
-        .description(Some("An install at `created_at`, or now. It makes the campaign and the pass known."))
+        .summary(Some("Register a pass that was added to a wallet"))
+        .description(Some(
+            "Creates a registration and counts as an install at `created_at`, or now if that is absent. If the \
+             campaign or the pass was unknown, it is known from then on.",
+        ))
         .tag("Registrations")
         .request_body(Some(body(named("NewRegistration"), example)));
     let codes = [
@@ -143,33 +155,37 @@ fn unregister(examples: &Examples) -> Operation {
     let registration = examples.registration().and_then(|registration| value(&registration.id));
     let operation = OperationBuilder::new()
         .operation_id(Some("unregisterPass"))
-        .summary(Some("Ends a registration: the pass was removed from the wallet"))
-        .description(Some("An uninstall now, or at the stored instant where that lies ahead."))
+        .summary(Some("End the registration of a pass that was removed from a wallet"))
+        .description(Some(
+            "Counts as an uninstall now, or at the time of the registration's latest event if that lies in the future. \
+             Repeating the request is safe.",
+        ))
         .tag("Registrations");
     let operation = parameters(operation, pass_parameters(examples)).parameter(path_parameter(
         "registration_id",
-        "The registration.",
+        "The id of the registration.",
         of::<RegistrationId>(),
         registration,
     ));
     let codes = [InvalidParameter, Unauthorized, Forbidden, RouteNotFound, CampaignNotFound, RegistrationNotFound];
-    answers(operation, [("204", responses::empty("It is removed, now or already."))], &codes)
+    answers(operation, [("204", responses::empty("The registration has ended, now or earlier."))], &codes)
 }
 
-fn take_events(examples: &Examples) -> Operation {
+fn report_events(examples: &Examples) -> Operation {
     let result = named("EventResult");
     let results = schemas::any_of([result.clone(), array(result).into()]);
     let done = responses::json(
-        "What became of the event; for an array, of each, in its order. Of an array each event is refused by itself.",
+        "The result of the event. For an array, an array with one result per event, in the same order; a refused event \
+         does not affect the others.",
         results,
         Some(json!({"result": "applied"})),
     );
     let operation = OperationBuilder::new()
         .operation_id(Some("takeEvents"))
-        .summary(Some("Takes what wallets report: one event, or an array"))
+        .summary(Some("Report one event or an array of events"))
         .description(Some(
-            "Every order and every repetition of the same events leaves the same registrations. Where the table stops answering \
-             midway the answer is 503 for the whole, and sending it again is safe.",
+            "Events may arrive in any order and more than once: the resulting registrations are the same. If the \
+             database stops responding midway, the whole request is answered with 503; it is safe to send it again.",
         ))
         .tag("Events")
         .request_body(Some(body(schemas::events(), examples.webhook.clone())));
@@ -191,44 +207,55 @@ fn report(examples: &Examples) -> Operation {
     };
     let operation = OperationBuilder::new()
         .operation_id(Some("getCampaignReport"))
-        .summary(Some("Installs, uninstalls and what is active, day by day"))
+        .summary(Some("Get installs, uninstalls and active registrations per day"))
         .description(Some(format!(
-            "At most {MAX_DAYS} days. Counted are changes of state, on the day they happened: a registration that begins, one \
-             that ends; one that changes its wallet or system is both. Counts follow the registrations by seconds. With `Accept: text/html` a page with charts."
+            "Covers at most {MAX_DAYS} days (UTC). Each change of state counts on the day on which it happened: an \
+             install when a registration becomes active, an uninstall when it ends, and both when an active \
+             registration changes its wallet or operating system. Counts lag a few seconds behind the registrations. \
+             With `Accept: text/html` the answer is a page with charts."
         )))
         .tag("Reports");
     let operation = parameters(operation, campaign_parameters(examples))
-        .parameter(date("start_date", "The first day; a month before the last where nobody says.", "2016-11-08"))
-        .parameter(date("end_date", "The last day; today where nobody says.", "2016-11-10"));
+        .parameter(date("start_date", "The first day. Default: one month before `end_date`.", "2016-11-08"))
+        .parameter(date("end_date", "The last day. Default: today (UTC).", "2016-11-10"));
     let codes = [InvalidParameter, Unauthorized, RouteNotFound, CampaignNotFound];
-    let page =
-        ContentBuilder::new().schema(Some(text(None))).description(Some("The same as a page with charts.")).build();
+    let page = ContentBuilder::new()
+        .schema(Some(text(None)))
+        .description(Some("The same report as a page with charts."))
+        .build();
     let report = responses::json("The counts of each day.", of::<Report>(), None)
         .content("text/html", page)
-        .header("Vary", header("The form depends on `Accept`.", text(None), "accept"))
-        .header("Content-Security-Policy", header("The page loads nothing.", text(None), "default-src 'none'"));
+        .header("Vary", header("The format of the response depends on `Accept`.", text(None), "accept"))
+        .header(
+            "Content-Security-Policy",
+            header("The page loads nothing from other servers.", text(None), "default-src 'none'"),
+        );
     answers(operation, [("200", report.build())], &codes)
 }
 
 fn totals(examples: &Examples) -> Operation {
     let operation = OperationBuilder::new()
         .operation_id(Some("getCampaignTotals"))
-        .summary(Some("Installs, uninstalls and what is active, in total"))
+        .summary(Some("Get installs, uninstalls and active registrations in total"))
         .tag("Reports");
     let operation = parameters(operation, campaign_parameters(examples));
     let codes = [InvalidParameter, Unauthorized, RouteNotFound, CampaignNotFound];
-    answers(operation, [("200", responses::json("The counts.", of::<TotalsReport>(), None).build())], &codes)
+    answers(
+        operation,
+        [("200", responses::json("The counts over the lifetime of the campaign.", of::<TotalsReport>(), None).build())],
+        &codes,
+    )
 }
 
 fn contract() -> Operation {
     let document = schemas::object();
     let operation = OperationBuilder::new()
         .operation_id(Some("getContract"))
-        .summary(Some("This document"))
+        .summary(Some("Get this OpenAPI document"))
         .description(Some("Needs no key."))
         .tag("Contract")
         .security(SecurityRequirement::default());
-    answers(operation, [("200", responses::json("OpenAPI 3.1.", document, None).build())], &[])
+    answers(operation, [("200", responses::json("The OpenAPI 3.1 document.", document, None).build())], &[])
 }
 
 fn answers<const N: usize>(
@@ -250,15 +277,15 @@ fn parameters(operation: OperationBuilder, parameters: impl IntoIterator<Item = 
 fn campaign_parameters(examples: &Examples) -> Vec<Parameter> {
     let campaign = Some(json!(examples.campaign_id));
     vec![
-        path_parameter("campaign_type", "The kind of the campaign.", named("CampaignType"), Some(json!("coupons"))),
-        path_parameter("campaign_id", "The campaign.", of::<CampaignId>(), campaign),
+        path_parameter("campaign_type", "The type of the campaign.", named("CampaignType"), Some(json!("coupons"))),
+        path_parameter("campaign_id", "The id of the campaign.", of::<CampaignId>(), campaign),
     ]
 }
 
 fn pass_parameters(examples: &Examples) -> Vec<Parameter> {
     let pass = examples.registration().and_then(|registration| value(&registration.pass_id));
     let mut parameters = campaign_parameters(examples);
-    parameters.push(path_parameter("pass_id", "The pass.", of::<PassId>(), pass));
+    parameters.push(path_parameter("pass_id", "The id of the pass.", of::<PassId>(), pass));
     parameters
 }
 
@@ -282,20 +309,27 @@ fn page_parameters() -> [Parameter; 5] {
             .description(Some(description))
             .schema(Some(schema))
     };
-    let most_page = usize::try_from(u32::MAX).ok();
-    let page = number(1, most_page, Some(1));
+    let max_page = usize::try_from(u32::MAX).ok();
+    let page = number(1, max_page, Some(1));
     let per_page = number(1, Some(MAX_PER_PAGE), Some(DEFAULT_PER_PAGE));
     let offset = number(0, Some(MAX_OFFSET), Some(0));
     let filter = format!(
-        "Filters, `q[<attribute>_<predicate>]=value`, all of which must hold, and the order, `q[s]=<attribute> <asc|desc>`. Texts are \
-         compared, case-sensitively, byte by byte. `match` is LIKE, in which `%` stands for any text; `cont`: has the value in \
-         it. By another attribute than `created_at` up to {MAX_SORTED} registrations can be ordered.",
+        "Filters and sort order. A filter is `q[<attribute>_<predicate>]=<value>`; if there are several, a \
+         registration must match all of them. The order is `q[s]=<attribute> <asc|desc>`. Values are compared byte by \
+         byte and are case-sensitive. `match` is a LIKE pattern in which `%` stands for any text; `cont` finds values \
+         that contain the text. Any number of registrations can be sorted by `created_at`, up to {MAX_SORTED} by \
+         another attribute.",
     );
     [
-        query("page", "Which page.", page.into()).build(),
-        query("per_page", "How many registrations a page has.", per_page.into()).build(),
-        query("offset", "How many registrations are passed over before page 1.", offset.into()).build(),
-        query("cursor", "Where a page begins or ends: from a `Link`, never with `page`.", text(None).into()).build(),
+        query("page", "The number of the page.", page.into()).build(),
+        query("per_page", "The number of registrations per page.", per_page.into()).build(),
+        query("offset", "The number of registrations to skip before page 1.", offset.into()).build(),
+        query(
+            "cursor",
+            "The position of a page, taken from a `Link`. Cannot be combined with `page`.",
+            text(None).into(),
+        )
+        .build(),
         query("q", &filter, named("Filter"))
             .style(Some(ParameterStyle::DeepObject))
             .explode(Some(true))
@@ -308,23 +342,27 @@ fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {
     let count = |description: &str, example: usize| header(description, number(0, None, None), example);
     let page = |description: &str, example: usize| header(description, number(1, None, None), example);
     let uncounted = format!(
-        "Of a campaign, and of one wallet or system of it, from counts that may be seconds behind; else left out where counting would \
-         read more than {MAX_EXAMINED}."
+        "For a whole campaign, or one wallet or operating system of it, the value comes from counts that may lag a few \
+         seconds. For other listings it is counted, and absent if that would read more than {MAX_EXAMINED} \
+         registrations."
     );
     let link = "</v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?per_page=25>; rel=\"first\"";
     response
-        .header("X-Total", count(&format!("How many there are, whatever the offset. {uncounted}"), total))
-        .header("X-Total-Pages", count(&format!("How many pages after the offset. {uncounted}"), 1))
-        .header("X-Page", page("This page.", 1))
-        .header("X-Per-Page", page("How many registrations a page has.", DEFAULT_PER_PAGE))
-        .header("X-Offset", count("How many registrations are passed over before page 1.", 0))
-        .header("X-Next-Page", page("The next page, where there is one.", 2))
-        .header("X-Prev-Page", page("The page before, where there is one.", 1))
-        .header("Vary", header("The form depends on `Accept`.", text(None), "accept"))
-        .header("Link", header("`next`, `prev` and `first` (RFC 8288), relative to the API.", text(None), link))
+        .header("X-Total", count(&format!("The number of registrations, regardless of `offset`. {uncounted}"), total))
+        .header("X-Total-Pages", count(&format!("The number of pages after `offset`. {uncounted}"), 1))
+        .header("X-Page", page("The number of this page.", 1))
+        .header("X-Per-Page", page("The number of registrations per page.", DEFAULT_PER_PAGE))
+        .header("X-Offset", count("The number of registrations skipped before page 1.", 0))
+        .header("X-Next-Page", page("The number of the next page. Absent if there is none.", 2))
+        .header("X-Prev-Page", page("The number of the previous page. Absent if there is none.", 1))
+        .header("Vary", header("The format of the response depends on `Accept`.", text(None), "accept"))
+        .header(
+            "Link",
+            header("Links to the `next`, `prev` and `first` page (RFC 8288), relative to the API.", text(None), link),
+        )
 }
 
-/// What can be done with a registration that has been made.
+/// Adds links to what a caller can do with a created registration.
 fn links(response: ResponseBuilder) -> ResponseBuilder {
     let of_the_pass = |operation: &str| {
         ["campaign_type", "campaign_id", "pass_id"]
@@ -340,7 +378,7 @@ fn links(response: ResponseBuilder) -> ResponseBuilder {
 fn body(schema: impl Into<RefOr<Schema>>, example: Value) -> RequestBody {
     RequestBodyBuilder::new()
         .required(Some(Required::True))
-        .description(Some("JSON of at most 1 MiB. A field that is `null` counts as absent."))
+        .description(Some("JSON of at most 1 MiB. A field with the value `null` is treated as absent."))
         .content("application/json", ContentBuilder::new().schema(Some(schema)).example(Some(example)).build())
         .build()
 }

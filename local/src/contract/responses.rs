@@ -1,14 +1,18 @@
-//! What the operations answer: the errors by their codes, with examples in the shape that the code gives them.
+//! The responses of the contract: one per error code, with an example that the code of the API itself writes.
 
 use std::collections::BTreeMap;
 
-use http::header::CONTENT_TYPE;
-use serde_json::Value;
-use shared::{
-    api::error::{ApiError, ErrorBody, ErrorCode},
-    field::FieldErrors,
-    store::StoreError,
+use api::{
+    body::MAX_BODY_BYTES,
+    error::{ApiError, ErrorBody, ErrorCode},
+    function::FunctionError as _,
+    listing::{MAX_EXAMINED, MAX_SORTED},
 };
+use domain::{campaign::CampaignType, fields::FieldErrors, names::UnknownName, time::Timestamp};
+use http::header::CONTENT_TYPE;
+use serde::de::Error as _;
+use serde_json::Value;
+use store::StoreError;
 use utoipa::{
     PartialSchema as _,
     openapi::{
@@ -23,36 +27,40 @@ use super::schemas::{self, any_of, named};
 
 const JSON: &str = "application/json";
 
-/// A response without a body.
+/// Returns a response without a body.
 pub(super) fn empty(description: &str) -> Response {
     Response::new(description)
 }
 
-/// A response with a body, and an example of it.
+/// Returns a response with a JSON body, and an example of that body.
 pub(super) fn json(description: &str, schema: impl Into<RefOr<Schema>>, example: Option<Value>) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(schema)).example(example).build();
     ResponseBuilder::new().description(description).content(JSON, content)
 }
 
-/// A header of a response.
+/// Returns a response header.
 pub(super) fn header(description: &str, schema: impl Into<RefOr<Schema>>, example: impl Into<Value>) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).example(Some(example.into())).build()
 }
 
-/// What only the gateway answers: the status, a name, why.
+/// The responses that only the gateway sends: status, name, description.
 const GATEWAYS: [(u16, &str, &str); 2] = [
-    (429, "too_many_requests", "The gateway: too many requests at a time."),
-    (431, "headers_too_large", "The gateway: headers of more than 10,240 bytes."),
+    (429, "too_many_requests", "Sent by the gateway: too many requests. Wait, then try again."),
+    (
+        431,
+        "headers_too_large",
+        "Sent by the gateway: the request line and headers are larger than 10,240 bytes together.",
+    ),
 ];
 
-/// Every response that has a name: one for each error, and the gateway's.
+/// Returns every named response: one for each error code, and the gateway's.
 pub(super) fn named_responses() -> impl Iterator<Item = (&'static str, Response)> {
-    let ours = ErrorCode::ALL.into_iter().map(|code| (code.as_str(), error(code.status().as_u16(), &[code])));
+    let ours = ErrorCode::ALL.iter().map(|code| (code.as_str(), error(code.status().as_u16(), &[*code])));
     let gateways = GATEWAYS.into_iter().map(|(_, name, why)| (name, json(why, named("GatewayError"), None).build()));
     ours.chain(gateways)
 }
 
-/// The responses for these errors and for those that every operation may answer with, by status.
+/// Returns the responses for these errors and for the errors that every operation may answer with, by status.
 pub(super) fn errors(codes: &[ErrorCode]) -> Vec<(String, RefOr<Response>)> {
     let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
     for code in codes.iter().copied().chain([ErrorCode::InternalError, ErrorCode::Unavailable]) {
@@ -66,7 +74,7 @@ pub(super) fn errors(codes: &[ErrorCode]) -> Vec<(String, RefOr<Response>)> {
     ours.chain(gateways).map(|(status, response)| (status.to_string(), response)).collect()
 }
 
-/// The response for the errors that have this status.
+/// Returns the response for the errors with this status.
 fn error(status: u16, codes: &[ErrorCode]) -> Response {
     let meanings: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), meaning(*code))).collect();
     let narrowed = ObjectBuilder::new()
@@ -91,59 +99,57 @@ fn error(status: u16, codes: &[ErrorCode]) -> Response {
     response.content(JSON, content.build()).build()
 }
 
-/// What an error means, for whoever reads the contract.
+/// Returns the meaning of an error, for readers of the contract.
 fn meaning(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::InvalidParameter => "a part of the path or the query is not what was expected",
+        ErrorCode::InvalidParameter => "a path or query parameter has an invalid value",
         ErrorCode::InvalidCursor => "the cursor was altered or belongs to another listing",
-        ErrorCode::PageTooFar => "a page that far can be reached by following `Link` only",
-        ErrorCode::TooManyToSort => "too many registrations to order by anything but `created_at`",
-        ErrorCode::InvalidJson => "the body is not JSON, or says the same twice",
-        ErrorCode::Unauthorized => "no key, or none that is good",
-        ErrorCode::Forbidden => "the key may only read",
-        ErrorCode::RouteNotFound => "there is no such path, as where the type of the campaign is none",
-        ErrorCode::CampaignNotFound => "the campaign is not known, under this type and to this account",
-        ErrorCode::PassNotFound => "nobody ever heard of the pass",
-        ErrorCode::RegistrationNotFound => "nobody ever heard of the registration",
-        ErrorCode::MethodNotAllowed => "the path takes other methods, those in `Allow`",
-        ErrorCode::RegistrationRemoved => "the registration was removed later than it is said to have been created",
+        ErrorCode::PageTooFar => "a page this far in can only be reached by following `Link`",
+        ErrorCode::TooManyToSort => "there are too many registrations to sort by anything but `created_at`",
+        ErrorCode::InvalidJson => "the body is not JSON, or repeats a key",
+        ErrorCode::Unauthorized => "the API key is missing or not valid",
+        ErrorCode::Forbidden => "the API key is read-only",
+        ErrorCode::RouteNotFound => "the path does not exist, for example because the campaign type is unknown",
+        ErrorCode::CampaignNotFound => "this account has no such campaign of this type",
+        ErrorCode::PassNotFound => "no such pass is known in the campaign",
+        ErrorCode::RegistrationNotFound => "no such registration of the pass is known",
+        ErrorCode::MethodNotAllowed => "the path does not support this method; `Allow` lists the methods it supports",
+        ErrorCode::RegistrationRemoved => "the registration was removed after the given `created_at`",
         ErrorCode::BodyTooLarge => "the body is larger than 1 MiB",
-        ErrorCode::UnsupportedMediaType => "the body is not declared as JSON",
-        ErrorCode::InvalidBody => "the body is JSON, but not what was expected",
-        ErrorCode::InternalError => "our fault; the log knows why",
-        ErrorCode::Unavailable => "the table does not answer; sending the same again is safe",
+        ErrorCode::UnsupportedMediaType => "`Content-Type` does not declare the body as JSON",
+        ErrorCode::InvalidBody => "the body is JSON, but a field is missing or invalid",
+        ErrorCode::InternalError => "an error in the API, which its log records",
+        ErrorCode::Unavailable => "the database does not respond; it is safe to send the same request again",
     }
 }
 
-/// An error with this code, such as callers meet.
+/// Returns an error with this code, as a caller would see it.
 fn example(code: ErrorCode) -> ApiError {
-    let of = |field: &str, expected: &str| {
-        ApiError::with_fields(code, format!("{field}: {expected}"), FieldErrors::of(field, expected))
-    };
     match code {
         ErrorCode::InvalidParameter => ApiError::parameter("per_page", "expected a number from 1 to 1000"),
-        ErrorCode::InvalidCursor => of("cursor", "expected a cursor from a Link of this very listing"),
-        ErrorCode::PageTooFar => {
-            of("page", "expected a page among the first 10000 registrations, or a walk along Link")
+        ErrorCode::InvalidCursor => ApiError::invalid_cursor(),
+        ErrorCode::PageTooFar => ApiError::page_too_far(MAX_EXAMINED),
+        ErrorCode::TooManyToSort => ApiError::too_many_to_sort(MAX_SORTED),
+        ErrorCode::InvalidJson => {
+            ApiError::invalid_json(&serde_json::Error::custom("EOF while parsing a value at line 1 column 0"))
         }
-        ErrorCode::TooManyToSort => of("q[s]", "expected created_at for more than 5000 registrations"),
-        ErrorCode::InvalidJson => of("body", "expected JSON: EOF while parsing a value at line 1 column 0"),
         ErrorCode::Unauthorized => ApiError::unauthorized(),
-        ErrorCode::Forbidden => ApiError::new(code, "the key may only read"),
-        ErrorCode::RouteNotFound => {
-            of("campaign_type", "expected one of coupons, event_tickets, boarding_passes, generics, store_cards")
-        }
+        ErrorCode::Forbidden => ApiError::forbidden(),
+        ErrorCode::RouteNotFound => ApiError::unknown_campaign_type(UnknownName::of::<CampaignType>("tickets")),
         ErrorCode::CampaignNotFound => ApiError::campaign_not_found(),
-        ErrorCode::PassNotFound => of("pass_id", "is not known"),
-        ErrorCode::RegistrationNotFound => of("registration_id", "is not known"),
+        ErrorCode::PassNotFound => ApiError::pass_not_found(),
+        ErrorCode::RegistrationNotFound => ApiError::registration_not_found(),
         ErrorCode::MethodNotAllowed => ApiError::method_not_allowed("GET"),
-        ErrorCode::RegistrationRemoved => {
-            of("created_at", "expected an instant after the removal at 2016-11-10T08:00:00.000Z")
-        }
-        ErrorCode::BodyTooLarge => of("body", "expected at most 1048576 bytes"),
-        ErrorCode::UnsupportedMediaType => of("Content-Type", "expected application/json"),
-        ErrorCode::InvalidBody => ApiError::body(FieldErrors::of("wallet", "is required")),
+        ErrorCode::RegistrationRemoved => ApiError::registration_removed(removal()),
+        ErrorCode::BodyTooLarge => ApiError::body_too_large(MAX_BODY_BYTES),
+        ErrorCode::UnsupportedMediaType => ApiError::unsupported_media_type(),
+        ErrorCode::InvalidBody => ApiError::invalid_body(FieldErrors::of("wallet", "is required")),
         ErrorCode::InternalError => ApiError::internal(""),
         ErrorCode::Unavailable => StoreError::Unavailable(String::new()).into(),
     }
+}
+
+#[expect(clippy::expect_used, reason = "a constant that every test of the contract reads")]
+fn removal() -> Timestamp {
+    "2016-11-10T08:00:00Z".parse().expect("an instant")
 }

@@ -1,19 +1,23 @@
-//! The shapes of bodies and parameters.
+//! The schemas of the contract: the shapes of bodies and parameters.
 
-use registration_writes::{EventResult, MAX_EVENTS};
-use shared::{
-    api::{
-        error::{ErrorBody, ErrorCode},
-        filter::{Attribute, MAX_VALUE_LENGTH, Predicate},
-        report::{BySystem, ByWallet, DayReport, Report, SystemTotals, Totals, TotalsReport, WalletReport},
-    },
-    campaign::CampaignType,
-    clock::{Day, Timestamp},
-    device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
-    field::FieldErrors,
-    id::{CampaignId, PassId, RegistrationId},
-    registration::{DeviceOs, Registration, Wallet},
+use api::{
+    error::{ErrorBody, ErrorCode},
+    listing::filter::{Attribute, MAX_VALUE_LENGTH, Predicate},
 };
+use campaign_reports::report::{
+    BySystem, ByWallet, DayReport, Report, SystemTotals, Totals, TotalsReport, WalletReport,
+};
+use domain::{
+    campaign::CampaignType,
+    device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
+    fields::FieldErrors,
+    id::{CampaignId, PassId, RegistrationId},
+    registration::Registration,
+    time::{Day, Timestamp},
+    wallet::{DeviceOs, Wallet},
+};
+use registration_writes::{EventResult, MAX_EVENTS};
+use strum::VariantNames;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -25,7 +29,7 @@ use utoipa::{
     },
 };
 
-/// Every shape that has a name.
+/// Returns every named schema.
 pub(super) fn components() -> ComponentsBuilder {
     ComponentsBuilder::new()
         .schema_from::<CampaignId>()
@@ -47,7 +51,7 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema_from::<ErrorBody<'_>>()
         .schema_from::<ErrorCode>()
         .schema_from::<FieldErrors>()
-        .schema_from::<EventResult<'_>>()
+        .schema_from::<EventResult>()
         .schema("CampaignType", campaign_type())
         .schema("Filter", filter())
         .schema("Instant", instant())
@@ -60,60 +64,60 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema("GatewayError", gateway_error())
 }
 
-/// A reference to the shape of `T`.
+/// Returns a reference to the schema of `T`.
 pub(super) fn of<T: ToSchema>() -> RefOr<Schema> {
     named(&T::name())
 }
 
-/// A reference to the shape of that name.
+/// Returns a reference to the schema `name`.
 pub(super) fn named(name: &str) -> RefOr<Schema> {
     Ref::from_schema_name(name).into()
 }
 
-/// An array of `item`.
+/// Returns the schema of an array of `item`.
 pub(super) fn array(item: RefOr<Schema>) -> Schema {
     ArrayBuilder::new().items(item).build().into()
 }
 
-/// A day.
+/// Returns the schema of a day.
 pub(super) fn date() -> Object {
     text(None).format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))).build()
 }
 
-/// Any object.
+/// Returns a schema that any object meets.
 pub(super) fn object() -> Object {
     ObjectBuilder::new().build()
 }
 
-/// One of several shapes.
+/// Returns a schema that is met by a value that meets one of `items`.
 pub(super) fn any_of(items: impl IntoIterator<Item = RefOr<Schema>>) -> Schema {
     items.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item).build().into()
 }
 
-/// A whole number in a range.
-pub(super) fn number(least: usize, most: Option<usize>, default: Option<usize>) -> Object {
+/// Returns the schema of a whole number in a range.
+pub(super) fn number(min: usize, max: Option<usize>, default: Option<usize>) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
-        .minimum(Some(least))
-        .maximum(most)
+        .minimum(Some(min))
+        .maximum(max)
         .default(default.map(Into::into))
         .build()
 }
 
-/// A text, of any length where none is given.
-pub(super) fn text(longest: Option<usize>) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).max_length(longest)
+/// Returns the schema of a string of at most `max_length` characters, or of any length.
+pub(super) fn text(max_length: Option<usize>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).max_length(max_length)
 }
 
-/// `q`: a property for each attribute with each predicate, and `s` for the order.
+/// Returns the schema of `q`: a property for each attribute with each predicate, and `s` for the order.
 fn filter() -> Object {
-    let attributes = Attribute::ALL.map(Attribute::as_str).join("|");
+    let attributes = <Attribute as VariantNames>::VARIANTS.join("|");
     let order = text(None)
         .pattern(Some(format!("^({attributes})( (asc|desc))?$")))
         .default(Some("created_at asc".into()))
-        .description(Some("The order: an attribute and `asc` or `desc`."));
-    let properties = Attribute::ALL.into_iter().flat_map(|attribute| {
-        Predicate::ALL.map(|predicate| {
+        .description(Some("The sort order: an attribute, then `asc` (the default) or `desc`."));
+    let properties = Attribute::ALL.iter().flat_map(|attribute| {
+        Predicate::ALL.iter().map(move |predicate| {
             let name = format!("{}_{}", attribute.as_str(), predicate.as_str());
             (name, text(Some(MAX_VALUE_LENGTH)))
         })
@@ -124,18 +128,18 @@ fn filter() -> Object {
         .build()
 }
 
-/// What the body of `POST /v2/registration_events` may be.
+/// Returns the schema of the body of `POST /v2/registration_events`.
 pub(super) fn events() -> Schema {
     let several = ArrayBuilder::new().items(named("Event")).max_items(Some(MAX_EVENTS)).build();
     OneOfBuilder::new().item(named("Event")).item(Schema::from(several)).build().into()
 }
 
 fn campaign_type() -> Object {
-    let known = CampaignType::ALL.map(CampaignType::as_str);
+    let known = CampaignType::ALL.iter().map(|campaign_type| campaign_type.as_str());
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .enum_values(Some(known.into_iter().chain(["event_tickers"])))
-        .description(Some("The kind of a campaign. `event_tickers` is another spelling of `event_tickets`."))
+        .enum_values(Some(known.chain(["event_tickers"])))
+        .description(Some("The type of a campaign. `event_tickers` is another spelling of `event_tickets`."))
         .build()
 }
 
@@ -143,7 +147,7 @@ fn instant() -> Object {
     text(None)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .description(Some(
-            "An instant between 1970 and five minutes from now (RFC 3339, any offset); it is cut to milliseconds.",
+            "A timestamp (RFC 3339, any offset) from 1970 to five minutes in the future. It is cut to milliseconds.",
         ))
         .build()
 }
@@ -157,9 +161,9 @@ fn new_registration() -> Schema {
         .property("push_token", push_token())
         .property("created_at", or_null(named("Instant")))
         .description(Some(
-            "A registration to be made. Without an `id` it is the UUIDv5 of `<pass_id>/<wallet>/<device_library_identifier>` in \
-             the namespace `38094546-e4ad-49f8-8eec-0d03a2a40ca6`; one of the two must be there. Without `created_at` it is \
-             made now.",
+            "A registration to create. It needs an `id` or a `device_library_identifier`: if `id` is absent, the id is \
+             the UUIDv5 of `<pass_id>/<wallet>/<device_library_identifier>` in the namespace \
+             `38094546-e4ad-49f8-8eec-0d03a2a40ca6`. The default of `created_at` is now.",
         ))
         .build();
     having(object, [&["id"], &["device_library_identifier"]])
@@ -180,8 +184,9 @@ fn event() -> Schema {
         .fold(OneOfBuilder::new(), |schema, name| schema.item(named(name)))
         .discriminator(Some(Discriminator::with_mapping("event", mapping)))
         .description(Some(
-            "Something that happened to a pass: the Passworks webhook body. Fields that are not named here are ignored. Per \
-             registration the latest event decides; at the same instant an uninstall beats an install.",
+            "Something that happened to a pass, in the shape of the Passworks webhook body. Unknown fields are \
+             ignored. The event with the latest `event_at` decides the state of a registration; at the same instant an \
+             uninstall wins over an install.",
         ))
         .build()
         .into()
@@ -196,7 +201,7 @@ fn installed_event() -> Object {
         .property("push_token", push_token())
         .build();
     let extra = having(extra, [&["registration_id"], &["device_library_identifier"]]);
-    effective_event("installed", "A wallet registered the pass.")
+    effective_event("installed", "The pass was added to a wallet.")
         .property("event_extra", extra)
         .required("event_extra")
         .build()
@@ -210,14 +215,14 @@ fn uninstalled_event() -> Object {
         .property("device_library_identifier", device_library_identifier())
         .build();
     let extra = having(extra, [&["registration_id"], &["device_library_identifier", "device_app_vendor"]]);
-    effective_event("uninstalled", "A wallet removed the pass.")
+    effective_event("uninstalled", "The pass was removed from a wallet.")
         .property("event_extra", extra)
         .required("event_extra")
         .build()
 }
 
 fn created_event() -> Object {
-    effective_event("created", "The pass exists from now on.")
+    effective_event("created", "The pass was created. Makes the campaign and the pass known.")
         .property("serial_number", or_null(bounded(SerialNumber::MAX_LENGTH, "The serial number of the pass.")))
         .build()
 }
@@ -226,11 +231,11 @@ fn other_event() -> Object {
     required(["event"])
         .property("event", kinds(["downloaded", "fetched", "redeemed"]))
         .property("account_id", account_id())
-        .description(Some("An event that is accepted and changes nothing here."))
+        .description(Some("An event that is accepted and has no effect."))
         .build()
 }
 
-/// What the events have in common that change something.
+/// Builds the fields that all events with an effect share.
 fn effective_event(kind: &'static str, description: &str) -> ObjectBuilder {
     required(["event", "campaign_id", "pass_id", "event_at"])
         .property("event", kinds([kind]))
@@ -245,22 +250,22 @@ fn effective_event(kind: &'static str, description: &str) -> ObjectBuilder {
 fn account_id() -> Schema {
     let own = text(None)
         .format(Some(SchemaFormat::Custom("account-id".to_owned())))
-        .description(Some("The caller's own account; another one is refused."));
+        .description(Some("The account of the API key. Any other account is refused."));
     or_null(own)
 }
 
 fn device_library_identifier() -> Schema {
-    or_null(bounded(DeviceLibraryIdentifier::MAX_LENGTH, "What the wallet calls the device."))
+    or_null(bounded(DeviceLibraryIdentifier::MAX_LENGTH, "The identifier by which the wallet names the device."))
 }
 
 fn push_token() -> Schema {
-    or_null(bounded(PushToken::MAX_LENGTH, "Where the wallet wants to hear of changes to the pass."))
+    or_null(bounded(PushToken::MAX_LENGTH, "The token to which push notifications about changes to the pass are sent."))
 }
 
 fn gateway_error() -> Object {
     required(["message"])
         .property("message", text(None))
-        .description(Some("What only the gateway can say, in its own shape."))
+        .description(Some("An error that the gateway reports, in its own shape."))
         .build()
 }
 
@@ -268,7 +273,7 @@ fn required<const N: usize>(names: [&str; N]) -> ObjectBuilder {
     names.into_iter().fold(ObjectBuilder::new(), ObjectBuilder::required)
 }
 
-/// The object, with the texts of at least one of these groups in it.
+/// Returns the object schema, extended so that all the string fields of at least one of these groups must be present.
 fn having(object: Object, groups: [&[&str]; 2]) -> Schema {
     let alternatives = groups.map(|names| {
         let text = || ObjectBuilder::new().schema_type(Type::String);
@@ -282,9 +287,9 @@ fn kinds<const N: usize>(names: [&'static str; N]) -> ObjectBuilder {
     text(None).enum_values(Some(names))
 }
 
-/// 1 to `longest` bytes of text without control characters.
-fn bounded(longest: usize, description: &str) -> ObjectBuilder {
-    text(Some(longest))
+/// Returns the schema of a string of 1 to `max_length` bytes without control characters.
+fn bounded(max_length: usize, description: &str) -> ObjectBuilder {
+    text(Some(max_length))
         .min_length(Some(1))
         .pattern(Some("^[^\\u0000-\\u001F\\u007F-\\u009F]+$"))
         .description(Some(description))

@@ -1,4 +1,4 @@
-//! The YAML below `template.rs`: nodes that know their line and resolve CloudFormation's short tags.
+//! The YAML of a template: nodes that know their line, for error messages, and resolve CloudFormation's short tags.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -6,10 +6,10 @@ use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 
 use super::{AWS_ACCOUNT, REGION, TemplateError, queue_arn, stream_arn};
 
-/// How deep a reference may lead to another before it is taken for a circle.
+/// How many references may lead from one to the next; more are taken for a cycle.
 const MAX_REFERENCE_DEPTH: usize = 8;
 
-/// A template as it was written.
+/// The parsed YAML of a template.
 pub(super) struct Document<'a> {
     path: PathBuf,
     yaml: MarkedYaml<'a>,
@@ -36,17 +36,17 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The node in the field `name`, which must be there.
+    /// Returns the node in the required field `name`.
     pub(super) fn field(&self, name: &str) -> Result<Node<'a>, TemplateError> {
         self.optional(name)?.ok_or_else(|| self.unexpected(&format!("expected the field {name}")))
     }
 
-    /// The node in the field `name`.
+    /// Returns the node in the field `name`: `None` if the field is absent.
     pub(super) fn optional(&self, name: &str) -> Result<Option<Node<'a>>, TemplateError> {
         Ok(self.entries()?.into_iter().find(|(key, _)| key == name).map(|(_, node)| node))
     }
 
-    /// The fields of a mapping, in their order.
+    /// Returns the fields of a mapping, in their order.
     pub(super) fn entries(&self) -> Result<Vec<(String, Node<'a>)>, TemplateError> {
         let YamlData::Mapping(mapping) = &self.yaml.data else {
             return Err(self.unexpected(&format!("expected a mapping, found {}", self.kind())));
@@ -58,7 +58,7 @@ impl<'a> Node<'a> {
         entries.collect()
     }
 
-    /// The items of a sequence.
+    /// Returns the items of a sequence.
     pub(super) fn items(&self) -> Result<Vec<Node<'a>>, TemplateError> {
         match &self.yaml.data {
             YamlData::Sequence(items) => Ok(items.iter().map(|item| self.child(item)).collect()),
@@ -66,41 +66,41 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The items of a sequence of texts.
+    /// Returns the items of a sequence of strings.
     pub(super) fn texts(&self) -> Result<Vec<String>, TemplateError> {
         self.items()?.iter().map(Node::text).collect()
     }
 
-    /// The text of a scalar, references resolved.
+    /// Returns the text of a scalar, with references resolved.
     pub(super) fn text(&self) -> Result<String, TemplateError> {
         self.resolve(MAX_REFERENCE_DEPTH)
     }
 
-    /// The scalar as a whole number.
+    /// Returns the scalar as a number.
     pub(super) fn number<T: FromStr>(&self) -> Result<T, TemplateError> {
         let text = self.text()?;
         text.parse().map_err(|_| self.unexpected(&format!("expected a number, found {text}")))
     }
 
-    /// The scalar as a number of seconds.
+    /// Returns the scalar as a duration in seconds.
     pub(super) fn seconds(&self) -> Result<Duration, TemplateError> {
         self.number().map(Duration::from_secs)
     }
 
-    /// An error at this place.
+    /// Returns an error at this line.
     pub(super) fn unexpected(&self, problem: &str) -> TemplateError {
         TemplateError::Unexpected { path: self.document.path.clone(), line: self.line, problem: problem.to_owned() }
     }
 
     fn child(&self, yaml: &'a MarkedYaml<'a>) -> Node<'a> {
-        // What stands behind a tag has no place of its own.
+        // The parser gives no position to a value behind a tag.
         let line = if yaml.span.start.line() == 0 { self.line } else { yaml.span.start.line() };
         Node { document: self.document, yaml, line }
     }
 
     fn resolve(&self, depth: usize) -> Result<String, TemplateError> {
         if depth == 0 {
-            return Err(self.unexpected("the references lead in a circle"));
+            return Err(self.unexpected("the references form a cycle"));
         }
         let YamlData::Tagged(tag, tagged) = &self.yaml.data else {
             return scalar(self.yaml)
@@ -120,14 +120,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether the condition `name` holds, with the parameters' defaults.
+    /// Returns whether the condition `name` is true with the parameters' defaults.
     fn condition(&self, name: &str, depth: usize) -> Result<bool, TemplateError> {
         self.document.root().field("Conditions")?.field(name)?.holds(depth)
     }
 
     fn holds(&self, depth: usize) -> Result<bool, TemplateError> {
         if depth == 0 {
-            return Err(self.unexpected("the references lead in a circle"));
+            return Err(self.unexpected("the references form a cycle"));
         }
         let YamlData::Tagged(tag, tagged) = &self.yaml.data else {
             return Err(self.unexpected(&format!("expected a condition, found {}", self.kind())));
@@ -145,7 +145,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// What stands behind a tag: a list of `N`.
+    /// Returns the `N` arguments of a tag.
     fn arguments<const N: usize>(&self, tagged: &'a MarkedYaml<'a>) -> Result<[Node<'a>; N], TemplateError> {
         let items = self.child(tagged).items()?;
         items.try_into().map_err(|_| self.unexpected(&format!("expected a list of {N}")))
@@ -167,7 +167,7 @@ impl<'a> Node<'a> {
         Ok(result)
     }
 
-    /// What `!Ref name` is: a pseudo parameter, a parameter's default, or what a resource is called.
+    /// Resolves `!Ref name` to a pseudo parameter, a parameter's default, or the name of a resource.
     fn reference(&self, name: &str, depth: usize) -> Result<String, TemplateError> {
         match name {
             "AWS::AccountId" => return Ok(AWS_ACCOUNT.to_owned()),
@@ -191,7 +191,7 @@ impl<'a> Node<'a> {
         resource.field("Properties")?.field(property)?.resolve(depth - 1)
     }
 
-    /// What `!GetAtt name.attribute` is.
+    /// Resolves `!GetAtt name.attribute`.
     fn attribute(&self, name_and_attribute: &str, depth: usize) -> Result<String, TemplateError> {
         let (name, attribute) =
             name_and_attribute.split_once('.').ok_or_else(|| self.unexpected("expected A.B after !GetAtt"))?;
@@ -224,7 +224,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A scalar as CloudFormation reads it: everything is text.
+/// Returns a scalar as text, as CloudFormation reads it: `None` if it is not a scalar.
 fn scalar(yaml: &MarkedYaml<'_>) -> Option<String> {
     match &yaml.data {
         YamlData::Value(Scalar::String(text)) => Some(text.to_string()),

@@ -1,13 +1,13 @@
-//! Who may ask, and what they see.
+//! Accounts, API keys and what each key can see and do.
 
 use http::{Method, StatusCode};
-use local::{front::ApiFront, sandbox::Sandbox};
+use local::{aws::front::ApiFront, testing::sandbox::Sandbox};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{CAMPAIGN, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post, reports::report_path};
 
-/// A new key of the account, which is made where it is not there.
+/// Adds a key to an account, which is created if it does not exist. Returns the key and its id.
 async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {
     let _ = admin(sandbox, json!({"action": "create_account", "account_id": account, "user_name": account})).await;
     let event = json!({"action": "add_key", "account_id": account, "access": access});
@@ -15,7 +15,7 @@ async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, Stri
     (key["api_key"].as_str().unwrap().to_owned(), key["key_id"].as_str().unwrap().to_owned())
 }
 
-/// Every route with a body that it takes.
+/// Returns a valid request for every route.
 fn routes() -> [(Method, String, Value); 7] {
     let event = json!({
         "event": "uninstalled", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-12-01T00:00:00Z",
@@ -40,7 +40,7 @@ async fn ask(front: &ApiFront, (method, target, body): &(Method, String, Value),
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
+async fn every_wrong_key_gets_the_same_answer() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let (revoked, key_id) = key_of(&sandbox, "demo", "read_write").await;
     admin(&sandbox, json!({"action": "revoke_key", "account_id": "demo", "key_id": key_id})).await.unwrap();
@@ -68,7 +68,7 @@ async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
 #[case::unknown("/v2/coupons/00000000-0000-4000-8000-000000000000/registrations?page=x", StatusCode::UNAUTHORIZED)]
 #[case::invalid("/v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?page=x", StatusCode::UNAUTHORIZED)]
 #[tokio::test]
-async fn the_route_comes_first_then_the_key_then_the_rest(#[case] target: &str, #[case] status: StatusCode) {
+async fn the_route_is_checked_first_then_the_key_then_the_rest(#[case] target: &str, #[case] status: StatusCode) {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let front = sandbox.fresh_front().unwrap();
     assert_eq!(call(&front, Method::GET, target, &[("authorization", "Bearer wrong")], "").await.status, status);
@@ -95,7 +95,7 @@ async fn another_account_sees_nothing_and_changes_nothing() {
             (theirs.status, &theirs.json()["error_code"]),
             (StatusCode::NOT_FOUND, &json!("campaign_not_found"))
         );
-        // As an unknown one answers, to the last byte.
+        // Byte for byte the answer for an unknown campaign.
         if route.0 == Method::GET {
             let unknown = (route.0, route.1.replace(CAMPAIGN, "00000000-0000-4000-8000-000000000000"), route.2);
             let unknown = ask(&front, &unknown, &key).await;
@@ -136,7 +136,7 @@ async fn a_read_only_key_lists_and_does_not_write() {
 }
 
 #[tokio::test]
-async fn an_operator_makes_lists_and_revokes_keys() {
+async fn an_operator_adds_lists_and_revokes_keys() {
     let sandbox = Sandbox::start().await.unwrap();
     let (first, first_id) = key_of(&sandbox, "acme", "read_write").await;
     let (second, second_id) = key_of(&sandbox, "acme", "read_only").await;
@@ -151,11 +151,11 @@ async fn an_operator_makes_lists_and_revokes_keys() {
     let revoke = json!({"action": "revoke_key", "account_id": "acme", "key_id": first_id});
     let revoked = admin(&sandbox, revoke.clone()).await.unwrap();
     assert!(revoked["revoked_at"].is_string() && first.ends_with(revoked["last_four"].as_str().unwrap()));
-    assert_eq!(admin(&sandbox, revoke).await.unwrap(), revoked, "once revoked, it stays revoked at that instant");
+    assert_eq!(admin(&sandbox, revoke).await.unwrap(), revoked, "revoking again does not change the instant");
 
     let front = sandbox.fresh_front().unwrap();
     assert_eq!(ask(&front, &routes()[0], &first).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(ask(&front, &routes()[0], &second).await.status, StatusCode::NOT_FOUND, "the other key lives on");
+    assert_eq!(ask(&front, &routes()[0], &second).await.status, StatusCode::NOT_FOUND, "the other key is still valid");
 }
 
 #[rstest]
@@ -169,7 +169,7 @@ async fn an_operator_makes_lists_and_revokes_keys() {
 #[case(json!({"action": "revoke_key", "account_id": "demo", "key_id": "x"}), "key_id: expected the 64 hexadecimal")]
 #[case(json!({"action": "revoke_key", "account_id": "demo", "key_id": "0".repeat(64)}), "the account demo has no key 0000")]
 #[tokio::test]
-async fn an_operator_is_told_what_is_wrong(#[case] event: Value, #[case] expected: &str) {
+async fn an_operator_learns_what_is_wrong(#[case] event: Value, #[case] expected: &str) {
     let sandbox = Sandbox::start().await.unwrap();
     let error = admin(&sandbox, event).await.unwrap_err();
     assert!(error.contains(expected), "{error}");

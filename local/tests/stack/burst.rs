@@ -1,9 +1,9 @@
-//! A burst, simulated: 100,000 installs of one campaign in a minute, ten times what its index takes at that rate for long.
+//! Simulates a burst: 100,000 installs of one campaign in a minute, more than its index can absorb at that rate.
 //!
-//! Time is virtual. The queue, its event source and the limits are those of the template; batches, retries and time limits those of the
-//! store; the table takes as much as DynamoDB's partition of the index does. Sources: Amazon DynamoDB developer guide, "Burst and
-//! adaptive capacity" (1,000 write units a second and partition); AWS Lambda developer guide, "Using Lambda with Amazon SQS"; AWS
-//! SDKs reference guide, "Retry behavior" (full jitter).
+//! Time is virtual. The queue, its event source and their limits are those of the template; concurrency, retries and
+//! timeouts are those of the store; the table absorbs as much as one DynamoDB partition of the index. Sources: Amazon
+//! DynamoDB developer guide, "Burst and adaptive capacity" (1,000 write units per second and partition); AWS Lambda
+//! developer guide, "Using Lambda with Amazon SQS"; AWS SDKs reference guide, "Retry behavior" (full jitter).
 
 use std::{
     cmp::Reverse,
@@ -11,13 +11,13 @@ use std::{
 };
 
 use local::template::Template;
-use shared::store::limits;
+use store::limits;
 
 const INSTALLS: usize = 100_000;
 const BURST: Micros = 60_000_000;
-/// What the partition of the index takes in a second.
+/// The number of writes that the partition of the index absorbs per second.
 const WRITES_A_SECOND: u64 = 1_000;
-/// How long a call takes, answered or throttled.
+/// The duration of a call, whether it succeeds or is throttled.
 const CALL: Micros = 5_000;
 
 /// Virtual time, in microseconds.
@@ -36,7 +36,7 @@ struct Batch {
     waiting: VecDeque<usize>,
     under_way: usize,
     received_at: Micros,
-    /// The table has stopped answering: the rest is not tried.
+    /// A call failed after all its attempts, so the remaining messages are not tried.
     gave_up: bool,
 }
 
@@ -49,7 +49,7 @@ struct Simulation {
     received: Vec<u32>,
     batches: Vec<Batch>,
     running: usize,
-    /// Up to when the table's capacity is spent.
+    /// The time up to which the table's capacity is used up.
     spent_until: Micros,
     listed: usize,
     dead: usize,
@@ -104,7 +104,7 @@ impl Simulation {
         }
     }
 
-    /// Hands batches to functions, as many as may run at a time.
+    /// Hands batches to functions, up to the maximum concurrency.
     fn receive(&mut self) {
         while self.running < self.queue.maximum_concurrency {
             let window_closed =
@@ -132,7 +132,7 @@ impl Simulation {
         }
     }
 
-    /// Takes the next message of a batch in hand.
+    /// Starts the next message of a batch, or returns the rest to the queue if the batch gave up.
     fn next_of(&mut self, batch: usize) {
         let now = self.now;
         let of = &mut self.batches[batch];
@@ -178,13 +178,13 @@ impl Simulation {
         }
     }
 
-    /// A wait of anything up to a second, doubled with each attempt up to the longest.
+    /// Returns a random wait of at most one second, doubled with each attempt up to the maximum backoff.
     fn jitter(&mut self, attempt: u32) -> Micros {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let longest = (1_000_000 << (attempt - 1)).min(micros(limits::MAX_BACKOFF));
-        self.random % longest
+        let max = (1_000_000 << (attempt - 1)).min(micros(limits::MAX_BACKOFF));
+        self.random % max
     }
 }
 
@@ -193,20 +193,20 @@ fn micros(duration: std::time::Duration) -> Micros {
 }
 
 #[test]
-fn a_burst_waits_in_the_queue_and_is_listed_as_fast_as_the_index_takes_it() {
+fn a_burst_waits_in_the_queue_and_is_listed_as_fast_as_the_index_absorbs_it() {
     let template = Template::read(&Template::default_path()).unwrap();
     let mut burst = Simulation::of(template.queues[0].clone());
     burst.run();
     let Simulation { now, listed, dead, throttled, returned, received, .. } = burst;
-    let most_received = received.into_iter().max().unwrap_or_default();
+    let max_received = received.into_iter().max().unwrap_or_default();
     println!(
-        "{INSTALLS} installs in {} s: all listed after {} s, {throttled} calls throttled, {returned} messages returned to the queue, \
-         none received more than {most_received} times, {dead} dead",
+        "{INSTALLS} installs in {} s: all listed after {} s, {throttled} calls throttled, {returned} messages returned \
+         to the queue, no message received more than {max_received} times, {dead} dead",
         BURST / 1_000_000,
         now / 1_000_000
     );
-    assert_eq!((listed, dead), (INSTALLS, 0), "none is lost, and none is dead");
-    assert!(most_received <= template.queues[0].max_receive_count / 2, "far from the dead letters: {most_received}");
-    let least = INSTALLS as u64 / WRITES_A_SECOND * 1_000_000;
-    assert!(now >= least && now < least * 12 / 10, "listed after {} s", now / 1_000_000);
+    assert_eq!((listed, dead), (INSTALLS, 0), "no install is lost, and no message is dead");
+    assert!(max_received <= template.queues[0].max_receive_count / 2, "far from the dead letters: {max_received}");
+    let min = INSTALLS as u64 / WRITES_A_SECOND * 1_000_000;
+    assert!(now >= min && now < min * 12 / 10, "listed after {} s", now / 1_000_000);
 }

@@ -1,4 +1,4 @@
-//! The command line, by the real binary.
+//! The command line, tested with the real binary.
 
 use std::{
     path::Path,
@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use domain::time;
 use local::{
-    engine::Engine,
+    aws::dynamodb::Engine,
     samples,
-    template::{Table, Template},
+    template::{TableDefinition, Template},
 };
 use serde_json::json;
-use shared::clock;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -24,7 +24,7 @@ use crate::{campaign_path, exchange};
 const BINARY: &str = env!("CARGO_BIN_EXE_local");
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// A folder with a template of its own, beside which the data is kept.
+/// Creates a folder with a copy of the template, next to which the stack keeps its data.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(Template::default_path(), folder.path().join("template.yaml")).unwrap();
@@ -38,7 +38,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A running stack and its URL.
+/// Starts a stack and returns it with its URL.
 async fn start(folder: &Path, arguments: &[&str]) -> (Child, String) {
     let mut child = command(folder, arguments).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -49,24 +49,24 @@ async fn start(folder: &Path, arguments: &[&str]) -> (Child, String) {
             return (child, url.expect("it prints its URL"));
         }
     }
-    panic!("it ended without a word");
+    panic!("it ended before it was ready");
 }
 
-/// What a command that ends by itself prints: its exit status, standard output and standard error.
+/// Runs a command to its end. Returns whether it succeeded, its standard output and its standard error.
 async fn output(folder: &Path, arguments: &[&str]) -> (bool, String, String) {
     let output = tokio::time::timeout(TIMEOUT, command(folder, arguments).output()).await.unwrap().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
-/// The last line of standard error of a command that fails; it is the only one that says why.
+/// Runs a command that must fail without output, and returns its standard error.
 async fn failure(folder: &Path, arguments: &[&str]) -> String {
     let (is_ok, stdout, stderr) = output(folder, arguments).await;
     assert!(!is_ok && stdout.is_empty() && !stderr.contains("panicked"), "{stdout}{stderr}");
     stderr.trim_end().to_owned()
 }
 
-/// `X-Total` of the campaign's listing, in pages of that many: exact where one page holds everything, counted where it does not.
+/// Returns `X-Total` of the campaign's listing: exact if one page of `per_page` holds everything, else from the counts.
 async fn total(url: &str, per_page: u32) -> String {
     let request = format!(
         "GET {}?per_page={per_page} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\n\r\n",
@@ -86,7 +86,7 @@ async fn post_events(url: &str, events: &serde_json::Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_as_applied_survives_a_kill() {
+async fn an_event_that_was_answered_as_applied_survives_a_kill() {
     let folder = folder();
     let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
     assert_eq!(total(&url, 1000).await, "3");
@@ -102,7 +102,7 @@ async fn what_was_answered_as_applied_survives_a_kill() {
     };
     let answered = post_events(&url, &json!((0..50).map(event).collect::<Vec<_>>())).await;
     assert_eq!(answered.matches(r#"{"result":"applied"}"#).count(), 50, "{answered}");
-    // In the middle of the next load.
+    // The kill comes in the middle of the next load.
     let more = json!((50..550).map(event).collect::<Vec<_>>());
     let load = tokio::spawn({
         let url = url.clone();
@@ -120,7 +120,7 @@ async fn what_was_answered_as_applied_survives_a_kill() {
     let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
     let kept: usize = total(&url, 1000).await.parse().unwrap();
     assert!(kept >= 53, "{kept}");
-    // The counts, whose function was killed too, come to the same.
+    // The function that counts was killed too; its counts reach the same number.
     let begin = Instant::now();
     while total(&url, 1).await != kept.to_string() {
         assert!(begin.elapsed() < TIMEOUT, "{} of {kept}", total(&url, 1).await);
@@ -130,7 +130,7 @@ async fn what_was_answered_as_applied_survives_a_kill() {
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_ends_it_cleanly_and_the_data_is_free() {
+async fn an_interrupt_ends_the_stack_cleanly_and_releases_the_data() {
     let folder = folder();
     let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
     let held = failure(folder.path(), &["--port", "0"]).await;
@@ -165,7 +165,7 @@ async fn invoke_prints_the_answer_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stands_in_the_way_is_said_in_one_sentence() {
+async fn a_command_that_fails_says_why_in_one_sentence() {
     let folder = folder();
     let event = samples::folder().join("sqs/uninstall.json").display().to_string();
 
@@ -177,14 +177,14 @@ async fn what_stands_in_the_way_is_said_in_one_sentence() {
     let said = failure(folder.path(), &["--ephemeral", "invoke", "no-such-function", &event]).await;
     assert!(
         said.contains(
-            "there is no function no-such-function; there are account-admin, api-contract, campaign-recount,"
+            "there is no function no-such-function; expected one of account-admin, api-contract, campaign-recount,"
         ),
         "{said}"
     );
     let said = failure(folder.path(), &["--ephemeral", "invoke", "registration-ingest", "no-such-file.json"]).await;
     assert!(said.contains("no-such-file.json cannot be read"), "{said}");
     let said = failure(folder.path(), &["--ephemeral", "invoke", "campaign-registrations", &event]).await;
-    assert!(said.contains("the function does not take this event"), "{said}");
+    assert!(said.contains("the function does not accept this event"), "{said}");
     let said = failure(folder.path(), &["--dynamodb-endpoint", "http://127.0.0.1:1", "--port", "0"]).await;
     assert!(said.contains("the engine at http://127.0.0.1:1 does not answer as DynamoDB does"), "{said}");
 
@@ -217,7 +217,7 @@ async fn what_stands_in_the_way_is_said_in_one_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_engine_serves_as_well() {
+async fn the_stack_runs_over_another_engine() {
     let engine = Engine::in_memory().await.unwrap();
     let folder = folder();
     for _ in 0..2 {
@@ -228,7 +228,7 @@ async fn another_engine_serves_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_data_is_exported_into_another_table_as_often_as_one_likes() {
+async fn the_data_can_be_exported_into_another_table_repeatedly() {
     let (folder, engine) = (folder(), Engine::in_memory().await.unwrap());
     let Template { table, .. } = Template::read(&Template::default_path()).unwrap();
     engine.ensure_table(&table).await.unwrap();
@@ -256,14 +256,14 @@ async fn the_data_is_exported_into_another_table_as_often_as_one_likes() {
     let (is_ok, said) = export(&table.name, "", &[]).await;
     assert!(is_ok, "{said}");
     assert!(said.contains("account demo: 0 new keys"), "{said}");
-    assert!(said.contains("written 3 items and what was counted before; 0 were there"), "{said}");
+    assert!(said.contains("wrote 3 items and their earlier counts; 0 unchanged"), "{said}");
     let store = engine.store(&table).unwrap();
-    assert_eq!(store.key(samples::demo_key(), clock::now()).await.unwrap(), None, "everybody knows it");
+    assert_eq!(store.key(samples::demo_key(), time::now()).await.unwrap(), None, "the key demo is public");
     let (is_ok, said) = export(&table.name, "", &[]).await;
-    assert!(is_ok && said.contains("written 0 items; 3 were there"), "{said}");
+    assert!(is_ok && said.contains("wrote 0 items; 3 unchanged"), "{said}");
 
-    let restored = Table { name: "registrations-restored".to_owned(), ..table.clone() };
+    let restored = TableDefinition { name: "registrations-restored".to_owned(), ..table.clone() };
     engine.ensure_table(&restored).await.unwrap();
     let (is_ok, said) = export(&restored.name, "", &["--from", &table.name]).await;
-    assert!(is_ok && said.contains("written 3 items and what was counted before"), "{said}");
+    assert!(is_ok && said.contains("wrote 3 items and their earlier counts"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! The contract says what the code does, and the code does what the contract says.
+//! The contract and the code agree: every route, error, header and example of one is in the other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::{Method, StatusCode, Uri};
-use local::{contract, front::ApiFront, sandbox::Sandbox, template::Template};
+use local::{aws::front::ApiFront, contract, template::Template, testing::sandbox::Sandbox};
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// The contract as it is served.
 static CONTRACT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(api_contract::OPENAPI).unwrap());
 
-/// The operations of the contract by their route keys, `GET /v2/…`.
+/// Returns the operations of the contract by their route keys, `GET /v2/…`.
 fn operations() -> BTreeMap<String, &'static Value> {
     let paths = CONTRACT["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, methods)| {
@@ -28,14 +28,14 @@ fn operations() -> BTreeMap<String, &'static Value> {
     operations.collect()
 }
 
-/// What a reference leads to, or the value itself.
+/// Follows a reference to its value; any other value is returned as it is.
 fn resolved(value: &'static Value) -> &'static Value {
     let Some(reference) = value["$ref"].as_str() else { return value };
     let pointer = reference.strip_prefix('#').unwrap();
     resolved(CONTRACT.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere")))
 }
 
-/// The error codes that an operation may answer with, by status.
+/// Returns the documented error codes of an operation, by status.
 fn error_codes(operation: &'static Value) -> BTreeMap<String, BTreeSet<String>> {
     let responses = operation["responses"].as_object().unwrap().iter();
     let codes = responses.map(|(status, response)| {
@@ -45,7 +45,7 @@ fn error_codes(operation: &'static Value) -> BTreeMap<String, BTreeSet<String>> 
     codes.collect()
 }
 
-/// Fails where the contract does not have this answer. What no route takes is not an operation of it.
+/// Fails if the contract does not document this answer. Requests that match no route are not part of it.
 pub(crate) fn expect_documented(front: &ApiFront, method: &Method, target: &str, answer: &Answer) {
     let uri: Uri = target.parse().unwrap();
     let Some(matched) = front.gateway.route(method, uri.path()) else { return };
@@ -69,12 +69,12 @@ pub(crate) fn expect_documented(front: &ApiFront, method: &Method, target: &str,
                 && !["content-type", "cache-control"].contains(name)
                 && !name.starts_with("access-control")
         });
-        assert_eq!(undocumented, None, "a header that is not documented");
+        assert_eq!(undocumented, None, "the contract does not document this header");
     }
 }
 
 #[test]
-fn what_is_served_is_what_the_code_says() {
+fn the_served_contract_is_the_generated_one() {
     let made = contract::json().unwrap();
     assert!(made == api_contract::OPENAPI, "it has changed: cargo run -p local -- contract");
 }
@@ -88,7 +88,7 @@ fn every_route_of_the_template_is_in_the_contract_and_the_other_way_round() {
 }
 
 #[test]
-fn every_operation_says_what_it_does_under_a_name_of_its_own() {
+fn every_operation_has_a_summary_and_a_unique_id() {
     let operations = operations();
     let ids: BTreeSet<_> = operations.values().map(|operation| operation["operationId"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), operations.len());
@@ -96,7 +96,7 @@ fn every_operation_says_what_it_does_under_a_name_of_its_own() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_has_a_target() {
     fn follow(value: &'static Value) -> usize {
         match value {
             Value::Object(object) if object.contains_key("$ref") => {
@@ -111,7 +111,7 @@ fn every_reference_leads_somewhere() {
     assert!(follow(&CONTRACT) > 0);
 }
 
-/// What the examples of an operation ask for: the path and the body.
+/// Returns the request that the examples of an operation describe: its path and its body.
 fn example(path: &str, operation: &Value) -> (String, Option<Value>) {
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
     let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");
@@ -124,7 +124,7 @@ fn example(path: &str, operation: &Value) -> (String, Option<Value>) {
 }
 
 #[tokio::test]
-async fn what_the_examples_ask_is_answered_as_the_examples_say() {
+async fn the_example_requests_are_answered_with_the_example_responses() {
     for (key, operation) in operations() {
         let sandbox = Sandbox::with_first_events().await.unwrap();
         let front = sandbox.fresh_front().unwrap();
@@ -141,7 +141,7 @@ async fn what_the_examples_ask_is_answered_as_the_examples_say() {
             continue;
         };
         if let Some(example) = content["application/json"].get("example") {
-            assert_eq!(answer.body, example.to_string(), "{key}: alike to the byte, in the order of the keys");
+            assert_eq!(answer.body, example.to_string(), "{key}: identical byte for byte, including the order of keys");
         }
         if let Some(location) = response["headers"].get("Location") {
             assert_eq!(answer.header("location"), location["example"].as_str());
@@ -167,7 +167,7 @@ async fn the_contract_needs_no_key() {
     assert_eq!(answer.body, api_contract::OPENAPI);
 }
 
-/// A request, and the error that it meets.
+/// A request that must be answered with an error.
 struct Bad {
     method: Method,
     target: String,
@@ -195,7 +195,7 @@ impl Bad {
     }
 }
 
-/// Bad requests of every kind: for every operation at least one for each error that the contract has.
+/// Returns bad requests: for every operation at least one for each error in the contract.
 fn bad_requests(reader: &str, stranger: &str) -> Vec<Bad> {
     let events = "/v2/registration_events".to_owned();
     let registration = format!("{}/{REGISTRATION}", pass_path());
@@ -242,9 +242,9 @@ fn bad_requests(reader: &str, stranger: &str) -> Vec<Bad> {
 }
 
 #[tokio::test]
-async fn every_error_of_the_contract_is_one_that_the_api_answers_with() {
-    // Those need a table that fails or more registrations than these tests have here; others of these tests meet them.
-    const MET_ELSEWHERE: [&str; 3] = ["internal_error", "unavailable", "too_many_to_sort"];
+async fn every_error_of_the_contract_occurs() {
+    // These need a failing table or more registrations than this test has; other tests cover them.
+    const TESTED_ELSEWHERE: [&str; 3] = ["internal_error", "unavailable", "too_many_to_sort"];
 
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let front = sandbox.fresh_front().unwrap();
@@ -271,15 +271,15 @@ async fn every_error_of_the_contract_is_one_that_the_api_answers_with() {
         .flat_map(|(key, operation)| {
             error_codes(operation).into_values().flatten().map(move |code| (key.clone(), code))
         })
-        .filter(|(_, code)| !MET_ELSEWHERE.contains(&code.as_str()))
+        .filter(|(_, code)| !TESTED_ELSEWHERE.contains(&code.as_str()))
         .collect();
     assert_eq!(answered, documented);
 }
 
 #[tokio::test]
-async fn the_page_that_shows_the_contract_loads_nothing_from_elsewhere() {
+async fn the_page_that_shows_the_contract_loads_nothing_from_other_servers() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let stack = local::stack::Stack::open(template, &local::stack::Data::InMemory).await.unwrap();
+    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::InMemory).await.unwrap();
     let running = stack.serve(0).await.unwrap();
     let get = async |path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -295,7 +295,7 @@ async fn the_page_that_shows_the_contract_loads_nothing_from_elsewhere() {
     let files: Vec<_> = page.split(['"', '\'']).filter(is_loaded).collect();
     assert!(files.len() >= 3, "{page}");
     for file in files {
-        assert!(!file.contains("//"), "{file} is elsewhere");
+        assert!(!file.contains("//"), "{file} is on another server");
         let answer = get(&format!("/docs/{}", file.trim_start_matches("./"))).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{file}: {}", &answer[..80]);
     }

@@ -1,7 +1,7 @@
-//! What requests cost: calls, round trips and request units.
+//! The cost of requests: calls, round trips and request units.
 
 use http::{Method, StatusCode};
-use local::{crowd, recorder::Call, sandbox::Sandbox};
+use local::testing::{campaigns, recorder::Call, sandbox::Sandbox};
 use serde_json::json;
 
 use crate::{call, campaign_path, pass_path, post, reports::report_path};
@@ -23,12 +23,13 @@ async fn a_listing_and_a_report_take_one_round_trip() {
     let recorder = sandbox.recorder().await.unwrap();
     let front = sandbox.recorded_front(&recorder).unwrap();
     for (path, expected) in [
-        // Key, campaign and total are one call.
+        // Key, campaign and totals are one call.
         (campaign_path(), vec![("BatchGetItem", 1.5), ("Query", 0.5)]),
-        (pass_path(), vec![("BatchGetItem", 1.0), ("Query", 0.5), ("Query", 0.5), ("Query", 0.5)]),
+        // A registration on the page proves that the pass is known, and the whole page is the total.
+        (pass_path(), vec![("BatchGetItem", 1.0), ("Query", 0.5)]),
         (report_path(), vec![("BatchGetItem", 1.0), ("Query", 0.5)]),
     ] {
-        // Were one of them to wait for another, none would be answered.
+        // If one call waited for another, none would be answered.
         recorder.hold_until(expected.len());
         let answer = call(&front, Method::GET, &path, &[], "").await;
         assert_eq!(answer.status, StatusCode::OK);
@@ -58,7 +59,7 @@ async fn a_page_costs_the_same_at_any_depth() {
     let recorder = sandbox.recorder().await.unwrap();
     let path = campaign_path();
     let mut costs = Vec::new();
-    // Page 99 is jumped to; beyond page 100 everything is walked.
+    // Page 99 is reached by a jump; every page beyond page 100 by walking.
     let mut walked = 100;
     for page in [2, 100, 2_000] {
         let front = sandbox.fresh_front().unwrap();
@@ -68,18 +69,18 @@ async fn a_page_costs_the_same_at_any_depth() {
         walked = walked.max(page);
         for page in [page - 1, page] {
             recorder.take().clear();
-            // A front of its own: processes that have just started.
+            // A new front stands for functions that have just started.
             let front = sandbox.recorded_front(&recorder).unwrap();
             let answer = call(&front, Method::GET, &format!("{path}?page={page}&per_page=50"), &[], "").await;
             let expected = (page - 1) * 50..page * 50;
-            assert_eq!(answer.ids(), expected.map(crowd::registration_id).collect::<Vec<_>>());
-            assert_eq!(answer.header("x-total"), Some("100003"), "from one item");
+            assert_eq!(answer.ids(), expected.map(campaigns::registration_id).collect::<Vec<_>>());
+            assert_eq!(answer.header("x-total"), Some("100003"), "read from one item");
         }
         let calls = recorder.take();
         costs.push((operations(&calls).join(" "), units(&calls)));
     }
     assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
-    // The key, the campaign, its totals, the bookmark that is read and the one that is written, and 2 read units for the page.
+    // The key, the campaign, its totals, the bookmark read and the one written, and 2 read units for the page.
     assert!(costs[0].1 <= 0.5 + 0.5 + 0.5 + 1.0 + 1.0 + 2.0, "{costs:?}");
 
     let front = sandbox.recorded_front(&recorder).unwrap();
@@ -110,7 +111,7 @@ async fn a_page_of_a_pass_costs_the_same_at_any_depth() {
             "event": "installed", "campaign_id": crate::CAMPAIGN, "pass_id": crate::PASS,
             "event_at": format!("2016-11-10T{:02}:{:02}:{:02}Z", number / 3600, number / 60 % 60, number % 60),
             "event_extra": {
-                "registration_id": crowd::registration_id(number), "device_os": "ios", "device_app_vendor": "passbook",
+                "registration_id": campaigns::registration_id(number), "device_os": "ios", "device_app_vendor": "passbook",
             },
         })
     };
@@ -129,7 +130,7 @@ async fn a_page_of_a_pass_costs_the_same_at_any_depth() {
         costs.push((answer.ids().len(), units(&recorder.take())));
         next = answer.link("next");
     }
-    // The first finds out who asks of which campaign; the last has two.
+    // The first request also looks up key and campaign; the last page has two rows.
     assert_eq!((costs.len(), costs[20].0), (21, 2));
     assert!(costs[1..20].iter().all(|cost| *cost == costs[1]), "{costs:?}");
 }
@@ -153,7 +154,7 @@ async fn an_install_costs_three_write_units_and_a_late_event_one() {
     let mut first = true;
     for (body, expected) in [
         (event("installed", "2016-11-10T00:00:00Z"), 3.0),
-        // A condition that does not hold costs one write unit, which the engine does not tell.
+        // A failed condition costs one write unit on AWS, which the engine does not report.
         (event("installed", "2016-11-10T00:00:00Z"), 0.0),
         (event("uninstalled", "2016-11-09T00:00:00Z"), 0.0),
         (event("uninstalled", "2016-11-11T00:00:00Z"), 3.0),
@@ -161,7 +162,7 @@ async fn an_install_costs_three_write_units_and_a_late_event_one() {
         let answer = call(&front, Method::POST, "/v2/registration_events", &headers, &body).await;
         assert_eq!(answer.status, StatusCode::OK);
         let calls = recorder.take();
-        // The first write to a campaign claims it; a warm function remembers.
+        // The first write to a campaign claims it; a warm function remembers the claim.
         let claims = calls.iter().filter(|call| call.operation == "UpdateItem").count();
         assert_eq!(claims, usize::from(std::mem::take(&mut first)));
         let written: Vec<_> = calls.iter().filter(|call| call.operation == "PutItem").cloned().collect();

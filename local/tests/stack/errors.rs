@@ -1,9 +1,9 @@
-//! Bad input of every kind gets the documented error that names what was wrong.
+//! Invalid input of every kind gets the documented error, which names the invalid field.
 
 use std::collections::HashSet;
 
 use http::{Method, StatusCode};
-use local::sandbox::Sandbox;
+use local::testing::sandbox::Sandbox;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 const JSON: &str = "application/json";
 const DEVICE: &str = "device_library_identifier";
 
-/// A registration that would be taken, but for one field.
+/// Returns a registration that is valid except for one field.
 fn registration(field: &str, value: &str) -> String {
     let mut body = json!({"wallet": "passbook", "device_os": "ios", DEVICE: "device-1"});
     body[field] = json!(value);
@@ -56,7 +56,7 @@ fn registration(field: &str, value: &str) -> String {
 #[case::totals_of_unknown("/v2/coupons/U/reports/totals", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::not_utf_8("/v2/coupons/C/registrations?q[wallet_eq]=%ff", 400, "invalid_parameter", Some("q[wallet_eq]"))]
 #[tokio::test]
-async fn a_bad_request_is_told_what_is_wrong(
+async fn a_bad_request_learns_which_parameter_is_wrong(
     #[case] target: &str,
     #[case] status: u16,
     #[case] code: &str,
@@ -83,7 +83,7 @@ async fn a_bad_request_is_told_what_is_wrong(
 #[case(Method::GET, format!("{}/{REGISTRATION}", pass_path()), "DELETE")]
 #[case(Method::GET, "/v2/registration_events".to_owned(), "POST")]
 #[tokio::test]
-async fn a_method_that_a_path_does_not_take_is_told_which_it_takes(
+async fn an_unsupported_method_learns_which_methods_the_path_supports(
     #[case] method: Method,
     #[case] target: String,
     #[case] allow: &str,
@@ -118,7 +118,7 @@ async fn a_method_that_a_path_does_not_take_is_told_which_it_takes(
 #[case::long_token(JSON, &registration("push_token", &"x".repeat(385)), 422, "invalid_body", &["push_token"])]
 #[case::no_token(JSON, &registration("push_token", ""), 422, "invalid_body", &["push_token"])]
 #[tokio::test]
-async fn a_bad_registration_is_told_what_is_wrong_and_writes_nothing(
+async fn a_bad_registration_learns_which_field_is_wrong_and_writes_nothing(
     #[case] content_type: &str,
     #[case] body: &str,
     #[case] status: u16,
@@ -132,12 +132,12 @@ async fn a_bad_registration_is_told_what_is_wrong_and_writes_nothing(
     assert_eq!((known.status.as_u16(), &known.json()["error_code"]), (status, &json!(code)));
     assert_eq!(known.json()["errors"].as_object().unwrap().keys().collect::<Vec<_>>(), fields);
 
-    // A new campaign is not made known by a body that is refused.
+    // A refused body does not make a new campaign known.
     let unknown = format!("/v2/coupons/{UNKNOWN}/passes/{PASS}/registrations");
     assert_eq!(call(&front, Method::POST, &unknown, &headers, body).await.status.as_u16(), status);
     assert_eq!(get(&sandbox, &unknown).await.json()["error_code"], "campaign_not_found");
 
-    // What is not there comes before what is wrong.
+    // An unknown campaign is reported before an invalid body.
     let other_type = pass_path().replace("coupons", "generics");
     assert_eq!(
         call(&front, Method::POST, &other_type, &headers, body).await.json()["error_code"],
@@ -157,7 +157,7 @@ async fn a_bad_registration_is_told_what_is_wrong_and_writes_nothing(
     "campaign_type"
 )]
 #[tokio::test]
-async fn bad_events_are_told_what_is_wrong(#[case] body: Value, #[case] field: &str) {
+async fn bad_events_learn_which_field_is_wrong(#[case] body: Value, #[case] field: &str) {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let answer = post(&sandbox, "/v2/registration_events", &body).await;
     assert_eq!(
@@ -192,7 +192,7 @@ async fn a_cursor_of_another_listing_is_refused() {
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_answer_is_a_503_that_tells_nothing() {
+async fn an_unreachable_table_is_a_503_that_reveals_nothing() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let front = sandbox.fresh_front().unwrap();
     drop(sandbox);
@@ -202,9 +202,9 @@ async fn a_table_that_does_not_answer_is_a_503_that_tells_nothing() {
 }
 
 #[tokio::test]
-async fn what_only_the_gateway_can_say_it_says_in_its_own_words() {
+async fn the_gateways_own_errors_have_its_own_shape() {
     let template = local::template::Template::read(&local::template::Template::default_path()).unwrap();
-    let stack = local::stack::Stack::open(template, &local::stack::Data::InMemory).await.unwrap();
+    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::InMemory).await.unwrap();
     let running = stack.serve(0).await.unwrap();
     let long = "x".repeat(11_000);
     let request = format!(
@@ -218,7 +218,7 @@ async fn what_only_the_gateway_can_say_it_says_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn every_answer_has_an_id_of_its_own() {
+async fn every_answer_has_a_unique_request_id() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let targets = ["/v2/openapi.json", "/v2/openapi.json", "/v2/nothing", "/v2/coupons/x/registrations"];
     let mut ids = HashSet::new();

@@ -1,4 +1,4 @@
-//! A listing as a file: CSV and NDJSON.
+//! Listings exported as CSV and NDJSON.
 
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::{Answer, call, campaign_path, walks::installed};
 
 const HEAD: &str = "id,pass_id,wallet,device_os,created_at";
 
-/// Every part of an export, from the first along `Link`.
+/// Exports `count` registrations along `Link`. Returns every part, and the ids that were installed.
 async fn parts(accept: &str, target: &str, count: usize) -> (Vec<Answer>, Vec<String>) {
     let (sandbox, all) = installed(count).await;
     let mut parts = Vec::new();
@@ -41,7 +41,7 @@ async fn a_campaign_is_exported_as_rows() {
 }
 
 #[tokio::test]
-async fn a_campaign_is_exported_as_lines_of_json_through_a_filter() {
+async fn a_filtered_campaign_is_exported_as_lines_of_json() {
     let target = format!("{}?q[device_os_eq]=ios&q[s]=created_at+desc", campaign_path());
     let (parts, all) = parts("application/x-ndjson", &target, 300).await;
     assert_eq!(parts.len(), 1, "everything fits into one part");
@@ -52,7 +52,7 @@ async fn a_campaign_is_exported_as_lines_of_json_through_a_filter() {
 }
 
 #[tokio::test]
-async fn a_part_has_its_bound_and_json_has_its_own() {
+async fn an_export_and_a_json_page_have_different_size_limits() {
     let (sandbox, all) = installed(30).await;
     let front = sandbox.fresh_front().unwrap();
     let get = async |query: &str, accept: &str| {
@@ -61,6 +61,6 @@ async fn a_part_has_its_bound_and_json_has_its_own() {
     assert_eq!(get("?per_page=10000", "text/csv").await.body.lines().count(), all.len() + 1);
     assert_eq!(get("?per_page=10001", "text/csv").await.json()["error_code"], "invalid_parameter");
     assert_eq!(get("?per_page=1001", "application/json").await.json()["error_code"], "invalid_parameter");
-    assert_eq!(get("", "text/html, */*;q=0.1").await.ids().len(), 25, "what there is not is answered as JSON");
+    assert_eq!(get("", "text/html, */*;q=0.1").await.ids().len(), 25, "an unavailable format is answered as JSON");
     assert_eq!(get("?q[wallet_eq]=wp", "text/csv").await.body, format!("{HEAD}\r\n"));
 }

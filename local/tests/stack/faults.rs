@@ -1,10 +1,10 @@
-//! A table that is slow, throttles, fails, breaks off or talks rubbish: what can be answered is answered, and what cannot says so in
-//! time. No write is lost that was acknowledged, and none is done twice.
+//! A table that is slow, throttled, fails, cuts off or garbles responses: requests are answered if possible, and
+//! otherwise fail in time. No acknowledged write is lost, and no write is done twice.
 
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use local::{
+use local::testing::{
     faults::{Fault, Faults},
     sandbox::Sandbox,
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{CAMPAIGN, PASS, call, campaign_path, get, pass_path};
 
-/// API Gateway waits 30 seconds and Lambda 28.
+/// The longest time to an answer. API Gateway waits 30 seconds and Lambda 28.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(26);
 
 async fn faulty() -> (Sandbox, Faults) {
@@ -35,11 +35,11 @@ fn install() -> Value {
 #[case::slow(Fault::Slow(Duration::from_millis(300)))]
 #[case::unprocessed(Fault::Unprocessed)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_that_passes_is_not_seen(#[case] fault: Fault) {
+async fn a_temporary_fault_is_hidden_by_retries(#[case] fault: Fault) {
     let (sandbox, faults) = faulty().await;
     let front = sandbox.faulty_front(&faults).unwrap();
     let expected = get(&sandbox, &campaign_path()).await.body;
-    // Every call of a fresh function meets it at first.
+    // Every call of a fresh function meets the fault first.
     faults.next([fault; 4]);
     let answer = call(&front, Method::GET, &campaign_path(), &[], "").await;
     assert_eq!((answer.status, answer.body), (StatusCode::OK, expected));
@@ -47,7 +47,7 @@ async fn a_fault_that_passes_is_not_seen(#[case] fault: Fault) {
     faults.next([fault; 3]);
     let headers = [("content-type", "application/json")];
     let answer = call(&front, Method::POST, &pass_path(), &headers, &install().to_string()).await;
-    // An install whose answer was lost is found to be there by the second attempt.
+    // If the answer to an install was lost, the second attempt finds the registration and answers 200.
     assert!(matches!(answer.status, StatusCode::CREATED | StatusCode::OK), "{answer:?}");
     assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 4);
 }
@@ -59,7 +59,7 @@ async fn a_fault_that_passes_is_not_seen(#[case] fault: Fault) {
 #[case::rubbish(Fault::Rubbish)]
 #[case::silent(Fault::Slow(Duration::from_hours(1)))]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_that_stays_is_a_503_in_time(#[case] fault: Fault) {
+async fn a_lasting_fault_is_a_503_in_time(#[case] fault: Fault) {
     let (sandbox, faults) = faulty().await;
     let front = sandbox.faulty_front(&faults).unwrap();
     faults.always(fault);
@@ -82,7 +82,7 @@ async fn a_fault_that_stays_is_a_503_in_time(#[case] fault: Fault) {
         assert_eq!(said, (StatusCode::SERVICE_UNAVAILABLE, Some("1"), json!("unavailable")));
     }
     assert!(begin.elapsed() < MAX_ANSWER_TIME, "{:?}", begin.elapsed());
-    assert!(faults.calls() < 100, "retries end");
+    assert!(faults.calls() < 100, "retries are bounded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +97,7 @@ async fn keys_that_stay_unprocessed_are_a_503_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_throttled_table_does_not_take_goes_back_to_the_queue_and_is_applied_later() {
+async fn messages_that_a_throttled_table_refuses_go_back_to_the_queue_and_are_applied_later() {
     let (sandbox, faults) = faulty().await;
     let functions = sandbox.faulty_functions(&faults).unwrap();
     let message = |number: usize| {
@@ -120,7 +120,7 @@ async fn what_a_throttled_table_does_not_take_goes_back_to_the_queue_and_is_appl
     assert_eq!(failed(&answer), 50);
     assert!(begin.elapsed() < MAX_ANSWER_TIME, "{:?}", begin.elapsed());
 
-    // Half of the calls get through, and what they wrote is written once.
+    // A third of the calls is throttled and a third loses its answer; still every event is applied exactly once.
     faults.always(Fault::None);
     faults.next([Fault::None, Fault::Throttled, Fault::Unanswered].into_iter().cycle().take(90));
     let answer = functions.invoke("registration-ingest", batch.clone()).await.unwrap();

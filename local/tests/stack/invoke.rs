@@ -1,19 +1,17 @@
-//! Functions that are invoked as Lambda's are.
+//! Functions invoked through Lambda's own API.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use local::{
-    stack::{Data, Stack},
-    template::Template,
-};
+use local::aws::dynamodb::Data;
+use local::{stack::Stack, template::Template};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 const LIST_KEYS: &str = r#"{"action":"list_keys","account_id":"demo"}"#;
 
-/// Status, kind of error and answer.
+/// Invokes a function of a new stack. Returns the status, the kind of error and the answer.
 async fn invoke(method: &str, function: &str, event: &str) -> (StatusCode, String, Value) {
     let template = Template::read(&Template::default_path()).unwrap();
     let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
@@ -48,7 +46,7 @@ async fn a_function_answers_by_its_name_and_its_alias(#[case] function: &str) {
 #[case::unknown("POST", "account-admin-prod", "{}", StatusCode::NOT_FOUND, "ResourceNotFoundException")]
 #[case::method("GET", "account-admin-dev", "", StatusCode::NOT_FOUND, "ResourceNotFoundException")]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_wrong_is_said_as_lambda_says_it(
+async fn errors_have_the_shape_of_lambdas_errors(
     #[case] method: &str,
     #[case] function: &str,
     #[case] event: &str,

@@ -1,12 +1,8 @@
-//! The lives of registrations, over HTTP.
+//! Registrations from install to uninstall, over HTTP.
 
 use http::{Method, StatusCode};
-use local::{
-    samples,
-    sandbox::Sandbox,
-    stack::{Data, Stack},
-    template::Template,
-};
+use local::aws::dynamodb::Data;
+use local::{samples, stack::Stack, template::Template, testing::sandbox::Sandbox};
 use serde_json::{Value, json};
 
 use crate::{CAMPAIGN, PASS, REGISTRATION, call, campaign_path, exchange, get, pass_path, post};
@@ -41,7 +37,8 @@ async fn the_source_documents_example_comes_back_byte_for_byte() {
     });
     assert_eq!(body, format!("[{}]", expected.join(",")));
 
-    // One published client reads these names case-sensitively, and loops for ever on an empty next page.
+    // One published client compares these names case-sensitively, and loops for ever if the next page is an empty
+    // header.
     for line in ["HTTP/1.1 200 OK", "X-Total: 3", "X-Total-Pages: 1", "X-Page: 1", "X-Per-Page: 25", "X-Offset: 0"] {
         assert!(head.lines().any(|found| found == line), "{head}");
     }
@@ -51,7 +48,7 @@ async fn the_source_documents_example_comes_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn the_documented_webhook_body_lives_and_dies() {
+async fn the_documented_webhook_bodies_install_and_uninstall() {
     let sandbox = Sandbox::start().await.unwrap();
     let webhook = |name: &str| samples::read(&samples::folder().join("webhook").join(name)).unwrap();
     let (installed, uninstalled) = (webhook("installed.json"), webhook("uninstalled.json"));
@@ -71,7 +68,7 @@ async fn the_documented_webhook_body_lives_and_dies() {
             assert_eq!(get(&sandbox, &format!("{path}/registrations")).await.ids(), active);
         }
     }
-    // The event told no type, so the campaign answers under every one.
+    // The event stated no type, so the campaign answers under every type.
     for campaign_type in ["event_tickets", "event_tickers", "store_cards"] {
         let path = campaign.replace("coupons", campaign_type);
         assert_eq!(get(&sandbox, &format!("{path}/registrations")).await.status, StatusCode::OK);
@@ -127,7 +124,7 @@ async fn an_array_has_a_result_for_each_event_in_order() {
 }
 
 #[tokio::test]
-async fn a_registration_is_made_found_and_ended() {
+async fn a_registration_is_created_listed_and_ended() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let front = sandbox.fresh_front().unwrap();
     let body = json!({"wallet": "pass2u", "device_os": "android", "device_library_identifier": "a phone"});
@@ -165,7 +162,7 @@ async fn a_registration_is_made_found_and_ended() {
 }
 
 #[tokio::test]
-async fn a_post_tells_a_new_campaign_its_type() {
+async fn a_post_sets_the_type_of_a_new_campaign() {
     let sandbox = Sandbox::start().await.unwrap();
     let body = json!({"wallet": "passbook", "device_os": "ios", "id": REGISTRATION});
     assert_eq!(post(&sandbox, &pass_path(), &body).await.status, StatusCode::CREATED);

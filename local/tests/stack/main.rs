@@ -1,4 +1,4 @@
-//! The stack as its callers see it: over HTTP, through the queue, from the command line.
+//! Tests of the whole stack as its callers see it: over HTTP, through the queue and from the command line.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,8 +19,8 @@ mod walks;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response::Parts};
 use local::{
-    front::{ApiFront, Front as _},
-    sandbox::Sandbox,
+    aws::front::{ApiFront, Front as _},
+    testing::sandbox::Sandbox,
 };
 use serde_json::Value;
 use tokio::{
@@ -30,29 +30,29 @@ use tokio::{
 
 /// The campaign of the source document.
 pub(crate) const CAMPAIGN: &str = "bd69162b-8995-4c89-bdca-898fae6050d0";
-/// A pass of it with two registrations.
+/// A pass of that campaign, with two registrations.
 pub(crate) const PASS: &str = "b50a5348-27c5-40de-ae4a-5d8436284d65";
-/// One of them.
+/// One of the two registrations.
 pub(crate) const REGISTRATION: &str = "fe9c5b7a-fd1e-49fd-8467-cd010c28b481";
 
-/// What the account `demo` says who it is with.
+/// The `Authorization` header of the account `demo`.
 pub(crate) const DEMO: &str = "Basic ZGVtbzpkZW1v";
 
-/// The path of a campaign's registrations.
+/// Returns the path of the campaign's registrations.
 pub(crate) fn campaign_path() -> String {
     format!("/v2/coupons/{CAMPAIGN}/registrations")
 }
 
-/// The path of a pass's registrations.
+/// Returns the path of the pass's registrations.
 pub(crate) fn pass_path() -> String {
     format!("/v2/coupons/{CAMPAIGN}/passes/{PASS}/registrations")
 }
 
-/// What the API answered.
+/// A response of the API.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// But for the id of the request.
+    /// All headers except the request id.
     pub(crate) headers: HeaderMap,
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) body: String,
@@ -67,7 +67,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The ids of the listed registrations.
+    /// Returns the ids of the listed registrations.
     pub(crate) fn ids(&self) -> Vec<String> {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         let registrations = self.json();
@@ -75,7 +75,7 @@ impl Answer {
         registrations.as_array().unwrap().iter().map(id).collect()
     }
 
-    /// Where `rel` of the `Link` header leads.
+    /// Returns the target of `rel` in the `Link` header.
     pub(crate) fn link(&self, rel: &str) -> Option<String> {
         let links = self.header("link")?.split(", ").map(|link| link.split_once(">; ").unwrap());
         links
@@ -85,7 +85,7 @@ impl Answer {
     }
 }
 
-/// One request to a front, in process. Whatever it is answered with must be in the contract.
+/// Sends one request to a front in this process, and fails if the contract does not document the response.
 pub(crate) async fn call(
     front: &ApiFront,
     method: Method,
@@ -110,23 +110,23 @@ pub(crate) async fn call(
     answer
 }
 
-/// What `account-admin` answers an operator.
+/// Invokes `account-admin`, as an operator does.
 pub(crate) async fn admin(sandbox: &Sandbox, event: Value) -> Result<Value, String> {
     sandbox.fresh_functions().unwrap().invoke("account-admin", event).await.map_err(|error| error.to_string())
 }
 
-/// A `GET` that meets processes which have just started.
+/// Sends a `GET` to functions that have just started.
 pub(crate) async fn get(sandbox: &Sandbox, target: &str) -> Answer {
     call(&sandbox.fresh_front().unwrap(), Method::GET, target, &[], "").await
 }
 
-/// A `POST` of JSON that meets processes which have just started.
+/// Sends a `POST` with JSON to functions that have just started.
 pub(crate) async fn post(sandbox: &Sandbox, target: &str, body: &Value) -> Answer {
     let headers = [("content-type", "application/json")];
     call(&sandbox.fresh_front().unwrap(), Method::POST, target, &headers, &body.to_string()).await
 }
 
-/// One request over a connection of its own, as text, and the answer as text.
+/// Sends one request, given as text, over a connection of its own, and returns the response as text.
 pub(crate) async fn exchange(url: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -1,10 +1,11 @@
-//! Messages that are sent to the local queue reach the table.
+//! Messages sent to the local queue reach the table.
 
 use std::time::Duration;
 
+use local::aws::dynamodb::Data;
 use local::{
     samples,
-    stack::{Data, Running, Stack},
+    stack::{Running, Stack},
     template::Template,
 };
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::exchange;
 
 async fn sqs(running: &Running, action: &str, call: &Value) -> (bool, Value) {
     let body = call.to_string();
-    let (front, _) = running.queue_url.rsplit_once('/').unwrap();
+    let (front, _) = running.queue_urls[0].rsplit_once('/').unwrap();
     let request = format!(
         "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.{action}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -31,7 +32,7 @@ async fn a_message_is_applied_and_a_bad_one_waits_for_another_try() {
     let entries: Vec<Value> = (batch["Records"].as_array().unwrap().iter().enumerate())
         .map(|(place, record)| json!({"Id": place.to_string(), "MessageBody": record["body"]}))
         .collect();
-    let sent = sqs(&running, "SendMessageBatch", &json!({"QueueUrl": running.queue_url, "Entries": entries})).await;
+    let sent = sqs(&running, "SendMessageBatch", &json!({"QueueUrl": running.queue_urls[0], "Entries": entries})).await;
     assert_eq!((sent.0, sent.1["Successful"].as_array().unwrap().len()), (true, 3));
 
     let list = format!(
@@ -47,7 +48,7 @@ async fn a_message_is_applied_and_a_bad_one_waits_for_another_try() {
 
     let attributes = async {
         loop {
-            let (_, answer) = sqs(&running, "GetQueueAttributes", &json!({"QueueUrl": running.queue_url})).await;
+            let (_, answer) = sqs(&running, "GetQueueAttributes", &json!({"QueueUrl": running.queue_urls[0]})).await;
             let counts = &answer["Attributes"];
             if counts["ApproximateNumberOfMessages"] == "0" && counts["ApproximateNumberOfMessagesNotVisible"] == "1" {
                 return;

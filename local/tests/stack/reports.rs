@@ -1,18 +1,15 @@
-//! Reports: from the table's stream to the answer.
+//! Reports, from the table's stream to the response.
 
 use std::time::{Duration, Instant};
 
 use http::Method;
-use local::{
-    sandbox::Sandbox,
-    stack::{Data, Stack},
-    template::Template,
-};
+use local::aws::dynamodb::Data;
+use local::{stack::Stack, template::Template, testing::sandbox::Sandbox};
 use serde_json::{Value, json};
 
 use crate::{CAMPAIGN, REGISTRATION, call, exchange, get, pass_path};
 
-/// The path of a campaign's report.
+/// Returns the path of the campaign's report.
 pub(crate) fn report_path() -> String {
     format!("/v2/coupons/{CAMPAIGN}/reports")
 }
@@ -43,9 +40,9 @@ async fn the_three_installs_of_the_source_document_are_reported() {
             "wallets": wallets(&[("passbook", 2, 0, 2), ("wallet_passes", 1, 0, 1)]),
         },
     });
-    assert_eq!(totals.body, expected.to_string(), "alike to the byte, in the order of the keys");
+    assert_eq!(totals.body, expected.to_string(), "identical byte for byte, including the order of keys");
 
-    // One of them ends.
+    // One of the three registrations ends.
     let ended = format!("{}/{REGISTRATION}", pass_path());
     call(&sandbox.fresh_front().unwrap(), Method::DELETE, &ended, &[], "").await;
     sandbox.tally().await.unwrap();
@@ -87,7 +84,7 @@ async fn a_campaign_without_counts_has_zeros() {
 }
 
 #[tokio::test]
-async fn a_browser_gets_a_page_that_loads_nothing() {
+async fn a_browser_gets_a_page_without_external_resources() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     sandbox.tally().await.unwrap();
     let front = sandbox.fresh_front().unwrap();
@@ -106,11 +103,11 @@ async fn a_browser_gets_a_page_that_loads_nothing() {
         assert!(page.body.contains(expected), "{part}: {}", page.body);
     }
     let unknown = call(&front, Method::GET, "/v2/coupons/1/reports", &accept, "").await;
-    assert_eq!(unknown.json()["error_code"], "invalid_parameter", "an error has its one shape");
+    assert_eq!(unknown.json()["error_code"], "invalid_parameter", "an error is JSON also for a browser");
 }
 
 #[tokio::test]
-async fn the_local_start_page_leads_to_every_campaign() {
+async fn the_local_start_page_links_to_every_campaign() {
     let template = Template::read(&Template::default_path()).unwrap();
     let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
     let page = exchange(&running.url, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;

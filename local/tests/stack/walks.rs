@@ -1,16 +1,16 @@
-//! Walks through listings: every request meets processes that have just started and remember nothing.
+//! Walks through listings. Every request meets functions that have just started, so nothing depends on their memory.
 
 use std::collections::BTreeSet;
 
 use http::StatusCode;
-use local::sandbox::Sandbox;
+use local::testing::sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use crate::{Answer, CAMPAIGN, campaign_path, get, post};
 
 const COUNT: usize = 5_000;
 
-/// `COUNT` installs in arrays of 500: one a second, of two wallets in turn, three to an instant.
+/// Installs `count` registrations, three per second, of two wallets in turn. Returns their ids in order.
 pub(crate) async fn installed(count: usize) -> (Sandbox, Vec<String>) {
     let sandbox = Sandbox::start().await.unwrap();
     let id = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
@@ -41,7 +41,8 @@ fn paging(answer: &Answer) -> [Option<&str>; 7] {
         .map(|name| answer.header(name))
 }
 
-/// Follows `rel` from `answer` on; what all pages list, in the order they came.
+/// Follows `rel` from `answer` to the end. Returns the ids of all pages in the order of the listing, and the last
+/// answer.
 async fn follow(sandbox: &Sandbox, mut answer: Answer, rel: &str) -> (Vec<String>, Answer) {
     let mut ids = answer.ids();
     while let Some(target) = answer.link(rel) {
@@ -82,16 +83,16 @@ async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
     assert_eq!(walked, all);
     assert_eq!(paging(&last), [Some("5000"), Some("10"), Some("10"), Some("500"), Some("0"), None, Some("9")]);
     let (walked, first) = follow(&sandbox, last, "prev").await;
-    assert_eq!(walked, all, "and back");
+    assert_eq!(walked, all, "the same on the way back");
     assert_eq!(paging(&first)[5..], [Some("2"), None]);
 
-    // Newest first, from an offset on.
+    // Newest first, with an offset.
     let first = get(&sandbox, &format!("{path}?per_page=1000&offset=10&q[s]=created_at+desc")).await;
     assert_eq!(paging(&first)[..2], [Some("5000"), Some("5")]);
     let (walked, _) = follow(&sandbox, first, "next").await;
     assert_eq!(walked.into_iter().rev().collect::<Vec<_>>(), all[..COUNT - 10]);
 
-    // Through a filter that lets every other one through, and one that lets few.
+    // With filters that match every second registration, few, and one minute.
     for (per_page, filter, expected) in [
         (500, "q[wallet_eq]=google_wallet", all.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()),
         (8, "q%5Bid_match%5D=%25ff", all.iter().filter(|id| id.ends_with("ff")).cloned().collect()),
@@ -105,7 +106,7 @@ async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
         assert_eq!(walked, expected, "{filter}");
     }
 
-    // By another attribute: 5,000 are as many as can be sorted.
+    // By another attribute: 5,000 is the limit for sorting.
     let first = get(&sandbox, &format!("{path}?per_page=1000&q[s]=device_os+asc")).await;
     let by_system: Vec<_> = all.iter().skip(1).step_by(2).chain(all.iter().step_by(2)).cloned().collect();
     let (walked, last) = follow(&sandbox, first, "next").await;
@@ -117,18 +118,18 @@ async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_was_not_walked_to_is_found_up_to_a_depth() {
+async fn a_jump_finds_its_page_up_to_a_limit() {
     let (sandbox, all) = installed(11_001).await;
     let path = campaign_path();
 
     let jump = get(&sandbox, &format!("{path}?page=11&per_page=1000")).await;
     assert_eq!(jump.ids(), all[10_000..11_000]);
-    assert_eq!(jump.header("x-total"), None, "counting that many would read too many");
+    assert_eq!(jump.header("x-total"), None, "counting them would read too many");
     assert_eq!((jump.header("x-next-page"), jump.header("x-prev-page")), (Some("12"), Some("10")));
-    // The jump walked to the end of page 11, so page 12 follows; without it, it is too far.
+    // The jump read to the end of page 11, so page 12 can follow it; without the jump, page 12 is too far.
     assert_eq!(get(&sandbox, &format!("{path}?page=12&per_page=1000")).await.ids(), all[11_000..]);
-    let too_far = get(&sandbox, &format!("{path}?page=101&per_page=100")).await;
-    assert_eq!(too_far.ids(), all[10_000..10_100]);
+    let limit = get(&sandbox, &format!("{path}?page=101&per_page=100")).await;
+    assert_eq!(limit.ids(), all[10_000..10_100]);
     let too_far = get(&sandbox, &format!("{path}?page=103&per_page=100")).await;
     assert_eq!((too_far.status, &too_far.json()["error_code"]), (StatusCode::BAD_REQUEST, &json!("page_too_far")));
     assert!(too_far.json()["errors"]["page"][0].as_str().unwrap().contains("Link"));
@@ -139,7 +140,7 @@ async fn a_page_that_was_not_walked_to_is_found_up_to_a_depth() {
         (StatusCode::BAD_REQUEST, &json!("too_many_to_sort"))
     );
 
-    // A filter that finds nothing for long ends the page early; Link goes on to the one that it finds.
+    // If a filter matches nothing for long, the page ends early and empty; Link leads on to the match.
     let last = &all[11_000];
     let mut answer = get(&sandbox, &format!("{path}?per_page=2&q[id_eq]={last}")).await;
     assert_eq!((answer.ids().len(), answer.header("x-total")), (0, None));
@@ -182,7 +183,7 @@ async fn a_walk_keeps_its_place_while_registrations_come_and_go() {
     let first = get(&sandbox, &format!("{path}?page=1&per_page=4")).await;
     assert_eq!(first.ids(), all[..4]);
 
-    // The last of page 1 goes, and one comes before all others.
+    // The last registration of page 1 ends, and a new one precedes all others.
     let event = |name: &str, id: &str, at: &str| {
         json!({
             "event": name, "campaign_id": CAMPAIGN, "pass_id": "00000000-0000-4000-9000-000000000001", "event_at": at,

@@ -1,0 +1,345 @@
+//! The engine that holds the table: an embedded DynamoDB, or any server that speaks its protocol.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    client::Waiters as _,
+    operation::describe_table::DescribeTableError,
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
+    },
+};
+use dynoxide::{Database, ImportOptions};
+use process::config::TableConfig;
+use store::{StoreError, Table};
+use thiserror::Error;
+use tokio::{net::TcpListener, sync::oneshot};
+
+use crate::template::{REGION, TableDefinition, TableKey};
+
+/// The name of the data file in the data folder.
+const DATA_FILE: &str = "registrations.db";
+/// How often expired items are deleted. DynamoDB deletes them within days.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+/// How long a new table may take to become usable.
+const CREATION_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Where the data is kept.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// In the memory of this process.
+    InMemory,
+    /// In this folder, kept between runs.
+    Folder(PathBuf),
+    /// In another engine that speaks DynamoDB's protocol, at this URL.
+    Endpoint(String),
+}
+
+impl Data {
+    /// Opens the engine that has the data.
+    ///
+    /// # Errors
+    ///
+    /// The data cannot be opened, or another stack holds it.
+    pub async fn open(&self) -> Result<Engine, EngineError> {
+        match self {
+            Self::InMemory => Engine::in_memory().await,
+            Self::Folder(folder) => Engine::on_disk(folder).await,
+            Self::Endpoint(url) => Ok(Engine::elsewhere(url)),
+        }
+    }
+}
+
+/// Why the engine or its table cannot be used.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The data file cannot be opened.
+    #[error(
+        "{path} cannot be used as a database: {cause}. Move it away to start with an empty table, or use --ephemeral"
+    )]
+    DataFile {
+        /// The file.
+        path: String,
+        /// Why.
+        cause: String,
+    },
+    /// The data folder cannot be used.
+    #[error("{path} cannot be used for data: {cause}")]
+    DataFolder {
+        /// The folder.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Another local stack uses the data.
+    #[error("{0} is held by a local stack that is running; stop it first, or use --ephemeral")]
+    Held(String),
+    /// The engine's listener cannot be opened.
+    #[error("no port for the embedded engine: {0}")]
+    Listener(std::io::Error),
+    /// The engine does not answer as DynamoDB does.
+    #[error("the engine at {endpoint} does not answer as DynamoDB does: {cause}")]
+    Unreachable {
+        /// The URL of the engine.
+        endpoint: String,
+        /// Why.
+        cause: String,
+    },
+    /// The table has other keys or indexes than the template.
+    #[error("the table {table} at {endpoint} has other keys or indexes than the template says")]
+    OtherTable {
+        /// The name of the table.
+        table: String,
+        /// The URL of the engine.
+        endpoint: String,
+    },
+}
+
+/// An engine, embedded or elsewhere, at an endpoint.
+pub struct Engine {
+    endpoint: String,
+    /// Dropping it stops the embedded engine and releases the data.
+    embedded: Option<Embedded>,
+}
+
+struct Embedded {
+    database: Database,
+    _stop: oneshot::Sender<()>,
+    _lock: Option<fs::File>,
+}
+
+impl Engine {
+    /// Starts an embedded engine that keeps its data in memory.
+    pub async fn in_memory() -> Result<Self, EngineError> {
+        let database = Database::memory()
+            .map_err(|error| EngineError::DataFile { path: "memory".to_owned(), cause: error.to_string() })?;
+        Self::embedded(database, None).await
+    }
+
+    /// Starts an embedded engine that keeps its data in `folder`, which only one process at a time can use.
+    pub async fn on_disk(folder: &Path) -> Result<Self, EngineError> {
+        let in_folder = |cause| EngineError::DataFolder { path: folder.display().to_string(), cause };
+        fs::create_dir_all(folder).map_err(in_folder)?;
+        let lock = fs::File::create(folder.join("lock")).map_err(in_folder)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(EngineError::Held(folder.display().to_string())),
+            Err(fs::TryLockError::Error(cause)) => return Err(in_folder(cause)),
+        }
+        let path = folder.join(DATA_FILE).display().to_string();
+        let in_file =
+            |error: dynoxide::DynoxideError| EngineError::DataFile { path: path.clone(), cause: error.to_string() };
+        let database = Database::new(&path).map_err(in_file)?;
+        // Syncs once per checkpoint instead of once per write: a killed process loses nothing, a power cut may lose
+        // writes.
+        database.disable_bulk_loading().map_err(in_file)?;
+        Self::embedded(database, Some(lock)).await
+    }
+
+    /// Refers to another engine that speaks DynamoDB's protocol, at `endpoint`.
+    #[must_use]
+    pub fn elsewhere(endpoint: &str) -> Self {
+        Self { endpoint: endpoint.to_owned(), embedded: None }
+    }
+
+    async fn embedded(database: Database, lock: Option<fs::File>) -> Result<Self, EngineError> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.map_err(EngineError::Listener)?;
+        let address = listener.local_addr().map_err(EngineError::Listener)?;
+        let (stop, stopped) = oneshot::channel();
+        let sweeper = tokio::spawn(sweep(database.clone()));
+        let served = database.clone();
+        tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stopped.await;
+            };
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, served, stopped).await {
+                tracing::error!(error, "the embedded engine ended");
+            }
+            sweeper.abort();
+        });
+        Ok(Self {
+            endpoint: format!("http://{address}"),
+            embedded: Some(Embedded { database, _stop: stop, _lock: lock }),
+        })
+    }
+
+    /// Returns the URL of the engine.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Returns the environment variables with which a function reaches the engine; on AWS, Lambda sets them.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, &str); 4] {
+        [
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_REGION", REGION),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.endpoint),
+        ]
+    }
+
+    /// Returns a client of the engine, configured like the functions' clients.
+    pub fn client(&self, table: &TableDefinition) -> Result<Client, EngineError> {
+        Ok(self.table_config(table)?.connection().client())
+    }
+
+    /// Returns a store over the table, configured like the functions' stores.
+    pub fn store(&self, table: &TableDefinition) -> Result<Table, EngineError> {
+        Ok(self.table_config(table)?.connect())
+    }
+
+    /// Imports items, given as DynamoDB's JSON, into the table in bulk and past its stream. Fails unless the engine is
+    /// the embedded one.
+    pub fn import(&self, table: &TableDefinition, items: Vec<serde_json::Value>) -> Result<(), EngineError> {
+        let Some(Embedded { database, .. }) = &self.embedded else {
+            return Err(self.unreachable("it does not support imports"));
+        };
+        let items = items.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
+        let imported = database.import_items(
+            &table.name,
+            items.map_err(|error| self.unreachable(error))?,
+            ImportOptions::default(),
+        );
+        imported.map_err(|error| self.unreachable(error))?;
+        Ok(())
+    }
+
+    fn table_config(&self, table: &TableDefinition) -> Result<TableConfig, EngineError> {
+        let lookup = |name: &str| {
+            let variables = self.variables();
+            let set = variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            set.or_else(|| (name == "TABLE_NAME").then(|| table.name.clone()))
+        };
+        TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))
+    }
+
+    /// Creates the table if it does not exist, and returns whether it did.
+    pub async fn ensure_table(&self, table: &TableDefinition) -> Result<bool, EngineError> {
+        let client = self.client(table)?;
+        let described = client.describe_table().table_name(&table.name).send().await;
+        match described {
+            Ok(response) if response.table.as_ref().is_some_and(|found| is_same(table, found)) => {
+                let has_stream = response.table.is_some_and(|found| found.stream_specification.is_some());
+                if let Some(stream) = self.stream_specification(table)?.filter(|_| !has_stream) {
+                    // The table was created before the template had a stream.
+                    let update = client.update_table().table_name(&table.name).stream_specification(stream);
+                    update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
+                }
+                Ok(false)
+            }
+            Ok(_) => Err(EngineError::OtherTable { table: table.name.clone(), endpoint: self.endpoint.clone() }),
+            Err(error) => match error.as_service_error() {
+                Some(DescribeTableError::ResourceNotFoundException(_)) => {
+                    self.create_table(&client, table).await?;
+                    Ok(true)
+                }
+                _ => Err(self.unreachable(StoreError::from(error))),
+            },
+        }
+    }
+
+    async fn create_table(&self, client: &Client, table: &TableDefinition) -> Result<(), EngineError> {
+        let mut create = client
+            .create_table()
+            .table_name(&table.name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_stream_specification(self.stream_specification(table)?);
+        for (name, kind) in &table.attributes {
+            let definition = AttributeDefinition::builder()
+                .attribute_name(name)
+                .attribute_type(ScalarAttributeType::from(kind.as_str()))
+                .build();
+            create = create.attribute_definitions(definition.map_err(|error| self.unreachable(error))?);
+        }
+        for element in self.key_schema(&table.key)? {
+            create = create.key_schema(element);
+        }
+        for (name, index) in &table.indexes {
+            let projection = Projection::builder()
+                .projection_type(ProjectionType::Include)
+                .set_non_key_attributes(Some(index.projected.clone()))
+                .build();
+            let index = GlobalSecondaryIndex::builder()
+                .index_name(name)
+                .set_key_schema(Some(self.key_schema(&index.key)?))
+                .projection(projection)
+                .build();
+            create = create.global_secondary_indexes(index.map_err(|error| self.unreachable(error))?);
+        }
+        create.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
+        let exists = client.wait_until_table_exists().table_name(&table.name).wait(CREATION_TIMEOUT).await;
+        exists.map_err(|error| self.unreachable(error))?;
+        if let Some(attribute) = &table.time_to_live {
+            let specification = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
+            let specification = specification.map_err(|error| self.unreachable(error))?;
+            let update = client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
+            update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
+        }
+        Ok(())
+    }
+
+    fn stream_specification(&self, table: &TableDefinition) -> Result<Option<StreamSpecification>, EngineError> {
+        let Some(view) = &table.stream_view else { return Ok(None) };
+        let view = StreamViewType::from(view.as_str());
+        let specification = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build();
+        specification.map(Some).map_err(|error| self.unreachable(error))
+    }
+
+    fn key_schema(&self, key: &TableKey) -> Result<Vec<KeySchemaElement>, EngineError> {
+        let TableKey { hash, range } = key;
+        let elements = [(Some(hash), KeyType::Hash), (range.as_ref(), KeyType::Range)];
+        let elements = elements
+            .into_iter()
+            .filter_map(|(name, kind)| Some(KeySchemaElement::builder().attribute_name(name?).key_type(kind).build()));
+        elements.collect::<Result<_, _>>().map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, cause: impl std::fmt::Display) -> EngineError {
+        EngineError::Unreachable { endpoint: self.endpoint.clone(), cause: cause.to_string() }
+    }
+}
+
+/// Returns whether a folder has data.
+#[must_use]
+pub fn has_data(folder: &Path) -> bool {
+    folder.join(DATA_FILE).exists()
+}
+
+/// Returns whether an existing table has the keys and indexes of the template.
+fn is_same(table: &TableDefinition, found: &TableDescription) -> bool {
+    let key_of = |schema: &[KeySchemaElement]| {
+        let name_of = |kind: &KeyType| schema.iter().find(|element| element.key_type == *kind);
+        let name_of = |kind| name_of(&kind).map(|element| element.attribute_name.clone());
+        (name_of(KeyType::Hash), name_of(KeyType::Range))
+    };
+    let expected = |key: &TableKey| (Some(key.hash.clone()), key.range.clone());
+    let indexes = found.global_secondary_indexes();
+    key_of(found.key_schema()) == expected(&table.key)
+        && indexes.len() == table.indexes.len()
+        && indexes.iter().all(|index| {
+            let named = index.index_name().and_then(|name| table.indexes.get(name));
+            named.is_some_and(|named| key_of(index.key_schema()) == expected(&named.key))
+        })
+}
+
+async fn sweep(database: Database) {
+    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        let database = database.clone();
+        let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
+        if let Ok(Err(error)) = swept {
+            tracing::warn!(%error, "expired items could not be deleted");
+        }
+    }
+}

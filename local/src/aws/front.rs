@@ -1,0 +1,143 @@
+//! The HTTP server, and the front that stands in for API Gateway.
+//!
+//! A [`Front`] answers requests; [`serve`] puts one on a port. The other fronts are those of SQS (`queue_front`) and
+//! Lambda (`lambda_front`).
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{net::TcpListener, sync::watch};
+use tracing::error;
+
+use crate::{
+    aws::gateway::{self, Gateway, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
+    functions::Functions,
+    pages::{docs, start::StartPage},
+};
+
+/// The largest body that API Gateway accepts, in bytes.
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// How long API Gateway waits for a function.
+const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a stopping server waits for requests under way.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Answers the requests of one port.
+pub trait Front: Send + Sync + 'static {
+    /// Answers a request whose body has been read.
+    fn answer(
+        &self,
+        request: http::request::Parts,
+        body: Bytes,
+        caller: SocketAddr,
+    ) -> impl Future<Output = Response<Vec<u8>>> + Send;
+}
+
+/// API Gateway in front of the functions.
+pub struct ApiFront {
+    /// The routes.
+    pub gateway: Gateway,
+    /// The functions.
+    pub functions: Functions,
+    /// The page at `/`, if there is one.
+    pub start: Option<StartPage>,
+}
+
+impl Front for ApiFront {
+    async fn answer(&self, request: http::request::Parts, body: Bytes, caller: SocketAddr) -> Response<Vec<u8>> {
+        if gateway::head_size(&request) > MAX_HEAD_BYTES {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return gateway::own_response(status, "Request Header Fields Too Large");
+        }
+        if let (Some(start), &Method::GET, "/") = (&self.start, &request.method, request.uri.path()) {
+            return start.answer().await;
+        }
+        if let Some(response) = docs::answer(request.uri.path()).filter(|_| request.method == Method::GET) {
+            return response;
+        }
+        if let Some(response) = self.gateway.preflight(&request.method, &request.headers) {
+            return response;
+        }
+        let Some(matched) = self.gateway.route(&request.method, request.uri.path()) else {
+            return gateway::own_response(StatusCode::NOT_FOUND, "Not Found");
+        };
+        let event = gateway::event(&matched, &request, &body, &caller.ip().to_string());
+        if event.to_string().len() > MAX_PAYLOAD_BYTES {
+            return gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+        }
+        let request_id = gateway::request_id(&event);
+        let answer = tokio::time::timeout(INTEGRATION_TIMEOUT, self.functions.invoke(matched.function(), event)).await;
+        let mut response = match answer {
+            Err(_) => gateway::own_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+            Ok(Ok(answer)) if answer.to_string().len() <= MAX_PAYLOAD_BYTES => {
+                gateway::response(answer).unwrap_or_else(internal_server_error)
+            }
+            Ok(Ok(_)) => internal_server_error(),
+            Ok(Err(error)) => {
+                error!(%error, function = matched.function(), "a function failed");
+                internal_server_error()
+            }
+        };
+        response.headers_mut().extend(request_id);
+        self.gateway.allow_origin(&request.headers, response.headers_mut());
+        response
+    }
+}
+
+fn internal_server_error() -> Response<Vec<u8>> {
+    gateway::own_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+}
+
+/// Serves a front until `stopping` turns true, then waits at most five seconds for requests under way to end.
+pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch::Receiver<bool>) {
+    let front = Arc::new(front);
+    let connections = GracefulShutdown::new();
+    loop {
+        let (stream, caller) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    error!(%error, "a connection could not be accepted");
+                    continue;
+                }
+            },
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        };
+        let front = Arc::clone(&front);
+        let service = service_fn(move |request| answer(Arc::clone(&front), request, caller));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            // One published client compares the header name `X-Next-Page` case-sensitively.
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // An error here means that the caller went away.
+            let _ = connection.await;
+        });
+    }
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, connections.shutdown()).await;
+}
+
+async fn answer(
+    front: Arc<impl Front>,
+    request: Request<Incoming>,
+    caller: SocketAddr,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (request, body) = request.into_parts();
+    let response = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(body) => front.answer(request, body.to_bytes(), caller).await,
+        Err(_) => gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+    };
+    Ok(response.map(|body| Full::new(Bytes::from(body))))
+}

@@ -1,0 +1,173 @@
+//! The API of Amazon SQS in front of the queues, in the AWS JSON protocol that current SDKs and the AWS CLI use.
+//!
+//! It supports `SendMessage`, `SendMessageBatch`, `GetQueueUrl`, `GetQueueAttributes` and, to look at the dead letters,
+//! `ReceiveMessage`.
+
+use std::net::SocketAddr;
+
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::body::Bytes;
+use md5::{Digest as _, Md5};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::aws::{front::Front, queue::LocalQueue};
+
+/// The largest message, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// The largest number of messages that one call may send.
+const MAX_BATCH: usize = 10;
+
+/// The queues that feed functions, each with its dead-letter queue.
+pub struct SqsFront {
+    /// The queues.
+    pub queues: Vec<LocalQueue>,
+    /// The beginning of the queues' URLs.
+    pub url: String,
+}
+
+/// The parameters of all supported calls.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Call {
+    queue_name: Option<String>,
+    queue_url: Option<String>,
+    message_body: Option<String>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    id: String,
+    message_body: String,
+}
+
+/// An error as SQS reports it.
+struct Refusal {
+    code: &'static str,
+    message: String,
+}
+
+/// What a call is about: a queue that feeds a function, or its dead-letter queue.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Queue(&'a LocalQueue),
+    DeadLetters(&'a LocalQueue),
+}
+
+impl SqsFront {
+    fn call(&self, action: &str, body: &[u8]) -> Result<Value, Refusal> {
+        let call: Call = serde_json::from_slice(body)
+            .map_err(|error| refusal("InvalidParameterValue", format!("the body is not valid: {error}")))?;
+        let target = self.target(&call)?;
+        match (action, target) {
+            ("GetQueueUrl", target) => Ok(json!({ "QueueUrl": format!("{}/{}", self.url, target.name()) })),
+            ("GetQueueAttributes", target) => Ok(target.attributes()),
+            ("SendMessage", Target::Queue(queue)) => {
+                let body = call.message_body.ok_or_else(|| refusal("MissingParameter", "MessageBody is required"))?;
+                send(queue, body)
+            }
+            ("SendMessageBatch", Target::Queue(queue)) => {
+                if call.entries.is_empty() || call.entries.len() > MAX_BATCH {
+                    return Err(refusal("InvalidParameterValue", format!("expected 1 to {MAX_BATCH} entries")));
+                }
+                let (mut sent, mut failed) = (Vec::new(), Vec::new());
+                for Entry { id, message_body } in call.entries {
+                    match send(queue, message_body) {
+                        Ok(mut answer) => {
+                            answer["Id"] = json!(id);
+                            sent.push(answer);
+                        }
+                        Err(Refusal { code, message }) => {
+                            failed.push(json!({ "Id": id, "SenderFault": true, "Code": code, "Message": message }));
+                        }
+                    }
+                }
+                Ok(json!({ "Successful": sent, "Failed": failed }))
+            }
+            ("ReceiveMessage", Target::DeadLetters(queue)) => {
+                let messages = queue.dead_letters();
+                let shown = messages.iter().map(|message| {
+                    json!({
+                        "MessageId": message.id,
+                        "ReceiptHandle": message.id,
+                        "Body": message.body,
+                        "MD5OfBody": md5(&message.body),
+                    })
+                });
+                Ok(json!({ "Messages": shown.collect::<Vec<_>>() }))
+            }
+            (action, _) => {
+                let message = format!("the local stack does not support {action} on this queue");
+                Err(refusal("UnsupportedOperation", message))
+            }
+        }
+    }
+
+    fn target(&self, call: &Call) -> Result<Target<'_>, Refusal> {
+        let named = call.queue_url.as_deref().and_then(|url| url.rsplit('/').next()).or(call.queue_name.as_deref());
+        let named = named.unwrap_or_default();
+        self.queues
+            .iter()
+            .flat_map(|queue| [Target::Queue(queue), Target::DeadLetters(queue)])
+            .find(|target| target.name() == named)
+            .ok_or_else(|| refusal("QueueDoesNotExist", format!("there is no queue {named}")))
+    }
+}
+
+impl Target<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Queue(queue) => &queue.settings().name,
+            Self::DeadLetters(queue) => &queue.settings().dead_letter_queue,
+        }
+    }
+
+    fn attributes(&self) -> Value {
+        let (waiting, hidden) = match self {
+            Self::Queue(queue) => {
+                let counts = queue.counts();
+                (counts.waiting, counts.hidden)
+            }
+            Self::DeadLetters(queue) => (queue.counts().dead, 0),
+        };
+        json!({ "Attributes": {
+            "ApproximateNumberOfMessages": waiting.to_string(),
+            "ApproximateNumberOfMessagesNotVisible": hidden.to_string(),
+        } })
+    }
+}
+
+fn send(queue: &LocalQueue, body: String) -> Result<Value, Refusal> {
+    if body.is_empty() || body.len() > MAX_MESSAGE_BYTES {
+        return Err(refusal("InvalidParameterValue", format!("expected a body of 1 to {MAX_MESSAGE_BYTES} bytes")));
+    }
+    let digest = md5(&body);
+    Ok(json!({ "MessageId": queue.send(body), "MD5OfMessageBody": digest }))
+}
+
+impl Front for SqsFront {
+    async fn answer(&self, request: http::request::Parts, body: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
+        let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let action = target.strip_prefix("AmazonSQS.").unwrap_or_default();
+        let (status, answer) = match self.call(action, &body) {
+            Ok(answer) => (StatusCode::OK, answer),
+            Err(Refusal { code, message }) => {
+                (StatusCode::BAD_REQUEST, json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": message }))
+            }
+        };
+        let mut response = Response::new(answer.to_string().into_bytes());
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
+        response
+    }
+}
+
+fn refusal(code: &'static str, message: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into() }
+}
+
+fn md5(body: &str) -> String {
+    hex::encode(Md5::digest(body.as_bytes()))
+}

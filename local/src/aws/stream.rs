@@ -1,0 +1,222 @@
+//! The table's stream, and Lambda's event source mapping, which feeds a function from it.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::{Request, header::HOST};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tracing::warn;
+
+use crate::{
+    functions::Functions,
+    template::{REGION, StreamSource},
+};
+
+/// How long a stream keeps its records (Amazon DynamoDB developer guide, "Change data capture for DynamoDB Streams").
+/// The embedded engine keeps them for ever, so older ones are skipped here.
+const RETENTION: Duration = Duration::from_hours(24);
+/// How long to wait if there is nothing new, and before a failed batch is sent again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Emulators do not check signatures, but some require one.
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20161109/eu-west-1/dynamodb/aws4_request, \
+     SignedHeaders=host;x-amz-date, Signature=0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Why a stream cannot be read.
+#[derive(Debug, Error)]
+#[error("the stream of the table cannot be read: {0}")]
+pub struct StreamError(String);
+
+/// The records of one shard, in their order.
+#[derive(Debug, Clone)]
+pub struct ShardRecords {
+    /// The shard.
+    pub shard: String,
+    /// The records, as `GetRecords` shows them.
+    pub records: Vec<Value>,
+}
+
+/// A reader of a table's stream, from its beginning.
+#[derive(Debug)]
+pub struct TableStream {
+    engine: String,
+    table: String,
+    /// The iterator with which to continue, by shard.
+    iterators: BTreeMap<String, String>,
+}
+
+impl TableStream {
+    /// Returns a reader of the stream of `table` in the engine at `endpoint`.
+    #[must_use]
+    pub fn of(endpoint: &str, table: &str) -> Self {
+        let engine = endpoint.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { engine, table: table.to_owned(), iterators: BTreeMap::new() }
+    }
+
+    /// Reads up to `limit` records of each shard that have not been read before.
+    pub async fn read(&mut self, limit: usize) -> Result<Vec<ShardRecords>, StreamError> {
+        self.find_shards().await?;
+        let mut found = Vec::new();
+        for (shard, iterator) in &mut self.iterators {
+            let request = json!({"ShardIterator": iterator, "Limit": limit});
+            let mut answer = call(&self.engine, "GetRecords", &request).await?;
+            let records = answer["Records"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            if let Some(next) = answer["NextShardIterator"].as_str() {
+                next.clone_into(iterator);
+            }
+            if !records.is_empty() {
+                found.push(ShardRecords { shard: shard.clone(), records });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn find_shards(&mut self) -> Result<(), StreamError> {
+        if !self.iterators.is_empty() {
+            return Ok(());
+        }
+        let streams = call(&self.engine, "ListStreams", &json!({"TableName": self.table})).await?;
+        let arn = &streams["Streams"][0]["StreamArn"];
+        if !arn.is_string() {
+            return Err(StreamError(format!("the table {} has no stream", self.table)));
+        }
+        let described = call(&self.engine, "DescribeStream", &json!({"StreamArn": arn})).await?;
+        for shard in described["StreamDescription"]["Shards"].as_array().into_iter().flatten() {
+            let request = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+            let answer = call(&self.engine, "GetShardIterator", &request).await?;
+            if let (Some(shard), Some(iterator)) = (shard["ShardId"].as_str(), answer["ShardIterator"].as_str()) {
+                self.iterators.insert(shard.to_owned(), iterator.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StreamSource {
+    /// Returns the event for a batch of a shard, as Lambda builds it within a tumbling window.
+    #[must_use]
+    pub fn event(&self, shard: &str, records: &[Value]) -> Value {
+        let window = self.tumbling_window.as_secs().max(1);
+        let start = now().as_secs() / window * window;
+        let instant = |seconds: u64| {
+            let instant = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or_default());
+            instant.unwrap_or_default().to_string()
+        };
+        let records = records.iter().map(|record| {
+            let mut record = record.clone();
+            record["eventSource"] = json!("aws:dynamodb");
+            record["eventSourceARN"] = json!(self.arn);
+            record["awsRegion"] = json!(REGION);
+            record
+        });
+        json!({
+            "Records": records.collect::<Vec<_>>(),
+            "window": {"start": instant(start), "end": instant(start + window)},
+            "state": {},
+            "shardId": shard,
+            "eventSourceARN": self.arn,
+            "isFinalInvokeForWindow": false,
+            "isWindowTerminatedEarly": false,
+        })
+    }
+
+    /// Returns whether a record passes the filters, so that the function gets it.
+    #[must_use]
+    pub fn takes(&self, record: &Value) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| matches(filter, record))
+    }
+
+    /// Reads the next batch of each shard, with the shard: `None` if there are no new records.
+    pub async fn next_batches(&self, stream: &mut TableStream) -> Result<Option<Vec<(String, Value)>>, StreamError> {
+        let found = stream.read(self.batch_size).await?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let batches = found.into_iter().filter_map(|ShardRecords { shard, mut records }| {
+            records.retain(|record| is_kept(record) && self.takes(record));
+            let event = (!records.is_empty()).then(|| self.event(&shard, &records))?;
+            Some((shard, event))
+        });
+        Ok(Some(batches.collect()))
+    }
+
+    /// Feeds the function from `stream` until the task is aborted. A failed batch is sent again until it succeeds,
+    /// before the next batch of its shard.
+    pub async fn feed(self, mut stream: TableStream, functions: Functions) {
+        loop {
+            match self.next_batches(&mut stream).await {
+                Ok(Some(batches)) => {
+                    for (shard, event) in batches {
+                        while let Err(error) = functions.invoke(&self.function, event.clone()).await {
+                            warn!(%error, function = self.function, shard, "the function failed; sending the batch again");
+                            tokio::time::sleep(PAUSE).await;
+                        }
+                    }
+                }
+                Ok(None) => tokio::time::sleep(PAUSE).await,
+                Err(error) => {
+                    warn!(%error, "the stream could not be read; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Returns whether DynamoDB would still have the record.
+fn is_kept(record: &Value) -> bool {
+    let created = record["dynamodb"]["ApproximateCreationDateTime"].as_f64().unwrap_or_default();
+    created >= now().saturating_sub(RETENTION).as_secs_f64()
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Returns whether a value matches a filter pattern: each field of the pattern has one of the listed values, or begins
+/// with a listed prefix.
+fn matches(pattern: &Value, value: &Value) -> bool {
+    match pattern {
+        Value::Object(fields) => fields.iter().all(|(name, pattern)| matches(pattern, &value[name])),
+        Value::Array(alternatives) => alternatives.iter().any(|alternative| match alternative["prefix"].as_str() {
+            Some(prefix) => value.as_str().is_some_and(|text| text.starts_with(prefix)),
+            None => alternative == value,
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Calls an operation of the DynamoDB Streams API (2012-08-10).
+async fn call(engine: &str, operation: &str, request: &Value) -> Result<Value, StreamError> {
+    let answer = exchange(engine, operation, request).await.map_err(|error| StreamError(error.to_string()))?;
+    match answer["__type"].as_str() {
+        Some(error) => Err(StreamError(format!("{operation}: {error}: {}", answer["message"]))),
+        None => Ok(answer),
+    }
+}
+
+async fn exchange(
+    engine: &str,
+    operation: &str,
+    request: &Value,
+) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(engine).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = Request::post("/")
+        .header(HOST, engine)
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"))
+        .header("x-amz-date", "20161109T000000Z")
+        .header("authorization", AUTHORIZATION)
+        .body(Full::new(Bytes::from(request.to_string())))?;
+    let answer = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok(serde_json::from_slice(&answer)?)
+}

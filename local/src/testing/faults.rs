@@ -1,0 +1,177 @@
+//! A table that misbehaves, for tests: a proxy in front of an engine that delays, throttles, fails, cuts off and
+//! garbles responses.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+/// A fault of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// No fault.
+    None,
+    /// The response is delayed by this duration.
+    Slow(Duration),
+    /// The partition is throttled: 400 `ProvisionedThroughputExceededException`.
+    Throttled,
+    /// 500 `InternalServerError`.
+    Internal,
+    /// The call is carried out, but the connection closes before the response.
+    Unanswered,
+    /// The call is carried out, but the connection closes within the response.
+    CutOff,
+    /// The response has status 200 and is not JSON.
+    Rubbish,
+    /// A `BatchGetItem` returns all its keys as unprocessed; other calls are carried out.
+    Unprocessed,
+}
+
+/// A proxy that injects faults. It stops accepting connections when it is dropped.
+pub struct Faults {
+    endpoint: String,
+    plan: Arc<Mutex<Plan>>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Plan {
+    next: VecDeque<Fault>,
+    always: Option<Fault>,
+    calls: usize,
+}
+
+impl Faults {
+    /// Starts a proxy in front of the engine at `endpoint`, which is `http://HOST:PORT`. No faults are planned yet.
+    pub async fn in_front_of(endpoint: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let engine = endpoint.trim_start_matches("http://").to_owned();
+        let plan = Arc::<Mutex<Plan>>::default();
+        let shared = Arc::clone(&plan);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (engine, plan) = (engine.clone(), Arc::clone(&shared));
+                tokio::spawn(async move {
+                    // The caller sees for itself how a connection ends.
+                    let _ = serve(stream, &engine, &plan).await;
+                });
+            }
+        });
+        Ok(Self { endpoint: format!("http://{address}"), plan, accepting })
+    }
+
+    /// Returns the URL of the proxy.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Plans a fault for each of the next calls, in this order.
+    pub fn next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.plan().next.extend(faults);
+    }
+
+    /// Plans a fault for every call for which `next` has none.
+    pub fn always(&self, fault: Fault) {
+        self.plan().always = Some(fault);
+    }
+
+    /// Returns the number of calls since the last `calls`.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        std::mem::take(&mut self.plan().calls)
+    }
+
+    fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Plan {
+    fn take(&mut self) -> Fault {
+        self.calls += 1;
+        self.next.pop_front().or(self.always).unwrap_or(Fault::None)
+    }
+}
+
+async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Result<()> {
+    let mut caller = BufReader::new(caller);
+    loop {
+        let Some(request) = message(&mut caller).await? else { return Ok(()) };
+        let fault = plan.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let answer = match fault {
+            Fault::Throttled => error(400, "ProvisionedThroughputExceededException"),
+            Fault::Internal => error(500, "InternalServerError"),
+            Fault::Rubbish => response(200, "<html>"),
+            Fault::Unprocessed if is_batch_get(&request) => unprocessed(&request),
+            Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff | Fault::Unprocessed => {
+                let mut engine = BufReader::new(TcpStream::connect(engine).await?);
+                engine.get_mut().write_all(&request).await?;
+                message(&mut engine).await?.unwrap_or_default()
+            }
+        };
+        match fault {
+            Fault::Unanswered => return Ok(()),
+            Fault::CutOff => return caller.get_mut().write_all(&answer[..answer.len() - 10]).await,
+            Fault::Slow(delay) => tokio::time::sleep(delay).await,
+            Fault::None | Fault::Throttled | Fault::Internal | Fault::Rubbish | Fault::Unprocessed => {}
+        }
+        caller.get_mut().write_all(&answer).await?;
+    }
+}
+
+/// Reads one HTTP/1.1 message, head included: `None` if the connection ended.
+async fn message(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut message = Vec::new();
+    while !message.ends_with(b"\r\n\r\n") {
+        if stream.read_until(b'\n', &mut message).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let head = String::from_utf8_lossy(&message).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let begin = message.len();
+    message.resize(begin + length.unwrap_or(0), 0);
+    stream.read_exact(&mut message[begin..]).await?;
+    Ok(Some(message))
+}
+
+fn is_batch_get(request: &[u8]) -> bool {
+    String::from_utf8_lossy(request).to_ascii_lowercase().contains("x-amz-target: dynamodb_20120810.batchgetitem")
+}
+
+/// Returns the response that names every requested key as unprocessed.
+fn unprocessed(request: &[u8]) -> Vec<u8> {
+    let body = request.windows(4).position(|end| end == b"\r\n\r\n").map_or(&[][..], |end| &request[end + 4..]);
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    response(200, &json!({"Responses": {}, "UnprocessedKeys": body["RequestItems"]}).to_string())
+}
+
+fn error(status: u16, code: &str) -> Vec<u8> {
+    response(
+        status,
+        &format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"as a test wants it"}}"#),
+    )
+}
+
+fn response(status: u16, body: &str) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status} -\r\ncontent-type: application/x-amz-json-1.0\r\n");
+    format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}

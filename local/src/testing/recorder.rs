@@ -1,0 +1,141 @@
+//! Measures what a request costs, for tests: a proxy in front of an engine that records each call and its request
+//! units.
+//!
+//! To prove that calls run concurrently, it can hold back every call until a given number of them are under way.
+
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use http::{Response, StatusCode, header::CONTENT_LENGTH};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Barrier, watch},
+};
+
+use crate::aws::front::{self, Front};
+
+/// A proxy that records the calls that pass through it.
+pub struct Recorder {
+    endpoint: String,
+    log: Arc<Log>,
+    _stop: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Log {
+    calls: Mutex<Vec<Call>>,
+    held: Mutex<Option<Arc<Barrier>>>,
+}
+
+/// One call of the engine.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The operation: `BatchGetItem`, `Query`, …
+    pub operation: String,
+    /// The request units that the call consumed, of the table and its indexes.
+    pub units: f64,
+    /// The sizes of the request body and the response body, in bytes.
+    pub bytes: (usize, usize),
+}
+
+struct Proxy {
+    engine: String,
+    log: Arc<Log>,
+}
+
+impl Recorder {
+    /// Starts a proxy in front of the engine at `endpoint`, which is `http://HOST:PORT`.
+    pub async fn in_front_of(endpoint: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let address = listener.local_addr()?;
+        let log = Arc::<Log>::default();
+        let engine = endpoint.trim_start_matches("http://").to_owned();
+        let (stop, stopping) = watch::channel(false);
+        tokio::spawn(front::serve(listener, Proxy { engine, log: Arc::clone(&log) }, stopping));
+        Ok(Self { endpoint: format!("http://{address}"), log, _stop: stop })
+    }
+
+    /// Returns the URL of the proxy.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Removes and returns the calls recorded since the last `take`.
+    #[must_use]
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut self.log.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Holds every call back until `count` calls are under way. Calls made one after the other are never answered.
+    pub fn hold_until(&self, count: usize) {
+        *self.log.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Barrier::new(count)));
+    }
+}
+
+impl Proxy {
+    async fn forward(
+        &self,
+        mut request: http::request::Parts,
+        body: &[u8],
+    ) -> Result<(Response<()>, Value), Box<dyn Error + Send + Sync>> {
+        // The embedded engine does not check signatures, so the proxy may alter the call.
+        let mut call: Value = serde_json::from_slice(body)?;
+        call["ReturnConsumedCapacity"] = json!("TOTAL");
+        request.headers.remove(CONTENT_LENGTH);
+        let stream = TcpStream::connect(&self.engine).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let call = Full::new(Bytes::from(call.to_string()));
+        let response = sender.send_request(http::Request::from_parts(request, call)).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        Ok((Response::from_parts(parts, ()), serde_json::from_slice(&body)?))
+    }
+}
+
+impl Front for Proxy {
+    async fn answer(&self, request: http::request::Parts, body: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
+        let held = self.log.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(barrier) = held {
+            barrier.wait().await;
+        }
+        let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let request_bytes = body.len();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        match self.forward(request, &body).await {
+            Ok((response, body)) => {
+                let units = units(&body["ConsumedCapacity"]);
+                let call = Call { operation, units, bytes: (request_bytes, body.to_string().len()) };
+                self.log.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+                let mut response = response.map(|()| body.to_string().into_bytes());
+                // Both headers describe the body as the engine sent it.
+                response.headers_mut().remove(CONTENT_LENGTH);
+                response.headers_mut().remove("x-amz-crc32");
+                response
+            }
+            Err(error) => {
+                let mut response = Response::new(error.to_string().into_bytes());
+                *response.status_mut() = StatusCode::BAD_GATEWAY;
+                response
+            }
+        }
+    }
+}
+
+/// Returns the units of one table, or the sum over the tables of a batch.
+fn units(consumed: &Value) -> f64 {
+    match consumed {
+        Value::Array(tables) => tables.iter().map(units).sum(),
+        table => table["CapacityUnits"].as_f64().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,183 @@
+//! The environment of a function's tests: the template's table in an engine of its own, and functions that reach it.
+
+use std::{collections::BTreeMap, io};
+
+use domain::id::CampaignId;
+use thiserror::Error;
+
+use crate::{
+    aws::{
+        dynamodb::{Engine, EngineError},
+        front::ApiFront,
+        gateway::Gateway,
+        stream::{StreamError, TableStream},
+    },
+    functions::{Functions, FunctionsError, InvokeError},
+    samples::{self, SampleError},
+    template::{Template, TemplateError},
+    testing::{
+        campaigns::{self, LoadError},
+        faults::Faults,
+        recorder::Recorder,
+        runtime_api::{LambdaProcess, ProcessError},
+    },
+};
+
+/// The template's table in an embedded engine that ends with the sandbox.
+pub struct Sandbox {
+    /// The template.
+    pub template: Template,
+    engine: Engine,
+}
+
+/// Why a sandbox cannot be set up or used.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The template cannot be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The engine or its table cannot be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A function does not start.
+    #[error(transparent)]
+    Functions(#[from] FunctionsError),
+    /// The stream cannot be read.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A function failed on an event.
+    #[error(transparent)]
+    Invoke(#[from] InvokeError),
+    /// A campaign cannot be loaded.
+    #[error(transparent)]
+    Crowd(#[from] LoadError),
+    /// A sample cannot be used.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+    /// The routes contradict each other.
+    #[error("the template's routes cannot be served: {0}")]
+    Routes(String),
+}
+
+impl Sandbox {
+    /// Starts a sandbox with the account `demo` and no other data.
+    pub async fn start() -> Result<Self, SandboxError> {
+        let template = Template::read(&Template::default_path())?;
+        let engine = Engine::in_memory().await?;
+        engine.ensure_table(&template.table).await?;
+        samples::create_demo_account(&engine.store(&template.table)?).await.map_err(SampleError::from)?;
+        Ok(Self { template, engine })
+    }
+
+    /// Starts a sandbox with the three installs of the source document.
+    pub async fn with_first_events() -> Result<Self, SandboxError> {
+        let sandbox = Self::start().await?;
+        samples::apply_first_events(&sandbox.fresh_functions()?, &sandbox.template).await?;
+        Ok(sandbox)
+    }
+
+    /// Loads a campaign of `count` registrations in bulk, and writes its counts.
+    pub async fn load_campaign(&self, campaign: CampaignId, count: usize) -> Result<(), SandboxError> {
+        Ok(campaigns::load(&self.engine, &self.template.table, campaign, count).await?)
+    }
+
+    /// Starts the functions over this table with empty caches, as in processes that have just started.
+    pub fn fresh_functions(&self) -> Result<Functions, SandboxError> {
+        Ok(Functions::start(&self.template, &self.engine)?)
+    }
+
+    /// Starts a proxy in front of the engine that records the calls it passes on.
+    pub async fn recorder(&self) -> io::Result<Recorder> {
+        Recorder::in_front_of(self.engine.endpoint()).await
+    }
+
+    /// Returns the API over fresh functions that reach the table through a recorder.
+    pub fn recorded_front(&self, recorder: &Recorder) -> Result<ApiFront, SandboxError> {
+        self.front_over(&Engine::elsewhere(recorder.endpoint()))
+    }
+
+    /// Starts a proxy in front of the engine that injects faults.
+    pub async fn faults(&self) -> io::Result<Faults> {
+        Faults::in_front_of(self.engine.endpoint()).await
+    }
+
+    /// Starts fresh functions that reach the table through faults.
+    pub fn faulty_functions(&self, faults: &Faults) -> Result<Functions, SandboxError> {
+        Ok(Functions::start(&self.template, &Engine::elsewhere(faults.endpoint()))?)
+    }
+
+    /// Returns the API over fresh functions that reach the table through faults.
+    pub fn faulty_front(&self, faults: &Faults) -> Result<ApiFront, SandboxError> {
+        self.front_over(&Engine::elsewhere(faults.endpoint()))
+    }
+
+    /// Returns the API over fresh functions.
+    pub fn fresh_front(&self) -> Result<ApiFront, SandboxError> {
+        self.front_over(&self.engine)
+    }
+
+    fn front_over(&self, engine: &Engine) -> Result<ApiFront, SandboxError> {
+        let functions = Functions::start(&self.template, engine)?;
+        let gateway = Gateway::new(&self.template.routes, self.template.cors.clone()).map_err(SandboxError::Routes)?;
+        Ok(ApiFront { gateway, functions, start: None })
+    }
+
+    /// Returns the environment variables of `function`: the template's and Lambda's own.
+    #[must_use]
+    pub fn variables(&self, function: &str) -> BTreeMap<String, String> {
+        let mut variables =
+            self.template.functions.get(function).map(|known| known.variables.clone()).unwrap_or_default();
+        let lambdas_own = self.engine.variables();
+        variables.extend(lambdas_own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        variables
+    }
+
+    /// Returns the environment variables with which any process reaches the table.
+    #[must_use]
+    pub fn table_variables(&self) -> BTreeMap<String, String> {
+        let mut variables = self.variables("");
+        variables.insert("TABLE_NAME".to_owned(), self.template.table.name.clone());
+        variables
+    }
+
+    /// Counts every change so far, by feeding the functions from the table's stream.
+    pub async fn tally(&self) -> Result<(), SandboxError> {
+        let functions = self.fresh_functions()?;
+        for source in &self.template.streams {
+            let mut stream = self.stream();
+            while let Some(batches) = source.next_batches(&mut stream).await? {
+                for (_, event) in batches {
+                    functions.invoke(&source.function, event).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a reader of the table's stream, from its beginning.
+    #[must_use]
+    pub fn stream(&self) -> TableStream {
+        TableStream::of(self.engine.endpoint(), &self.template.table.name)
+    }
+
+    /// Returns a client of the engine, to look at items as they are stored.
+    pub fn client(&self) -> Result<aws_sdk_dynamodb::Client, SandboxError> {
+        Ok(self.engine.client(&self.template.table)?)
+    }
+
+    /// Starts the function's real binary once without each of the template's variables, and returns what it writes, by
+    /// the missing variable.
+    pub async fn output_without_each_variable(
+        &self,
+        function: &str,
+        binary: &str,
+    ) -> Result<BTreeMap<String, String>, ProcessError> {
+        let mut outputs = BTreeMap::new();
+        for name in self.template.functions.get(function).into_iter().flat_map(|known| known.variables.keys()) {
+            let mut variables = self.variables(function);
+            variables.remove(name);
+            outputs.insert(name.clone(), LambdaProcess::start(binary, variables).await?.ended().await?);
+        }
+        Ok(outputs)
+    }
+}

@@ -1,0 +1,162 @@
+//! Access: who may do what, and in which order a request is refused.
+//!
+//! A request is refused by the first of these rules that it breaks, so that no answer reveals anything that its caller may not know:
+//!
+//! | | refused with | because |
+//! |--:|---|---|
+//! | 1 | 404 `route_not_found`, 405 `method_not_allowed` | there is no such path or campaign type, or the path has other methods; no key is needed to learn that |
+//! | 2 | 401 `unauthorized` | there are no valid credentials |
+//! | 3 | 403 `forbidden` | the key may only read |
+//! | 4 | 400 `invalid_parameter` | an id in the path is malformed |
+//! | 5 | 404 `campaign_not_found`, 404 `pass_not_found` | the campaign or the pass is not known to the caller's account |
+//! | 6 | 400, 413, 415, 422 | the query or the body is invalid |
+//! | 7 | 404 `registration_not_found`, 409 `registration_removed` | the registration is not in a state that allows the request |
+//!
+//! One exception: a `POST` to an unknown campaign makes it known, so rule 5 refuses such a request only if the campaign belongs to
+//! another account or has another type.
+
+mod credentials;
+
+use domain::{
+    account::{Access, Caller, KeyRecord},
+    counts::Counts,
+    id::AccountId,
+    time::Timestamp,
+};
+use lambda_http::Request;
+use store::{Admission, Collection, Table};
+
+use self::credentials::Credentials;
+use crate::{
+    error::ApiError,
+    path::{self, RegistrationsPath},
+    request_log::RequestLog,
+};
+
+/// A request that reads a campaign or a pass, before its access is checked.
+///
+/// What it reads may be fetched concurrently with the check, but must not be returned before the check has passed.
+pub struct ReadRequest<'a> {
+    table: &'a Table,
+    request: &'a Request,
+    credentials: Credentials,
+    path: RegistrationsPath,
+    now: Timestamp,
+}
+
+impl<'a> ReadRequest<'a> {
+    /// Reads the credentials of a request, and its path by `read_path`.
+    ///
+    /// # Errors
+    ///
+    /// Rules 1, 2 and 4. The table is read only to check the key before rule 4 applies.
+    pub async fn new(
+        table: &'a Table,
+        request: &'a Request,
+        read_path: fn(&Request) -> Result<RegistrationsPath, ApiError>,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
+        path::campaign_type(request)?;
+        let credentials = Credentials::read(request).ok_or_else(ApiError::unauthorized)?;
+        let key_is_valid = async { caller(table, request, &credentials, now).await.map(drop) };
+        let path = refuse_after(key_is_valid, read_path(request)).await?;
+        Ok(Self { table, request, credentials, path, now })
+    }
+
+    /// The path of the request.
+    #[must_use]
+    pub fn path(&self) -> RegistrationsPath {
+        self.path
+    }
+
+    /// Checks the key and the campaign. Returns the campaign's counts in total, if `with_totals` and if they cover the whole campaign.
+    ///
+    /// One call to the table, or none if this process remembers what is needed.
+    ///
+    /// # Errors
+    ///
+    /// Rules 2 and 5, as far as rule 5 concerns the campaign.
+    pub async fn admit(&self, with_totals: bool) -> Result<Option<Counts>, ApiError> {
+        let campaign = self.path.collection.campaign();
+        let admission = self.table.admission(self.credentials.key_id(), campaign, with_totals, self.now).await?;
+        let Admission { key, campaign, totals } = admission;
+        let Caller { account_id, access: Access::ReadOnly | Access::ReadWrite } =
+            known_caller(self.request, &self.credentials, key)?;
+        if campaign.is_some_and(|campaign| campaign.is_seen_by(&account_id, self.path.campaign_type)) {
+            Ok(totals)
+        } else {
+            Err(ApiError::campaign_not_found())
+        }
+    }
+
+    /// Checks that the pass of the path is known, if the path names one.
+    ///
+    /// # Errors
+    ///
+    /// Rule 5, as far as it concerns the pass.
+    pub async fn expect_known_pass(&self) -> Result<(), ApiError> {
+        match self.path.collection {
+            Collection::Campaign(_) => Ok(()),
+            Collection::Pass(campaign, pass) => {
+                if self.table.pass_is_known(campaign, pass).await? {
+                    Ok(())
+                } else {
+                    Err(ApiError::pass_not_found())
+                }
+            }
+        }
+    }
+
+    /// Returns what was parsed from the rest of the request. Refuses an invalid request only if its caller has access (rules 2 and 5
+    /// before rule 6).
+    pub async fn refuse_after_access<T>(&self, parsed: Result<T, ApiError>) -> Result<T, ApiError> {
+        let check = async {
+            self.admit(false).await?;
+            self.expect_known_pass().await
+        };
+        refuse_after(check, parsed).await
+    }
+}
+
+/// Returns `parsed`. If it is an error, runs `check` first, and the error of the check takes precedence.
+pub async fn refuse_after<T>(
+    check: impl Future<Output = Result<(), ApiError>>,
+    parsed: Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    if parsed.is_err() {
+        Box::pin(check).await?;
+    }
+    parsed
+}
+
+/// Looks up the account of a request that writes.
+///
+/// # Errors
+///
+/// Rules 2 and 3.
+pub async fn writer(table: &Table, request: &Request, now: Timestamp) -> Result<AccountId, ApiError> {
+    let credentials = Credentials::read(request).ok_or_else(ApiError::unauthorized)?;
+    let Caller { account_id, access } = caller(table, request, &credentials, now).await?;
+    match access {
+        Access::ReadWrite => Ok(account_id),
+        Access::ReadOnly => Err(ApiError::forbidden()),
+    }
+}
+
+async fn caller(
+    table: &Table,
+    request: &Request,
+    credentials: &Credentials,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
+    let key = table.key(credentials.key_id(), now).await?;
+    known_caller(request, credentials, key)
+}
+
+/// The caller whose key was found. A 401 is identical whatever is wrong with the credentials.
+fn known_caller(request: &Request, credentials: &Credentials, key: Option<KeyRecord>) -> Result<Caller, ApiError> {
+    let known = key.filter(|known| credentials.fit(known)).ok_or_else(ApiError::unauthorized)?;
+    let KeyRecord { account_id, access, .. } = known;
+    RequestLog::account(request, &account_id);
+    Ok(Caller { account_id, access })
+}

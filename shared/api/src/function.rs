@@ -1,0 +1,251 @@
+//! Runs a handler as a Lambda function behind API Gateway.
+//!
+//! It makes an event safe to parse, answers 503 before Lambda's deadline, writes the log lines of the request,
+//! and puts the response into API Gateway's envelope.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    convert::Infallible,
+    future::Future,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use domain::time::{self, Timestamp};
+use http::StatusCode;
+use lambda_http::{LambdaEvent, Request, RequestExt as _, request::LambdaRequest, service_fn, tower::Service};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use store::StoreError;
+
+use crate::{Response, request_log::RequestLog};
+
+/// How long before Lambda's deadline a function answers 503, so that the caller gets this API's error and not API
+/// Gateway's.
+const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
+
+/// The characters that a query must not contain unencoded (RFC 3986); `lambda_http` panics on them.
+const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A function behind API Gateway.
+pub trait HttpFunction: Clone + Send + Sync + 'static {
+    /// The error that the function answers with.
+    type Error: FunctionError;
+
+    /// Prepares the function while Lambda starts the process, before any caller waits for it.
+    fn warm_up(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// Answers one request that arrived at `now`.
+    fn handle(&self, request: Request, now: Timestamp) -> impl Future<Output = Result<Response, Self::Error>> + Send;
+}
+
+/// An error in the form that the function's callers expect, and what the log needs to know of it.
+pub trait FunctionError: From<StoreError> + Send {
+    /// Returns the HTTP status.
+    fn status(&self) -> StatusCode;
+
+    /// Returns the kind of the error, for the log.
+    fn code(&self) -> &'static str;
+
+    /// Returns the cause, which the log shows and the caller must not see.
+    fn cause(&self) -> Option<&str>;
+
+    /// Converts the error into a response.
+    fn into_response(self) -> Response;
+}
+
+/// Runs a function as a Lambda process: it answers one request at a time, as long as the process lives.
+///
+/// # Errors
+///
+/// An error if the Lambda Runtime API does not answer.
+pub async fn run(function: impl HttpFunction) -> Result<(), lambda_http::Error> {
+    function.warm_up().await;
+    lambda_http::lambda_runtime::run(service(function)).await
+}
+
+/// Returns a function as the service that `lambda_runtime::run` and the local stack call with API Gateway's events.
+///
+/// The line that each request has in the log is written here and nowhere else; for a failure it includes the cause.
+pub fn service(
+    function: impl HttpFunction,
+) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize + Send, Error = Infallible, Future: Send> {
+    service_fn(move |event: LambdaEvent<LambdaRequest>| {
+        let function = function.clone();
+        async move {
+            let LambdaEvent { payload, context } = event;
+            let mut request = Request::from(legal(payload)).with_lambda_context(context);
+            let log = RequestLog::begin(&mut request);
+            let time_left = time_left(&request);
+            // Each read has its own timeout, but several reads one after the other can still take too long together.
+            let answer = match tokio::time::timeout(time_left, Box::pin(function.handle(request, time::now()))).await {
+                Ok(answer) => answer,
+                Err(_) => Err(StoreError::Unavailable(format!("there was no answer within {time_left:?}")).into()),
+            };
+            log.answered(&answer);
+            Ok::<_, Infallible>(envelope(&answer.unwrap_or_else(FunctionError::into_response)))
+        }
+    })
+}
+
+/// A response as API Gateway expects it (API Gateway developer guide, "Lambda function response for format 2.0").
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    status_code: u16,
+    headers: BTreeMap<&'a str, Cow<'a, str>>,
+    body: &'a str,
+    is_base64_encoded: bool,
+}
+
+/// Writes the response in its envelope as JSON, which the runtime passes on unchanged. `lambda_http` would do the same,
+/// but its generic code is compiled with the binary, for size and not for speed.
+#[expect(clippy::expect_used, reason = "numbers and texts, written into memory, are always JSON")]
+fn envelope(response: &Response) -> Box<RawValue> {
+    let headers = response.headers();
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+    let envelope = Envelope {
+        status_code: response.status().as_u16(),
+        headers: headers.collect(),
+        body: response.body(),
+        is_base64_encoded: false,
+    };
+    to_raw_value(&envelope).expect("an envelope is JSON")
+}
+
+/// Returns how long an answer may take: until shortly before Lambda's deadline.
+fn time_left(request: &Request) -> Duration {
+    let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
+    let end = UNIX_EPOCH + Duration::from_millis(deadline).saturating_sub(RESPONSE_MARGIN);
+    end.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
+}
+
+/// Makes an event safe for `lambda_http`, which panics on a query or a host that cannot be part of a URI. Encodes the
+/// query, and removes the host that the caller sent, because no answer uses it.
+fn legal(event: LambdaRequest) -> LambdaRequest {
+    match event {
+        LambdaRequest::ApiGatewayV2(mut event) => {
+            event.raw_query_string =
+                event.raw_query_string.map(|query| utf8_percent_encode(&query, ILLEGAL_IN_QUERY).to_string());
+            event.headers.remove(http::header::HOST);
+            event.request_context.domain_name = None;
+            LambdaRequest::ApiGatewayV2(event)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::Context;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::error::ApiError;
+
+    /// Returns a context whose deadline lies `time` ahead.
+    fn context(time: Duration) -> Context {
+        let mut context = Context::default();
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;
+        context.deadline = end.as_millis().try_into().unwrap();
+        context
+    }
+
+    /// A function that never answers.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl HttpFunction for Silent {
+        type Error = ApiError;
+
+        async fn handle(&self, _: Request, _: Timestamp) -> Result<Response, ApiError> {
+            std::future::pending().await
+        }
+    }
+
+    #[test]
+    fn a_function_that_finds_no_answer_says_so_before_its_end() {
+        let answer = answer(Silent, RESPONSE_MARGIN + Duration::from_millis(20), "/", "", &[]);
+        assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
+    }
+
+    /// A function that answers with the parameters of the query.
+    #[derive(Clone)]
+    struct Echo;
+
+    impl HttpFunction for Echo {
+        type Error = ApiError;
+
+        async fn handle(&self, request: Request, _: Timestamp) -> Result<Response, ApiError> {
+            let parameters = crate::query::parameters(&request)?;
+            crate::json(StatusCode::OK, &parameters)
+        }
+    }
+
+    /// Returns the function's answer to an API Gateway event with the caller's path, query and headers.
+    fn answer(
+        function: impl HttpFunction,
+        time: Duration,
+        path: &str,
+        query: &str,
+        headers: &[(String, String)],
+    ) -> Value {
+        let headers: serde_json::Map<String, Value> =
+            headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "headers": headers,
+            "requestContext": {
+                "http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "x"},
+                "routeKey": "$default", "stage": "$default", "timeEpoch": 0,
+            },
+            "isBase64Encoded": false,
+        });
+        let event: LambdaRequest = serde_json::from_str(&event.to_string()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let answer = runtime.block_on(service(function).call(LambdaEvent::new(event, context(time))));
+        let Ok(answer) = answer;
+        serde_json::to_value(&answer).unwrap()
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn echo(query: &str) -> Value {
+        answer(Echo, HOUR, "/", query, &[])
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_caller_sends_makes_it_fail(
+            path in "(/.{0,20}){1,3}",
+            query in ".{0,40}",
+            host in "[ -~]{0,20}",
+            scheme in "[ -~]{0,9}",
+        ) {
+            let headers = [("host".to_owned(), host), ("x-forwarded-proto".to_owned(), scheme)];
+            let answer = answer(Echo, HOUR, &path, &query, &headers);
+            prop_assert!(matches!(answer["statusCode"].as_u64(), Some(200 | 400)), "{}", answer);
+        }
+
+        #[test]
+        fn a_raw_query_means_what_its_encoded_form_means(value in "[ -~&&[^%&+]]{0,20}") {
+            let encoded = crate::query::query_string(&[("name".to_owned(), value.clone())]);
+            let (raw, encoded) = (echo(&format!("name={value}")), echo(&encoded));
+            prop_assert_eq!(&raw["body"], &encoded["body"]);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! HTTP: turns an API Gateway event into a typed request, and an answer or an error into a response.
+//!
+//! [`function`] runs a handler as a Lambda function. A handler finds its [`route`], parses its request with [`path`], [`query`] and
+//! [`body`], asks [`access`] who may do it, and answers with [`listing`] or [`json`]. Every failure is an [`error::ApiError`], and
+//! [`request_log`] writes one line for each request.
+
+pub mod accept;
+pub mod access;
+pub mod body;
+pub mod error;
+pub mod function;
+pub mod listing;
+pub mod path;
+pub mod query;
+pub mod request_log;
+pub mod route;
+
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use serde::Serialize;
+
+/// A handler's response. [`function::service`] puts it into API Gateway's envelope.
+pub type Response = http::Response<String>;
+
+/// Returns a response with `body` as JSON.
+///
+/// # Errors
+///
+/// 500 if `body` cannot be written as JSON.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, error::ApiError> {
+    let body = serde_json::to_string(body).map_err(error::ApiError::internal)?;
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

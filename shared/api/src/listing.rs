@@ -1,0 +1,274 @@
+//! Listings: pages of registrations in any order and through any filter, at the same cost at any depth.
+//!
+//! In the order of `created_at`, DynamoDB starts to read at the registration where the page begins. A cursor in `Link` names that
+//! registration, and so does a bookmark, which is stored while the page before is answered. Only a page number without a bookmark has
+//! to skip registrations. In any other order the whole collection is read and sorted, so its size is limited. Every answer examines a
+//! bounded number of registrations.
+//!
+//! - [`query`]: what the caller asks for, with its [`filter`] and [`order`]
+//! - `walk`: reading through a collection
+//! - `pages`: which registrations a page has, and its neighbours
+//! - [`cursor`]: where a page begins, as an opaque text
+//! - [`format`](mod@format): JSON, CSV or NDJSON
+
+pub mod cursor;
+pub mod filter;
+pub mod format;
+pub mod order;
+mod pages;
+pub mod query;
+mod walk;
+
+use std::fmt::Display;
+
+use domain::{counts::Counts, time::Timestamp};
+use futures_util::{FutureExt as _, try_join};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE, LINK, VARY},
+};
+use lambda_http::Request;
+use store::{Collection, CreatedAtRange, Direction, Table};
+use tracing::warn;
+
+pub use self::walk::MAX_EXAMINED;
+use self::{
+    cursor::{Cursor, ListingId, Side},
+    filter::{Attribute, Filter},
+    format::Format,
+    pages::{Page, PageStart, Paging},
+    query::{ListingQuery, Start},
+    walk::{WalkEnd, Walker, Wanted},
+};
+use crate::{
+    Response,
+    access::ReadRequest,
+    error::ApiError,
+    path::RegistrationsPath,
+    query::{parameters, query_string},
+    request_log::RequestLog,
+};
+
+/// How many registrations can be ordered by an attribute other than `created_at`.
+pub const MAX_SORTED: usize = 5_000;
+
+/// Answers a request for registrations. The access check and the page are read concurrently.
+///
+/// # Errors
+///
+/// In the order of [`crate::access`].
+pub async fn answer(
+    table: &Table,
+    request: &Request,
+    read_path: fn(&Request) -> Result<RegistrationsPath, ApiError>,
+    now: Timestamp,
+) -> Result<Response, ApiError> {
+    let reading = ReadRequest::new(table, request, read_path, now).await?;
+    let format = Format::of(request);
+    let query = parameters(request).and_then(|parameters| ListingQuery::from_parameters(parameters, format));
+    let listing = query.and_then(|query| Listing::new(table, reading.path(), query, now));
+    let listing = reading.refuse_after_access(listing).await?;
+
+    // A failed access check cancels the page; any other error is reported only once the check has passed.
+    let admission = Box::pin(reading.admit(listing.needs_totals()));
+    let (totals, page) = try_join!(admission, Box::pin(listing.page()).map(Ok))?;
+    if page.as_ref().map_or(true, |page| page.registrations.is_empty()) {
+        // A page with a registration proves that its pass is known.
+        Box::pin(reading.expect_known_pass()).await?;
+    }
+    let page = page?;
+    let total = match page.total {
+        Some(total) => Some(total),
+        None => Box::pin(listing.total(totals.as_ref())).await?,
+    };
+    RequestLog::listed(request, page.registrations.len());
+    listing.respond(page, total, format).await
+}
+
+/// One listing and the request for a page of it.
+struct Listing<'a> {
+    table: &'a Table,
+    path: RegistrationsPath,
+    id: ListingId,
+    query: ListingQuery,
+    cursor: Option<Cursor>,
+    created_at: CreatedAtRange,
+    now: Timestamp,
+}
+
+impl<'a> Listing<'a> {
+    fn new(table: &'a Table, path: RegistrationsPath, query: ListingQuery, now: Timestamp) -> Result<Self, ApiError> {
+        let id = ListingId::new(&path.to_string(), &query_string(&query.common_parameters()));
+        let created_at = query.filter.created_at_range();
+        let mut listing = Self { table, path, id, query, cursor: None, created_at, now };
+        if let Start::Cursor(text) = &listing.query.start {
+            listing.cursor = Some(listing.decode_cursor(text).ok_or_else(ApiError::invalid_cursor)?);
+        }
+        Ok(listing)
+    }
+
+    /// Reads the page that is asked for.
+    async fn page(&self) -> Result<Page, ApiError> {
+        if !self.is_in_time_order() {
+            return self.sorted_page().await;
+        }
+        let bookmark = match (&self.cursor, &self.query.start) {
+            (None, Start::Page(number)) if number.get() > 1 => self.bookmark(number.get()).await?,
+            _ => None,
+        };
+        match self.cursor.as_ref().or(bookmark.as_ref()) {
+            Some(Cursor { page, side: Side::After, registration }) => {
+                let wanted = Wanted { after: Some(registration), ..self.wanted(0, self.query.per_page + 1) };
+                Ok(self.paging().page_after(*page, registration, self.walker().walk(wanted).await?))
+            }
+            Some(Cursor { page, side: Side::Before, registration }) => {
+                let direction = self.query.order.direction.reversed();
+                let wanted = Wanted { direction, after: Some(registration), ..self.wanted(0, self.query.per_page) };
+                match self.paging().page_before(*page, self.walker().walk(wanted).await?) {
+                    Some(page) => Ok(page),
+                    None => self.page_from_beginning(1).await,
+                }
+            }
+            None => self.page_from_beginning(self.query.page_number()).await,
+        }
+    }
+
+    async fn page_from_beginning(&self, number: u32) -> Result<Page, ApiError> {
+        let paging = self.paging();
+        let wanted = self.wanted(paging.reachable_skip(number)?, self.query.per_page + 1);
+        paging.page_from_beginning(number, self.walker().walk(wanted).await?)
+    }
+
+    /// Reads a page by another attribute than `created_at`: it reads the whole collection and sorts it.
+    async fn sorted_page(&self) -> Result<Page, ApiError> {
+        let order = self.query.order;
+        let everything = Filter::default();
+        let direction = Direction::Ascending;
+        let wanted = Wanted { filter: &everything, direction, after: None, skip: 0, count: MAX_SORTED + 1 };
+        let mut sorted = self.walker().walk(wanted).await?.matches;
+        if sorted.len() > MAX_SORTED {
+            return Err(ApiError::too_many_to_sort(MAX_SORTED));
+        }
+        sorted.retain(|registration| self.query.filter.matches(registration));
+        sorted.sort_by(|left, right| order.compare(left, right));
+        Ok(self.paging().page_of_sorted(self.query.page_number(), self.cursor.as_ref(), order, &sorted))
+    }
+
+    /// Whether the totals of the campaign's counts hold the size of this listing.
+    fn needs_totals(&self) -> bool {
+        let is_of_campaign = matches!(self.path.collection, Collection::Campaign(_));
+        is_of_campaign && self.is_in_time_order() && self.query.filter.counted_part().is_some()
+    }
+
+    /// The number of registrations in the listing: from the campaign's counts, which follow the listing by seconds, or by reading
+    /// if there are none. `None` if that would examine too many.
+    async fn total(&self, totals: Option<&Counts>) -> Result<Option<usize>, ApiError> {
+        if let (Some(totals), Some(part)) = (totals, self.query.filter.counted_part()) {
+            return Ok(Some(usize::try_from(totals.active(part)).unwrap_or_default()));
+        }
+        if self.query.filter.is_empty() {
+            return Ok(self.table.count(self.path.collection, MAX_EXAMINED).await?);
+        }
+        let wanted = Wanted { direction: Direction::Ascending, ..self.wanted(usize::MAX, 0) };
+        let walk = self.walker().walk(wanted).await?;
+        Ok(match walk.end {
+            WalkEnd::Found | WalkEnd::Collection => Some(walk.skipped),
+            WalkEnd::Examined(_) => None,
+        })
+    }
+
+    fn is_in_time_order(&self) -> bool {
+        self.query.order.attribute == Attribute::CreatedAt
+    }
+
+    fn paging(&self) -> Paging {
+        Paging { per_page: self.query.per_page, offset: self.query.offset }
+    }
+
+    fn walker(&self) -> Walker<'_> {
+        Walker { table: self.table, collection: self.path.collection, created_at: &self.created_at }
+    }
+
+    fn wanted(&self, skip: usize, count: usize) -> Wanted<'_> {
+        let ListingQuery { filter, order, .. } = &self.query;
+        Wanted { filter, direction: order.direction, after: None, skip, count }
+    }
+
+    /// Where the page begins, if the page before it was asked for recently.
+    async fn bookmark(&self, page: u32) -> Result<Option<Cursor>, ApiError> {
+        let text = self.table.bookmark(&self.id.digest(), page, self.now).await?;
+        Ok(text.and_then(|text| self.decode_cursor(&text)))
+    }
+
+    /// Decodes a cursor: `None` unless it belongs to this listing and points into it, because DynamoDB refuses to begin elsewhere.
+    fn decode_cursor(&self, text: &str) -> Option<Cursor> {
+        let cursor = Cursor::decode(text, &self.id)?;
+        let registration = &cursor.registration;
+        let is_inside = match self.path.collection {
+            Collection::Campaign(_) => true,
+            Collection::Pass(_, pass) => registration.pass_id == pass,
+        };
+        (cursor.page > 0 && is_inside && self.created_at.contains(&registration.created_at.to_string()))
+            .then_some(cursor)
+    }
+
+    async fn respond(&self, page: Page, total: Option<usize>, format: Format) -> Result<Response, ApiError> {
+        let mut response = Response::new(format.write(&page.registrations)?);
+        let headers = response.headers_mut();
+        put(headers, CONTENT_TYPE.as_str(), format.media_type());
+        put(headers, VARY.as_str(), ACCEPT);
+        let ListingQuery { per_page, offset, .. } = self.query;
+        if let Some(total) = total {
+            put(headers, "x-total", total);
+            put(headers, "x-total-pages", total.saturating_sub(offset).div_ceil(per_page));
+        }
+        put(headers, "x-page", page.number);
+        put(headers, "x-per-page", per_page);
+        put(headers, "x-offset", offset);
+
+        let mut links = Vec::new();
+        if let Some(next) = &page.next {
+            put(headers, "x-next-page", next.page);
+            let cursor = next.encode(&self.id).map_err(ApiError::internal)?;
+            links.push(self.link("next", Some(("cursor", cursor.clone()))));
+            if matches!(self.query.start, Start::Page(_)) && self.is_in_time_order() {
+                self.write_bookmark(next.page, cursor).await;
+            }
+        }
+        match &page.previous {
+            Some(PageStart::Cursor(previous)) => {
+                put(headers, "x-prev-page", previous.page);
+                let cursor = previous.encode(&self.id).map_err(ApiError::internal)?;
+                links.push(self.link("prev", Some(("cursor", cursor))));
+            }
+            Some(PageStart::Number(number)) => {
+                put(headers, "x-prev-page", number);
+                links.push(self.link("prev", Some(("page", number.to_string()))));
+            }
+            None => {}
+        }
+        links.push(self.link("first", None));
+        put(headers, LINK.as_str(), links.join(", "));
+        Ok(response)
+    }
+
+    /// Writes the bookmark of a page. Without it the answer is still correct; a walk by page numbers only becomes slower.
+    async fn write_bookmark(&self, page: u32, cursor: String) {
+        if let Err(error) = self.table.write_bookmark(&self.id.digest(), page, cursor, self.now).await {
+            warn!(%error, "the bookmark of the next page was not written");
+        }
+    }
+
+    /// One link of the `Link` header (RFC 8288), relative to the API.
+    fn link(&self, rel: &str, start: Option<(&str, String)>) -> String {
+        let mut parameters = self.query.common_parameters();
+        parameters.extend(start.map(|(name, value)| (name.to_owned(), value)));
+        format!("<{}?{}>; rel=\"{rel}\"", self.path, query_string(&parameters))
+    }
+}
+
+fn put(headers: &mut HeaderMap, name: &'static str, value: impl Display) {
+    if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

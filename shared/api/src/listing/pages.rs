@@ -1,0 +1,290 @@
+//! Pages: which registrations a page has, and how its neighbours are reached. Nothing here reads the table.
+//!
+//! Whether there is a next page comes from one registration more than the page holds, never from a count. A neighbour is reached by a
+//! cursor that names a registration at the edge of this page; only page 1 is always reached by its number.
+
+use domain::registration::Registration;
+
+use super::{
+    cursor::{Cursor, Side},
+    order::Order,
+    walk::{MAX_EXAMINED, Walk, WalkEnd},
+};
+use crate::error::ApiError;
+
+/// The size of the pages of a listing, and where page 1 begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Paging {
+    pub(super) per_page: usize,
+    /// How many registrations come before page 1.
+    pub(super) offset: usize,
+}
+
+/// A page, and how its neighbours are reached.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) number: u32,
+    pub(super) registrations: Vec<Registration>,
+    pub(super) next: Option<Cursor>,
+    pub(super) previous: Option<PageStart>,
+    /// How many registrations the listing has, if reading the page showed that.
+    pub(super) total: Option<usize>,
+}
+
+/// How the previous page is reached.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum PageStart {
+    Number(u32),
+    Cursor(Cursor),
+}
+
+impl Paging {
+    /// How many registrations come before a page.
+    pub(super) fn skip(self, page: u32) -> usize {
+        let pages = usize::try_from(page.saturating_sub(1)).unwrap_or(usize::MAX);
+        pages.saturating_mul(self.per_page).saturating_add(self.offset)
+    }
+
+    /// How many registrations a page begins after, if a walk from the beginning may examine as many.
+    ///
+    /// # Errors
+    ///
+    /// 400 `page_too_far`.
+    pub(super) fn reachable_skip(self, page: u32) -> Result<usize, ApiError> {
+        let skip = self.skip(page);
+        if skip > MAX_EXAMINED { Err(ApiError::page_too_far(MAX_EXAMINED)) } else { Ok(skip) }
+    }
+
+    /// The page that a walk found from the beginning of the listing, after [`Paging::skip`] registrations. The walk looked for one more
+    /// registration than the page holds.
+    ///
+    /// # Errors
+    ///
+    /// 400 `page_too_far` if the walk ended before it had skipped as many.
+    pub(super) fn page_from_beginning(self, number: u32, walk: Walk) -> Result<Page, ApiError> {
+        let Walk { mut matches, skipped, end } = walk;
+        if skipped < self.skip(number) && matches!(end, WalkEnd::Examined(_)) {
+            return Err(ApiError::page_too_far(MAX_EXAMINED));
+        }
+        matches.truncate(self.per_page);
+        let total = matches!(end, WalkEnd::Collection).then_some(skipped + matches.len());
+        let previous = match matches.first() {
+            _ if number == 1 => None,
+            Some(first) => Some(page_before(number, first)),
+            // Past the end: the page before exists only if it has a registration.
+            None => (self.skip(number - 1) < skipped).then_some(PageStart::Number(number - 1)),
+        };
+        let next = next_page(number, end, matches.last());
+        Ok(Page { number, registrations: matches, next, previous, total })
+    }
+
+    /// The page that a walk found after a registration. The walk looked for one more registration than the page holds.
+    pub(super) fn page_after(self, number: u32, after: &Registration, walk: Walk) -> Page {
+        let Walk { mut matches, skipped: _, end } = walk;
+        matches.truncate(self.per_page);
+        let previous = (number > 1).then(|| page_before(number, matches.first().unwrap_or(after)));
+        let next = next_page(number, end, matches.last());
+        Page { number, registrations: matches, next, previous, total: None }
+    }
+
+    /// The page that a walk found before a registration, in the opposite direction: `None` if the walk reached the beginning of the
+    /// listing, so that the page is page 1.
+    pub(super) fn page_before(self, number: u32, walk: Walk) -> Option<Page> {
+        let Walk { mut matches, skipped: _, end } = walk;
+        matches.reverse();
+        let (first, last) = match (end, matches.first(), matches.last()) {
+            (WalkEnd::Found, Some(first), Some(last)) => (first.clone(), last.clone()),
+            (WalkEnd::Examined(first), _, last) => (first.clone(), last.cloned().unwrap_or(first)),
+            (WalkEnd::Found | WalkEnd::Collection, _, _) => return None,
+        };
+        let previous = (number > 1).then(|| page_before(number, &first));
+        Some(Page { number, registrations: matches, next: Some(page_after(number, last)), previous, total: None })
+    }
+
+    /// The page of a listing that was sorted as a whole, at a cursor or at the page `number`.
+    pub(super) fn page_of_sorted(
+        self,
+        number: u32,
+        cursor: Option<&Cursor>,
+        order: Order,
+        sorted: &[Registration],
+    ) -> Page {
+        let (number, start) = match cursor {
+            Some(Cursor { page, side: Side::After, registration }) => {
+                (*page, sorted.partition_point(|other| order.compare(other, registration).is_le()))
+            }
+            Some(Cursor { page, side: Side::Before, registration }) => {
+                let end = sorted.partition_point(|other| order.compare(other, registration).is_lt());
+                end.checked_sub(self.per_page).map_or((1, self.skip(1)), |start| (*page, start))
+            }
+            None => (number, self.skip(number)),
+        };
+        let registrations: Vec<_> = sorted.iter().skip(start).take(self.per_page).cloned().collect();
+        let end = start.saturating_add(self.per_page);
+        let next = registrations.last().filter(|_| end < sorted.len());
+        let next = next.map(|last| page_after(number, last.clone()));
+        let previous = match registrations.first() {
+            _ if number == 1 => None,
+            Some(first) => Some(page_before(number, first)),
+            None => (self.skip(number - 1) < sorted.len()).then_some(PageStart::Number(number - 1)),
+        };
+        Page { number, registrations, next, previous, total: Some(sorted.len()) }
+    }
+}
+
+/// The page after one whose last registration is `last`.
+fn next_page(number: u32, end: WalkEnd, last: Option<&Registration>) -> Option<Cursor> {
+    match end {
+        WalkEnd::Found => last.map(|last| page_after(number, last.clone())),
+        WalkEnd::Examined(last) => Some(page_after(number, last)),
+        WalkEnd::Collection => None,
+    }
+}
+
+fn page_after(number: u32, registration: Registration) -> Cursor {
+    Cursor { page: number.saturating_add(1), side: Side::After, registration }
+}
+
+/// The page before the page `number`, which begins with `registration`. Page 1 begins where the listing begins, whatever was added
+/// since; any other page ends before a registration.
+fn page_before(number: u32, registration: &Registration) -> PageStart {
+    match number.saturating_sub(1) {
+        0 | 1 => PageStart::Number(1),
+        page => PageStart::Cursor(Cursor { page, side: Side::Before, registration: registration.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        time::Timestamp,
+        wallet::{DeviceOs, Wallet},
+    };
+    use rstest::rstest;
+
+    use super::*;
+
+    const PAGING: Paging = Paging { per_page: 2, offset: 0 };
+
+    /// The registration with this number, created as many seconds after 1970.
+    fn registration(number: i64) -> Registration {
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        Registration {
+            id: id.parse().unwrap(),
+            pass_id: id.parse().unwrap(),
+            wallet: Wallet::Passbook,
+            device_os: DeviceOs::Ios,
+            created_at: Timestamp::of_unix_seconds(number).unwrap(),
+        }
+    }
+
+    fn registrations(numbers: &[i64]) -> Vec<Registration> {
+        numbers.iter().copied().map(registration).collect()
+    }
+
+    fn walk(matches: &[i64], skipped: usize, end: WalkEnd) -> Walk {
+        Walk { matches: registrations(matches), skipped, end }
+    }
+
+    fn after(page: u32, number: i64) -> Option<Cursor> {
+        Some(Cursor { page, side: Side::After, registration: registration(number) })
+    }
+
+    fn before(page: u32, number: i64) -> Option<PageStart> {
+        Some(PageStart::Cursor(Cursor { page, side: Side::Before, registration: registration(number) }))
+    }
+
+    fn page(
+        number: u32,
+        numbers: &[i64],
+        next: Option<Cursor>,
+        previous: Option<PageStart>,
+        total: Option<usize>,
+    ) -> Page {
+        Page { number, registrations: registrations(numbers), next, previous, total }
+    }
+
+    #[rstest]
+    #[case(1, 0)]
+    #[case(2, 2)]
+    #[case(u32::MAX, 2 * (u32::MAX as usize - 1))]
+    fn a_page_skips_the_pages_before_it_and_the_offset(#[case] number: u32, #[case] skipped: usize) {
+        assert_eq!(PAGING.skip(number), skipped);
+        assert_eq!(Paging { offset: 7, ..PAGING }.skip(number), skipped + 7);
+    }
+
+    #[rstest]
+    #[case(5_001, Some(10_000))]
+    #[case(5_002, None)]
+    fn a_page_is_reachable_by_its_number_within_10_000(#[case] number: u32, #[case] skip: Option<usize>) {
+        assert_eq!(PAGING.reachable_skip(number).ok(), skip);
+    }
+
+    #[rstest]
+    #[case::more_follow(1, walk(&[1, 2, 3], 0, WalkEnd::Found), page(1, &[1, 2], after(2, 2), None, None))]
+    #[case::all_fit(1, walk(&[1, 2], 0, WalkEnd::Collection), page(1, &[1, 2], None, None, Some(2)))]
+    #[case::nothing(1, walk(&[], 0, WalkEnd::Collection), page(1, &[], None, None, Some(0)))]
+    #[case::second(2, walk(&[3, 4, 5], 2, WalkEnd::Found), page(2, &[3, 4], after(3, 4), Some(PageStart::Number(1)), None))]
+    #[case::last(3, walk(&[5], 4, WalkEnd::Collection), page(3, &[5], None, before(2, 5), Some(5)))]
+    #[case::just_past_the_end(3, walk(&[], 4, WalkEnd::Collection), page(3, &[], None, Some(PageStart::Number(2)), Some(4)))]
+    #[case::far_past_the_end(9, walk(&[], 4, WalkEnd::Collection), page(9, &[], None, None, Some(4)))]
+    #[case::few_match(
+        1, walk(&[1], 0, WalkEnd::Examined(registration(9))), page(1, &[1], after(2, 9), None, None)
+    )]
+    fn a_page_from_the_beginning(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
+        assert_eq!(PAGING.page_from_beginning(number, walk).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_page_that_a_filter_hides_too_deep_is_too_far() {
+        let walk = walk(&[], 1, WalkEnd::Examined(registration(9)));
+        assert!(PAGING.page_from_beginning(2, walk).is_err());
+    }
+
+    #[rstest]
+    #[case::more_follow(3, walk(&[5, 6, 7], 0, WalkEnd::Found), page(3, &[5, 6], after(4, 6), before(2, 5), None))]
+    #[case::last(3, walk(&[5], 0, WalkEnd::Collection), page(3, &[5], None, before(2, 5), None))]
+    #[case::all_removed(3, walk(&[], 0, WalkEnd::Collection), page(3, &[], None, before(2, 4), None))]
+    #[case::second(2, walk(&[5], 0, WalkEnd::Collection), page(2, &[5], None, Some(PageStart::Number(1)), None))]
+    fn a_page_after_a_registration(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
+        assert_eq!(PAGING.page_after(number, &registration(4), walk), expected);
+    }
+
+    #[rstest]
+    #[case::full(walk(&[4, 3], 0, WalkEnd::Found), Some(page(3, &[3, 4], after(4, 4), before(2, 3), None)))]
+    #[case::few_match(
+        walk(&[4], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[4], after(4, 4), before(2, 1), None))
+    )]
+    #[case::none_match(
+        walk(&[], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[], after(4, 1), before(2, 1), None))
+    )]
+    #[case::the_beginning_was_reached(walk(&[1], 0, WalkEnd::Collection), None)]
+    fn a_page_before_a_registration(#[case] walk: Walk, #[case] expected: Option<Page>) {
+        assert_eq!(PAGING.page_before(3, walk), expected);
+    }
+
+    #[rstest]
+    #[case::first(1, None, page(1, &[1, 2], after(2, 2), None, Some(5)))]
+    #[case::last(3, None, page(3, &[5], None, before(2, 5), Some(5)))]
+    #[case::just_past_the_end(4, None, page(4, &[], None, Some(PageStart::Number(3)), Some(5)))]
+    #[case::far_past_the_end(9, None, page(9, &[], None, None, Some(5)))]
+    #[case::after(1, after(2, 2), page(2, &[3, 4], after(3, 4), Some(PageStart::Number(1)), Some(5)))]
+    #[case::after_one_that_was_removed(1, after(2, 0), page(2, &[1, 2], after(3, 2), Some(PageStart::Number(1)), Some(5)))]
+    fn a_page_of_a_sorted_listing(#[case] number: u32, #[case] cursor: Option<Cursor>, #[case] expected: Page) {
+        let sorted = registrations(&[1, 2, 3, 4, 5]);
+        assert_eq!(PAGING.page_of_sorted(number, cursor.as_ref(), Order::default(), &sorted), expected);
+    }
+
+    #[rstest]
+    #[case::full_page(5, &[3, 4], 2)]
+    #[case::the_beginning_was_reached(2, &[1, 2], 1)]
+    fn a_page_before_a_registration_of_a_sorted_listing(
+        #[case] number: i64,
+        #[case] expected: &[i64],
+        #[case] expected_page: u32,
+    ) {
+        let cursor = Cursor { page: 2, side: Side::Before, registration: registration(number) };
+        let page = PAGING.page_of_sorted(1, Some(&cursor), Order::default(), &registrations(&[1, 2, 3, 4, 5]));
+        assert_eq!((page.number, page.registrations), (expected_page, registrations(expected)));
+    }
+}

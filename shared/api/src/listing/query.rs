@@ -1,0 +1,196 @@
+//! The query parameters of a listing: the page, its size, the filter and the order.
+
+use std::{num::NonZeroU32, ops::RangeInclusive, str::FromStr};
+
+use domain::fields::FieldErrors;
+
+use super::{
+    filter::{Condition, Filter},
+    format::Format,
+    order::Order,
+};
+use crate::error::ApiError;
+
+/// The maximum number of registrations to skip before page 1.
+pub const MAX_OFFSET: usize = 10_000;
+
+/// A caller's request for a page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListingQuery {
+    /// Where the page begins.
+    pub start: Start,
+    /// The number of registrations per page.
+    pub per_page: usize,
+    /// The number of registrations to skip before page 1.
+    pub offset: usize,
+    /// Which registrations are listed.
+    pub filter: Filter,
+    /// The order of the registrations.
+    pub order: Order,
+}
+
+/// Where a page begins, as the caller stated it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// At the beginning: the caller named neither a page nor a cursor.
+    Beginning,
+    /// At the page with this number.
+    Page(NonZeroU32),
+    /// At a cursor, not yet decoded.
+    Cursor(String),
+}
+
+impl ListingQuery {
+    /// Parses the parameters of a query string, for a listing in `format`. Unknown names are ignored.
+    ///
+    /// # Errors
+    ///
+    /// 400 that names every invalid parameter.
+    pub fn from_parameters(parameters: Vec<(String, String)>, format: Format) -> Result<Self, ApiError> {
+        let (default_per_page, max_per_page) = format.per_page();
+        let mut errors = FieldErrors::default();
+        let (mut page, mut per_page, mut offset, mut cursor, mut order) = (None, None, None, None, None);
+        let mut conditions = Vec::new();
+        for (name, value) in parameters {
+            match name.as_str() {
+                "page" => once(&mut page, &name, number(&value, 1..=u32::MAX), &mut errors),
+                "per_page" => once(&mut per_page, &name, number(&value, 1..=max_per_page), &mut errors),
+                "offset" => once(&mut offset, &name, number(&value, 0..=MAX_OFFSET), &mut errors),
+                "cursor" => once(&mut cursor, &name, Ok(value), &mut errors),
+                "q[s]" => {
+                    once(&mut order, &name, value.parse().map_err(|error| format!("{error}")), &mut errors);
+                }
+                _ => match name.strip_prefix("q[").and_then(|rest| rest.strip_suffix(']')) {
+                    Some(inner) => match Condition::parse(inner, value) {
+                        Ok(condition) => conditions.push(condition),
+                        Err(expected) => errors.add(&name, expected),
+                    },
+                    None if name == "q" || name.starts_with("q[") => {
+                        errors.add(&name, "expected q[<attribute>_<predicate>] or q[s]");
+                    }
+                    None => {}
+                },
+            }
+        }
+        let start = match (page, cursor) {
+            (Some(_), Some(_)) => {
+                errors.add("cursor", "expected a cursor or a page, not both");
+                Start::Beginning
+            }
+            (Some(page), None) => NonZeroU32::new(page).map_or(Start::Beginning, Start::Page),
+            (None, Some(cursor)) => Start::Cursor(cursor),
+            (None, None) => Start::Beginning,
+        };
+        if !errors.is_empty() {
+            return Err(ApiError::parameters(errors));
+        }
+        Ok(Self {
+            start,
+            per_page: per_page.unwrap_or(default_per_page),
+            offset: offset.unwrap_or_default(),
+            filter: Filter::all_of(conditions),
+            order: order.unwrap_or_default(),
+        })
+    }
+
+    /// The number of the page that is asked for.
+    #[must_use]
+    pub fn page_number(&self) -> u32 {
+        match self.start {
+            Start::Page(number) => number.get(),
+            Start::Beginning | Start::Cursor(_) => 1,
+        }
+    }
+
+    /// Returns the parameters that all pages of the listing share, in their canonical form.
+    #[must_use]
+    pub fn common_parameters(&self) -> Vec<(String, String)> {
+        let Self { start: _, per_page, offset, filter, order } = self;
+        let mut parameters = vec![("per_page".to_owned(), per_page.to_string())];
+        if *offset > 0 {
+            parameters.push(("offset".to_owned(), offset.to_string()));
+        }
+        let conditions = filter.conditions().iter();
+        parameters.extend(conditions.map(|condition| (condition.to_string(), condition.value().to_owned())));
+        if *order != Order::default() {
+            parameters.push(("q[s]".to_owned(), order.to_string()));
+        }
+        parameters
+    }
+}
+
+/// Parses a whole number of decimal digits. An error is the text of what was expected.
+fn number<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + std::fmt::Display,
+{
+    let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = is_decimal.then(|| text.parse().ok()).flatten().filter(|value| range.contains(value));
+    value.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))
+}
+
+/// Stores a parameter's value, or an error if it is invalid or if the parameter was given before.
+fn once<T>(slot: &mut Option<T>, name: &str, value: Result<T, String>, errors: &mut FieldErrors) {
+    match value {
+        Err(expected) => errors.add(name, expected),
+        Ok(_) if slot.is_some() => errors.add(name, "expected once"),
+        Ok(value) => *slot = Some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(parameters: &[(&str, &str)]) -> Result<ListingQuery, ApiError> {
+        let owned = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        ListingQuery::from_parameters(owned.collect(), Format::Json)
+    }
+
+    #[test]
+    fn without_parameters_a_page_is_the_first_25_by_time() {
+        let query = read(&[("utm_source", "ignored")]).unwrap();
+        assert_eq!(query.start, Start::Beginning);
+        assert_eq!((query.per_page, query.offset, query.order), (25, 0, Order::default()));
+        assert!(query.filter.is_empty());
+    }
+
+    #[test]
+    fn the_common_parameters_read_back() {
+        let given = [
+            ("page", "3"),
+            ("per_page", "50"),
+            ("offset", "10"),
+            ("q[wallet_eq]", "passbook"),
+            ("q[created_at_gteq]", "2016"),
+            ("q[s]", "wallet desc"),
+        ];
+        let query = read(&given).unwrap();
+        let again = ListingQuery::from_parameters(query.common_parameters(), Format::Json).unwrap();
+        assert_eq!(again, ListingQuery { start: Start::Beginning, ..query });
+    }
+
+    #[rstest]
+    #[case(&[("page", "0")], &["page"])]
+    #[case(&[("page", "-1")], &["page"])]
+    #[case(&[("page", "+1")], &["page"])]
+    #[case(&[("page", "")], &["page"])]
+    #[case(&[("page", "99999999999999999999")], &["page"])]
+    #[case(&[("page", "1"), ("page", "2")], &["page"])]
+    #[case(&[("per_page", "0")], &["per_page"])]
+    #[case(&[("per_page", "1001")], &["per_page"])]
+    #[case(&[("per_page", "ten")], &["per_page"])]
+    #[case(&[("offset", "10001")], &["offset"])]
+    #[case(&[("page", "1"), ("cursor", "x")], &["cursor"])]
+    #[case(&[("q[s]", "up")], &["q[s]"])]
+    #[case(&[("q[colour_eq]", "red")], &["q[colour_eq]"])]
+    #[case(&[("q", "red")], &["q"])]
+    #[case(&[("q[wallet_eq", "red")], &["q[wallet_eq"])]
+    #[case(&[("page", "x"), ("per_page", "x"), ("offset", "x")], &["offset", "page", "per_page"])]
+    fn every_invalid_parameter_is_named(#[case] parameters: &[(&str, &str)], #[case] names: &[&str]) {
+        let error = read(parameters).unwrap_err();
+        assert_eq!(error.errors().fields().collect::<Vec<_>>(), names);
+    }
+}

@@ -1,0 +1,105 @@
+//! The log of a request: one line with its caller, route, result and duration, and one line per wallet whose events it
+//! contained.
+//!
+//! Handlers report facts while they work, and the line is written when the answer is known. No line contains a key, a
+//! push token, a device identifier or a body.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use domain::{id::AccountId, wallet::Wallet};
+use lambda_http::{Request, RequestExt as _, request::RequestContext};
+use process::event_metrics::EventMetrics;
+use store::Outcome;
+use tracing::{error, info};
+
+use crate::{Response, function::FunctionError};
+
+/// The log line of a request, filled in while the request is handled. Clones fill in the same line.
+#[derive(Debug, Clone)]
+pub struct RequestLog {
+    /// API Gateway's request id, which the caller receives as `apigw-requestid`.
+    request_id: String,
+    /// Lambda's request id.
+    invocation_id: String,
+    route: String,
+    begin: Instant,
+    gathered: Arc<Mutex<Gathered>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Gathered {
+    account_id: Option<AccountId>,
+    listed: usize,
+    events: EventMetrics,
+}
+
+impl RequestLog {
+    /// Starts the log of a request and stores it in the request's extensions, where the functions below find it.
+    pub(crate) fn begin(request: &mut Request) -> Self {
+        let (request_id, route) = match request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => (context.request_id.clone(), context.route_key.clone()),
+            _ => (None, None),
+        };
+        let (request_id, route) = (request_id.unwrap_or_default(), route.unwrap_or_default());
+        let invocation_id = request.lambda_context().request_id;
+        let log = Self { request_id, invocation_id, route, begin: Instant::now(), gathered: Arc::default() };
+        request.extensions_mut().insert(log.clone());
+        log
+    }
+
+    /// Records the account of the caller's key.
+    pub fn account(request: &Request, account_id: &AccountId) {
+        Self::gather(request, |gathered| gathered.account_id = Some(account_id.clone()));
+    }
+
+    /// Records how many registrations the answer lists.
+    pub fn listed(request: &Request, registrations: usize) {
+        Self::gather(request, |gathered| gathered.listed += registrations);
+    }
+
+    /// Records the outcome of an event and the wallet that it names.
+    pub fn event(request: &Request, wallet: Option<Wallet>, outcome: &Outcome) {
+        Self::gather(request, |gathered| gathered.events.add(wallet, outcome));
+    }
+
+    /// Writes the line of the request and the lines of its events.
+    pub(crate) fn answered(&self, answer: &Result<Response, impl FunctionError>) {
+        let Self { request_id, invocation_id, route, begin, gathered } = self;
+        let Gathered { account_id, listed, events } = gathered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let account_id = account_id.as_ref().map(AccountId::as_str);
+        events.log(request_id);
+        let written = events.applied();
+        let milliseconds = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let error = answer.as_ref().err();
+        let status = answer.as_ref().map_or_else(FunctionError::status, Response::status).as_u16();
+        let error_code = error.map(FunctionError::code);
+        match error.and_then(FunctionError::cause) {
+            Some(cause) => error!(
+                request_id,
+                invocation_id,
+                route,
+                account_id,
+                status,
+                milliseconds,
+                listed,
+                written,
+                error_code,
+                cause,
+                "request failed"
+            ),
+            None => info!(
+                request_id,
+                invocation_id, route, account_id, status, milliseconds, listed, written, error_code, "request answered"
+            ),
+        }
+    }
+
+    fn gather(request: &Request, change: impl FnOnce(&mut Gathered)) {
+        if let Some(log) = request.extensions().get::<Self>() {
+            change(&mut log.gathered.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Campaigns: what passes are issued for.
+//!
+//! A campaign belongs to one account and, once it is stated, has one type. To another account, or under another type,
+//! it is as good as unknown.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
+
+use crate::{id::AccountId, names::UnknownName};
+
+/// The type of a campaign, as paths name it (Passworks API v2, "Registrations").
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(
+    serialize_all = "snake_case",
+    parse_err_ty = UnknownName,
+    parse_err_fn = UnknownName::of::<CampaignType>
+)]
+pub enum CampaignType {
+    /// `coupons`
+    Coupons,
+    /// `event_tickets`; the source document spells it `event_tickers`, so that spelling is accepted too.
+    #[strum(to_string = "event_tickets", serialize = "event_tickers")]
+    EventTickets,
+    /// `boarding_passes`
+    BoardingPasses,
+    /// `generics`
+    Generics,
+    /// `store_cards`
+    StoreCards,
+}
+
+impl CampaignType {
+    /// Every type, in the order of the documentation.
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
+
+    /// Returns the name in paths, in events and in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What is known about a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Campaign {
+    /// The account that owns the campaign because it was the first to write to it. It never changes.
+    pub account_id: AccountId,
+    /// The type, once an event or the path of a write has stated it. Then it never changes.
+    pub campaign_type: Option<CampaignType>,
+}
+
+impl Campaign {
+    /// Returns whether `account` sees this campaign under `campaign_type`. A campaign whose type has not been stated
+    /// yet is seen under every type.
+    #[must_use]
+    pub fn is_seen_by(&self, account: &AccountId, campaign_type: CampaignType) -> bool {
+        self.account_id == *account && self.campaign_type.is_none_or(|known| known == campaign_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_reads_back_and_event_tickets_have_two_spellings() {
+        for campaign_type in CampaignType::ALL {
+            assert_eq!(campaign_type.as_str().parse(), Ok(*campaign_type));
+            assert_eq!(serde_json::to_value(campaign_type).unwrap(), campaign_type.to_string());
+        }
+        assert_eq!("event_tickers".parse(), Ok(CampaignType::EventTickets));
+        for unknown in ["", "coupon", "Coupons", "event_ticker", "coupons "] {
+            let error = unknown.parse::<CampaignType>().unwrap_err().to_string();
+            assert_eq!(error, "expected one of coupons, event_tickets, boarding_passes, generics, store_cards");
+        }
+    }
+
+    #[test]
+    fn a_campaign_is_seen_by_its_account_under_its_type() {
+        let demo: AccountId = "demo".parse().unwrap();
+        let other: AccountId = "other".parse().unwrap();
+        let without_type = Campaign { account_id: demo.clone(), campaign_type: None };
+        let coupon = Campaign { account_id: demo.clone(), campaign_type: Some(CampaignType::Coupons) };
+
+        assert!(coupon.is_seen_by(&demo, CampaignType::Coupons));
+        assert!(!coupon.is_seen_by(&demo, CampaignType::Generics));
+        assert!(!coupon.is_seen_by(&other, CampaignType::Coupons));
+        assert!(CampaignType::ALL.iter().all(|campaign_type| without_type.is_seen_by(&demo, *campaign_type)));
+    }
+}

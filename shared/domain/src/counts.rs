@@ -1,0 +1,208 @@
+//! Counts: how many installs and uninstalls there were, in total, by wallet and by operating system.
+//!
+//! Changes of state are counted, not events. A registration that becomes active is an install; one that stops being
+//! active is an uninstall; an active one that changes its wallet or its operating system is both. A repeated install,
+//! an uninstall of a registration never seen and the end of a tombstone count as nothing. Therefore installs −
+//! uninstalls = active registrations, always, for each wallet and for each operating system.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::{AddAssign, SubAssign},
+};
+
+use crate::wallet::{DeviceOs, Wallet};
+
+/// The kind of a change of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// The registration became active.
+    Install,
+    /// The registration is no longer active.
+    Uninstall,
+}
+
+/// A group of registrations with counts of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// All registrations.
+    All,
+    /// Those in one wallet.
+    Wallet(Wallet),
+    /// Those on one operating system.
+    DeviceOs(DeviceOs),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::All => "all",
+            Self::Wallet(wallet) => wallet.as_str(),
+            Self::DeviceOs(device_os) => device_os.as_str(),
+        })
+    }
+}
+
+/// Numbers of installs and uninstalls by [`Part`]. An absent count is 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<(ChangeKind, Part), i64>);
+
+impl ChangeKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Install, Self::Uninstall];
+}
+
+impl Part {
+    /// Returns every part.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::divisions().into_iter().flatten()
+    }
+
+    /// Returns the ways to divide all registrations into parts: not at all, by wallet, by operating system.
+    fn divisions() -> [Vec<Self>; 3] {
+        let wallets = Wallet::ALL.iter().copied().map(Self::Wallet).collect();
+        let systems = DeviceOs::ALL.iter().copied().map(Self::DeviceOs).collect();
+        [vec![Self::All], wallets, systems]
+    }
+}
+
+impl Counts {
+    /// Returns the counts of one change.
+    #[must_use]
+    pub fn one(kind: ChangeKind, wallet: Wallet, device_os: DeviceOs) -> Self {
+        [Part::All, Part::Wallet(wallet), Part::DeviceOs(device_os)].into_iter().map(|part| ((kind, part), 1)).collect()
+    }
+
+    /// Returns how many changes of this kind there were in this part.
+    #[must_use]
+    pub fn get(&self, kind: ChangeKind, part: Part) -> i64 {
+        self.0.get(&(kind, part)).copied().unwrap_or_default()
+    }
+
+    /// Returns how many registrations are active after these changes, if none was active before.
+    #[must_use]
+    pub fn active(&self, part: Part) -> i64 {
+        self.get(ChangeKind::Install, part) - self.get(ChangeKind::Uninstall, part)
+    }
+
+    /// Returns the fewest installs and uninstalls that, added to these counts, make every part as active as in
+    /// `active`.
+    ///
+    /// Each division gets the same number of installs. If wallets lack more than operating systems, some registrations
+    /// changed their wallet and kept their operating system, so an install and an uninstall are missing for the latter
+    /// too; these go to the operating system with the most active registrations. The same holds the other way round.
+    #[must_use]
+    pub fn missing(&self, active: &Self) -> Self {
+        let lack = |part: &Part| active.active(*part) - self.active(*part);
+        let begun = |division: &Vec<Part>| division.iter().map(|part| lack(part).max(0)).sum::<i64>();
+        let divisions = Part::divisions();
+        let installs = divisions.iter().map(begun).max().unwrap_or_default();
+        let mut missing = Self::default();
+        for division in &divisions {
+            let changed = installs - begun(division);
+            let largest = division.iter().max_by_key(|part| active.active(**part));
+            for part in division {
+                let kept = if Some(part) == largest { changed } else { 0 };
+                missing.add(ChangeKind::Install, *part, lack(part).max(0) + kept);
+                missing.add(ChangeKind::Uninstall, *part, (-lack(part)).max(0) + kept);
+            }
+        }
+        missing
+    }
+
+    /// Adds `count` changes.
+    pub fn add(&mut self, kind: ChangeKind, part: Part, count: i64) {
+        *self.0.entry((kind, part)).or_default() += count;
+    }
+
+    /// Returns whether every count is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Returns the counts that are not 0.
+    pub fn iter(&self) -> impl Iterator<Item = (ChangeKind, Part, i64)> {
+        self.0.iter().filter(|(_, count)| **count != 0).map(|((kind, part), count)| (*kind, *part, *count))
+    }
+}
+
+impl FromIterator<((ChangeKind, Part), i64)> for Counts {
+    fn from_iter<I: IntoIterator<Item = ((ChangeKind, Part), i64)>>(counts: I) -> Self {
+        Self(counts.into_iter().collect())
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        for (key, count) in &other.0 {
+            self.add(key.0, key.1, *count);
+        }
+    }
+}
+
+impl SubAssign<&Self> for Counts {
+    fn sub_assign(&mut self, other: &Self) {
+        for (key, count) in &other.0 {
+            *self.0.entry(*key).or_default() -= count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::select};
+
+    use super::*;
+
+    #[test]
+    fn a_change_counts_in_total_and_for_its_wallet_and_its_system() {
+        let one = |kind| Counts::one(kind, Wallet::Passbook, DeviceOs::Ios);
+        let mut counts = one(ChangeKind::Install);
+        counts += &one(ChangeKind::Install);
+        counts += &one(ChangeKind::Uninstall);
+
+        assert_eq!(counts.get(ChangeKind::Install, Part::Wallet(Wallet::Passbook)), 2);
+        assert_eq!(counts.get(ChangeKind::Uninstall, Part::DeviceOs(DeviceOs::Ios)), 1);
+        assert_eq!(counts.active(Part::All), 1);
+        assert_eq!(counts.active(Part::Wallet(Wallet::Pass2u)), 0);
+    }
+
+    fn changes(kind: ChangeKind) -> impl Strategy<Value = Vec<(ChangeKind, Wallet, DeviceOs)>> {
+        prop::collection::vec((Just(kind), select(Wallet::ALL), select(DeviceOs::ALL)), 0..20)
+    }
+
+    fn sum(changes: &[(ChangeKind, Wallet, DeviceOs)]) -> Counts {
+        let mut counts = Counts::default();
+        for (kind, wallet, device_os) in changes {
+            for part in [Part::All, Part::Wallet(*wallet), Part::DeviceOs(*device_os)] {
+                counts.add(*kind, part, 1);
+            }
+        }
+        counts
+    }
+
+    proptest! {
+        #[test]
+        fn adding_what_is_missing_removes_every_difference(
+            installs in changes(ChangeKind::Install),
+            uninstalls in changes(ChangeKind::Uninstall),
+            active in changes(ChangeKind::Install),
+        ) {
+            let (mut counts, active) = (sum(&[installs, uninstalls].concat()), sum(&active));
+            let missing = counts.missing(&active);
+            prop_assert!(missing.iter().all(|(_, _, count)| count > 0));
+            counts += &missing;
+            for part in Part::all() {
+                prop_assert_eq!(counts.active(part), active.active(part));
+            }
+            for kind in ChangeKind::ALL {
+                for division in Part::divisions() {
+                    let sum: i64 = division.into_iter().map(|part| counts.get(kind, part)).sum();
+                    prop_assert_eq!(sum, counts.get(kind, Part::All));
+                }
+            }
+            prop_assert!(counts.missing(&active).is_empty());
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! The wire form of an event: the Passworks webhook body (Passworks API v2, "Webhooks"), in a queue message, an HTTP body or a sample
+//! file; and the body that registers a pass over HTTP, which states the same.
+
+use serde_json::Value;
+use strum::{EnumString, VariantNames};
+
+use super::{Change, Event, Installation, MAX_LEAD};
+use crate::{
+    device::DeviceLibraryIdentifier,
+    fields::{FieldErrors, Fields},
+    id::{AccountId, PassId, RegistrationId},
+    names::UnknownName,
+    time::Timestamp,
+    wallet::{DeviceOs, Wallet},
+};
+
+/// The source of an event, which decides whose account it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A queue message, which must state its account.
+    Queue,
+    /// An HTTP request: the account is the caller's, and an event that states another account is refused.
+    Caller(AccountId),
+}
+
+/// A parsed body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The wallet that the body states, even if the rest is invalid.
+    pub wallet: Option<Wallet>,
+    /// The event: `None` if it has no effect here (`downloaded`, `fetched`, `redeemed`), or every field that is missing or wrong.
+    pub event: Result<Option<Event>, FieldErrors>,
+}
+
+impl Parsed {
+    /// Parses a body that reached us at `now`.
+    #[must_use]
+    pub fn from_json(body: &Value, source: &Source, now: Timestamp) -> Self {
+        let wallet = body.pointer("/event_extra/device_app_vendor").and_then(Value::as_str);
+        let mut errors = FieldErrors::default();
+        let event = parse_event(&mut Fields::of(body, "event", &mut errors), source, now);
+        Self {
+            wallet: wallet.and_then(|wallet| wallet.parse().ok()),
+            event: if errors.is_empty() { Ok(event) } else { Err(errors) },
+        }
+    }
+}
+
+/// Parses the body that registers a pass over HTTP:
+/// `{"wallet","device_os","id"?,"device_library_identifier"?,"push_token"?,"created_at"?}`. Without `created_at` the pass is
+/// registered at `now`.
+///
+/// # Errors
+///
+/// Every field that is missing or wrong, with what was expected.
+pub fn installation_from_json(
+    body: &Value,
+    pass_id: PassId,
+    now: Timestamp,
+) -> Result<(Installation, Timestamp), FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let mut fields = Fields::of(body, "body", &mut errors);
+    let at = parse_instant(&mut fields, "created_at", now, Presence::Optional);
+    let installation = parse_installation(fields, &Names::BODY, Some(pass_id));
+    match installation {
+        Some(installation) if errors.is_empty() => Ok((installation, at.unwrap_or(now))),
+        _ => Err(errors),
+    }
+}
+
+/// Returns `None` also if it added an error.
+fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Option<Event> {
+    let kind: Option<EventKind> = fields.required("event");
+    let account_id = parse_account(fields, source);
+    if kind.is_some_and(|kind| !kind.has_effect()) {
+        return None;
+    }
+    let campaign_id = fields.required("campaign_id");
+    let campaign_type = fields.optional("campaign_type");
+    let pass_id = fields.required("pass_id");
+    let at = parse_instant(fields, "event_at", now, Presence::Required);
+    let change = match kind? {
+        EventKind::Created => Some(Change::Created { serial_number: fields.optional("serial_number") }),
+        EventKind::Installed => {
+            let extra = fields.nested("event_extra", "event_extra.");
+            parse_installation(extra, &Names::EVENT, pass_id).map(Change::Installed)
+        }
+        EventKind::Uninstalled => {
+            let extra = fields.nested("event_extra", "event_extra.");
+            parse_uninstalled(extra, pass_id).map(|registration_id| Change::Uninstalled { registration_id })
+        }
+        EventKind::Downloaded | EventKind::Fetched | EventKind::Redeemed => None,
+    };
+    Some(Event {
+        account_id: account_id?,
+        campaign_id: campaign_id?,
+        campaign_type,
+        pass_id: pass_id?,
+        at: at?,
+        change: change?,
+    })
+}
+
+/// The documented events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<EventKind>)]
+enum EventKind {
+    Installed,
+    Uninstalled,
+    Created,
+    Downloaded,
+    Fetched,
+    Redeemed,
+}
+
+impl EventKind {
+    fn has_effect(self) -> bool {
+        match self {
+            Self::Installed | Self::Uninstalled | Self::Created => true,
+            Self::Downloaded | Self::Fetched | Self::Redeemed => false,
+        }
+    }
+}
+
+/// The names of the same fields in an event and in the body of a POST.
+struct Names {
+    registration: &'static str,
+    wallet: &'static str,
+}
+
+impl Names {
+    const EVENT: Self = Self { registration: "registration_id", wallet: "device_app_vendor" };
+    const BODY: Self = Self { registration: "id", wallet: "wallet" };
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    Optional,
+}
+
+fn parse_account(fields: &mut Fields<'_>, source: &Source) -> Option<AccountId> {
+    match source {
+        Source::Queue => fields.required("account_id"),
+        Source::Caller(caller) => {
+            let named: Option<AccountId> = fields.optional("account_id");
+            if named.is_some_and(|named| named != *caller) {
+                fields.refuse("account_id", "expected the caller's own account, or none");
+            }
+            Some(caller.clone())
+        }
+    }
+}
+
+fn parse_instant(fields: &mut Fields<'_>, name: &str, now: Timestamp, presence: Presence) -> Option<Timestamp> {
+    let instant = match presence {
+        Presence::Required => fields.required(name),
+        Presence::Optional => fields.optional(name),
+    };
+    if instant.is_some_and(|instant| instant > now.plus(MAX_LEAD)) {
+        fields.refuse(name, format_args!("expected an instant at most five minutes ahead of {now}"));
+    }
+    instant
+}
+
+fn parse_installation(mut fields: Fields<'_>, names: &Names, pass_id: Option<PassId>) -> Option<Installation> {
+    let wallet = fields.required(names.wallet);
+    let device_os = fields.required("device_os");
+    let device_library_identifier = fields.optional("device_library_identifier");
+    let push_token = fields.optional("push_token");
+    let registration_id =
+        parse_registration_id(&mut fields, names, pass_id, wallet, device_library_identifier.as_ref());
+    Some(Installation {
+        registration_id: registration_id?,
+        wallet: wallet?,
+        device_os: device_os?,
+        device_library_identifier,
+        push_token,
+    })
+}
+
+fn parse_uninstalled(mut fields: Fields<'_>, pass_id: Option<PassId>) -> Option<RegistrationId> {
+    const NAMES: Names = Names::EVENT;
+    let device: Option<DeviceLibraryIdentifier> = fields.optional("device_library_identifier");
+    // The wallet is needed only to derive the registration's id. An unknown one is refused in any case.
+    let is_derived = device.is_some() && !fields.has(NAMES.registration);
+    let wallet = if is_derived { fields.required(NAMES.wallet) } else { fields.optional(NAMES.wallet) };
+    fields.optional::<DeviceOs>("device_os");
+    parse_registration_id(&mut fields, &NAMES, pass_id, wallet, device.as_ref())
+}
+
+fn parse_registration_id(
+    fields: &mut Fields<'_>,
+    names: &Names,
+    pass_id: Option<PassId>,
+    wallet: Option<Wallet>,
+    device: Option<&DeviceLibraryIdentifier>,
+) -> Option<RegistrationId> {
+    if fields.has(names.registration) {
+        return fields.optional(names.registration);
+    }
+    if !fields.is_malformed() && !fields.has("device_library_identifier") {
+        let expected = format_args!("expected a {} or a device_library_identifier", names.registration);
+        fields.refuse(names.registration, expected);
+    }
+    Some(RegistrationId::of_device(pass_id?, wallet?, device?.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The webhook body as documented.
+    fn webhook() -> Value {
+        json!({
+            "event": "installed", "context": "pass",
+            "campaign_id": "cbc3016c-4c55-4564-81e9-a21664817be2", "pass_id": "d91aef7c-a166-4694-bb91-569714f9c33e",
+            "serial_number": "9c05fa25-199b-4c5b-9242-4b42103138a7",
+            "created_at": "2016-08-10T11:29:08Z", "event_at": "2016-08-10T11:30:06Z",
+            "event_extra": {
+                "registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3",
+                "device_os": "ios", "device_app_vendor": "passbook",
+            },
+        })
+    }
+
+    /// The webhook body with one field, named by its JSON pointer, replaced. `Value::Null` stands for its absence.
+    fn webhook_with(pointer: &str, value: Value) -> Value {
+        let mut body = webhook();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[name] = value;
+        body
+    }
+
+    fn caller() -> Source {
+        Source::Caller("demo".parse().unwrap())
+    }
+
+    fn now() -> Timestamp {
+        "2016-08-10T11:31:00Z".parse().unwrap()
+    }
+
+    fn read(body: &Value) -> Result<Option<Event>, FieldErrors> {
+        Parsed::from_json(body, &caller(), now()).event
+    }
+
+    #[test]
+    fn the_documented_webhook_body_is_an_event() {
+        let event = read(&webhook()).unwrap().unwrap();
+        assert_eq!(event.account_id.as_str(), "demo");
+        assert_eq!(event.campaign_type, None);
+        assert_eq!(event.at.to_string(), "2016-08-10T11:30:06.000Z");
+        let Change::Installed(installation) = event.change else { panic!("expected an install") };
+        assert_eq!(installation.registration_id.to_string(), "00f537be-f153-46ad-a980-bbddcb9002c3");
+        assert_eq!((installation.wallet, installation.device_os), (Wallet::Passbook, DeviceOs::Ios));
+    }
+
+    #[rstest]
+    #[case::event_missing("/event", Value::Null, "event", "is required")]
+    #[case::event_unknown("/event", json!("exploded"), "event", "expected one of installed, uninstalled")]
+    #[case::event_number("/event", json!(1), "event", "expected a string")]
+    #[case::campaign_missing("/campaign_id", Value::Null, "campaign_id", "is required")]
+    #[case::campaign_malformed("/campaign_id", json!("x"), "campaign_id", "expected a UUID")]
+    #[case::campaign_type_unknown("/campaign_type", json!("coupon"), "campaign_type", "expected one of coupons")]
+    #[case::pass_malformed("/pass_id", json!("x"), "pass_id", "expected a UUID")]
+    #[case::event_at_missing("/event_at", Value::Null, "event_at", "is required")]
+    #[case::event_at_malformed("/event_at", json!("soon"), "event_at", "expected an instant")]
+    #[case::event_at_ahead("/event_at", json!("2016-08-10T11:36:00.001Z"), "event_at", "at most five minutes ahead")]
+    #[case::extra_not_an_object("/event_extra", json!([]), "event_extra", "expected a JSON object")]
+    #[case::extra_missing("/event_extra", Value::Null, "event_extra.registration_id", "registration_id or a device")]
+    #[case::wallet_unknown("/event_extra/device_app_vendor", json!("x"), "event_extra.device_app_vendor", "passbook,")]
+    #[case::os_unknown("/event_extra/device_os", json!("beos"), "event_extra.device_os", "expected one of ios")]
+    #[case::id_malformed("/event_extra/registration_id", json!("x"), "event_extra.registration_id", "a UUID")]
+    #[case::token_too_long("/event_extra/push_token", json!("x".repeat(385)), "event_extra.push_token", "1 to 384")]
+    #[case::other_account("/account_id", json!("other"), "account_id", "the caller's own account")]
+    fn a_wrong_field_is_named(
+        #[case] pointer: &str,
+        #[case] value: Value,
+        #[case] field: &str,
+        #[case] expected: &str,
+    ) {
+        let errors = read(&webhook_with(pointer, value)).unwrap_err();
+        let errors = serde_json::to_value(errors).unwrap();
+        assert!(errors[field][0].as_str().is_some_and(|error| error.contains(expected)), "{errors}");
+    }
+
+    #[test]
+    fn all_wrong_fields_are_named_at_once() {
+        let errors = read(&json!({"event": "installed", "pass_id": "x"})).unwrap_err();
+        let expected = [
+            "campaign_id",
+            "event_at",
+            "event_extra.device_app_vendor",
+            "event_extra.device_os",
+            "event_extra.registration_id",
+            "pass_id",
+        ];
+        assert_eq!(errors.fields().collect::<Vec<_>>(), expected);
+    }
+
+    #[rstest]
+    #[case(json!("text"))]
+    #[case(json!([]))]
+    #[case(Value::Null)]
+    fn a_body_that_is_not_an_object_is_not_an_event(#[case] body: Value) {
+        assert_eq!(read(&body).unwrap_err().to_string(), "event: expected a JSON object");
+    }
+
+    #[rstest]
+    #[case("downloaded")]
+    #[case("fetched")]
+    #[case("redeemed")]
+    fn events_without_effect_are_accepted(#[case] name: &str) {
+        assert_eq!(read(&json!({"event": name})), Ok(None));
+        assert!(
+            Parsed::from_json(&json!({"event": name}), &Source::Queue, now()).event.is_err(),
+            "the queue wants an account"
+        );
+    }
+
+    #[test]
+    fn a_queue_message_names_its_account() {
+        let errors = Parsed::from_json(&webhook(), &Source::Queue, now()).event.unwrap_err();
+        assert_eq!(errors.to_string(), "account_id: is required");
+        let parsed = Parsed::from_json(&webhook_with("/account_id", json!("acme")), &Source::Queue, now());
+        assert_eq!(parsed.event.unwrap().unwrap().account_id.as_str(), "acme");
+    }
+
+    #[test]
+    fn the_wallet_is_parsed_even_if_the_rest_is_invalid() {
+        let parsed = |body: &Value| Parsed::from_json(body, &caller(), now());
+        let invalid = parsed(&webhook_with("/pass_id", json!("x")));
+        assert_eq!((invalid.wallet, invalid.event.is_err()), (Some(Wallet::Passbook), true));
+        assert_eq!(parsed(&webhook_with("/event_extra/device_app_vendor", json!("abacus"))).wallet, None);
+        assert_eq!(parsed(&json!([])).wallet, None);
+    }
+
+    #[test]
+    fn a_device_stands_in_for_a_registration_id() {
+        let mut body = webhook_with("/event_extra/registration_id", Value::Null);
+        body["event_extra"]["device_library_identifier"] = json!("device-1");
+        let Some(Event { pass_id, change: Change::Installed(installation), .. }) = read(&body).unwrap() else {
+            panic!("expected an install");
+        };
+        let derived = RegistrationId::of_device(pass_id, Wallet::Passbook, "device-1");
+        assert_eq!(installation.registration_id, derived);
+
+        body["event"] = json!("uninstalled");
+        body["event_at"] = json!("2016-08-10T11:36:00Z");
+        let uninstalled = read(&body).unwrap().unwrap();
+        assert_eq!(uninstalled.change, Change::Uninstalled { registration_id: derived });
+
+        body["event_extra"]["device_app_vendor"] = Value::Null;
+        assert_eq!(read(&body).unwrap_err().to_string(), "event_extra.device_app_vendor: is required");
+    }
+
+    #[test]
+    fn an_uninstall_needs_no_more_than_its_registration() {
+        let mut body = webhook_with("/event", json!("uninstalled"));
+        body["event_extra"] = json!({"registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3"});
+        assert!(matches!(read(&body).unwrap().unwrap().change, Change::Uninstalled { .. }));
+        body["event_extra"]["device_os"] = json!("beos");
+        assert_eq!(read(&body).unwrap_err().to_string(), "event_extra.device_os: expected one of ios, android, wp");
+    }
+
+    #[test]
+    fn a_pass_is_registered_now_unless_the_body_states_an_instant() {
+        let pass_id = "d91aef7c-a166-4694-bb91-569714f9c33e".parse().unwrap();
+        let mut body =
+            json!({"wallet": "google_wallet", "device_os": "android", "device_library_identifier": "device-1"});
+        let (installation, at) = installation_from_json(&body, pass_id, now()).unwrap();
+        assert_eq!(at, now());
+        assert_eq!(installation.registration_id, RegistrationId::of_device(pass_id, Wallet::GoogleWallet, "device-1"));
+
+        body["created_at"] = json!("2016-08-10T11:30:06Z");
+        let (_, at) = installation_from_json(&body, pass_id, now()).unwrap();
+        assert_eq!(at.to_string(), "2016-08-10T11:30:06.000Z");
+
+        let errors = installation_from_json(&json!({"wallet": "x"}), pass_id, now()).unwrap_err();
+        assert_eq!(errors.fields().collect::<Vec<_>>(), ["device_os", "id", "wallet"]);
+    }
+
+    /// Any JSON at all.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,9}".prop_map(Value::from),
+            "[0-9TZ:+. -]{0,30}".prop_map(Value::from),
+            Just(json!("9".repeat(400))),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[a-z_]{0,9}", inner), 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The webhook body, with any of its fields, or one of ours, replaced by any JSON.
+    fn nearly_an_event() -> impl Strategy<Value = Value> {
+        let names = prop::sample::select(vec![
+            "/event",
+            "/account_id",
+            "/campaign_id",
+            "/campaign_type",
+            "/pass_id",
+            "/serial_number",
+            "/event_at",
+            "/event_extra",
+            "/event_extra/registration_id",
+            "/event_extra/device_os",
+            "/event_extra/device_app_vendor",
+            "/event_extra/device_library_identifier",
+            "/event_extra/push_token",
+        ]);
+        let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "redeemed"]);
+        (kinds, names, any_json()).prop_map(|(kind, name, value)| {
+            let mut body = webhook_with("/event", json!(kind));
+            let (parent, name) = name.rsplit_once('/').unwrap();
+            body.pointer_mut(parent).unwrap()[name] = value;
+            body
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_panics_and_each_refusal_names_a_field(body in prop_oneof![any_json(), nearly_an_event()]) {
+            match read(&body) {
+                Ok(event) => prop_assert!(event.is_none_or(|event| event.at <= now().plus(MAX_LEAD))),
+                Err(errors) => prop_assert!(errors.fields().all(|field| !field.is_empty()) && !errors.is_empty()),
+            }
+        }
+
+        #[test]
+        fn no_device_appears_in_errors_or_debug_output(device in "<[^<>]{1,500}>", token in "<[^<>]{1,500}>") {
+            let mut body = webhook_with("/event_extra/device_library_identifier", json!(device));
+            body["event_extra"]["push_token"] = json!(token);
+            body["event_extra"]["device_os"] = json!("beos");
+            let refused = format!("{:?}", read(&body));
+            body["event_extra"]["device_os"] = json!("ios");
+            let shown = format!("{refused} {:?}", read(&body));
+            prop_assert!(!shown.contains(&device) && !shown.contains(&token), "{}", shown);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A parser for JSON objects that reports everything that is wrong with one of them at once.
+//!
+//! [`Fields`] parses an object field by field and adds each error to [`FieldErrors`] instead of stopping at the first.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What is wrong, by field: `{"event_extra.device_os": ["expected one of ios, android, wp"]}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
+pub struct FieldErrors(BTreeMap<String, Vec<String>>);
+
+impl FieldErrors {
+    /// Returns the errors of one field with one error.
+    #[must_use]
+    pub fn of(field: &str, error: impl fmt::Display) -> Self {
+        let mut errors = Self::default();
+        errors.add(field, error);
+        errors
+    }
+
+    /// Adds an error to a field.
+    pub fn add(&mut self, field: &str, error: impl fmt::Display) {
+        self.0.entry(field.to_owned()).or_default().push(error.to_string());
+    }
+
+    /// Returns whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the fields that are wrong, in alphabetical order.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, (field, errors)) in self.0.iter().enumerate() {
+            let separator = if position == 0 { "" } else { "; " };
+            write!(formatter, "{separator}{field}: {}", errors.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// The fields of one JSON object. A field that is `null` counts as absent; fields that are never read are ignored.
+pub struct Fields<'a> {
+    object: Option<&'a Map<String, Value>>,
+    /// The value is not an object, which is the only error worth reporting.
+    is_malformed: bool,
+    prefix: &'static str,
+    errors: &'a mut FieldErrors,
+}
+
+impl<'a> Fields<'a> {
+    /// Returns the fields of `value`, which must be an object; the error calls it `name`.
+    pub fn of(value: &'a Value, name: &'static str, errors: &'a mut FieldErrors) -> Self {
+        let object = value.as_object();
+        if object.is_none() {
+            errors.add(name, "expected a JSON object");
+        }
+        Self { object, is_malformed: object.is_none(), prefix: "", errors }
+    }
+
+    /// Returns the fields of the object in the field `name`; none if it is absent. `prefix` is `name` and a full stop.
+    pub fn nested(&mut self, name: &'static str, prefix: &'static str) -> Fields<'_> {
+        let value = self.value(name);
+        let is_malformed = self.is_malformed || value.is_some_and(|value| !value.is_object());
+        if is_malformed && !self.is_malformed {
+            self.refuse(name, "expected a JSON object");
+        }
+        Fields { object: value.and_then(Value::as_object), is_malformed, prefix, errors: self.errors }
+    }
+
+    /// Returns the field `name` as a `T`; adds an error if it is absent or invalid.
+    pub fn required<T>(&mut self, name: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        if !self.is_malformed && !self.has(name) {
+            self.refuse(name, "is required");
+        }
+        self.optional(name)
+    }
+
+    /// Returns the field `name` as a `T`; `None` if it is absent; adds an error if it is invalid.
+    pub fn optional<T>(&mut self, name: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        let Some(text) = self.value(name)?.as_str() else {
+            self.refuse(name, "expected a string");
+            return None;
+        };
+        text.parse().map_err(|error| self.refuse(name, error)).ok()
+    }
+
+    /// Returns whether the value is not an object, so that no field can be missing.
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        self.is_malformed
+    }
+
+    /// Returns whether the field `name` is present, valid or not.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// Adds an error to the field `name`.
+    pub fn refuse(&mut self, name: &str, error: impl fmt::Display) {
+        self.errors.add(&format!("{}{name}", self.prefix), error);
+    }
+
+    fn value(&self, name: &str) -> Option<&'a Value> {
+        self.object?.get(name).filter(|value| !value.is_null())
+    }
+}

@@ -1,0 +1,123 @@
+//! Wallets, and the operating systems that they run on.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
+
+use crate::names::UnknownName;
+
+/// The wallets, in the order of the documentation (Passworks API v2, "Registrations").
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(
+    serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<Wallet>
+)]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
+pub enum Wallet {
+    /// `passbook`: Apple Wallet.
+    Passbook,
+    /// `google_wallet`
+    GoogleWallet,
+    /// `wallet_passes`
+    WalletPasses,
+    /// `passworks_wallet`: deprecated, still stored and listed.
+    PassworksWallet,
+    /// `pass2u`
+    Pass2u,
+    /// `passwallet`
+    Passwallet,
+}
+
+/// The operating systems, in the order of the documentation.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(
+    serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<DeviceOs>
+)]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
+pub enum DeviceOs {
+    /// `ios`
+    Ios,
+    /// `android`
+    Android,
+    /// `wp`: Windows Phone.
+    Wp,
+}
+
+impl Wallet {
+    /// Every wallet.
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
+
+    /// The name in the API, in events and in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl DeviceOs {
+    /// Every operating system.
+    pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
+
+    /// The name in the API, in events and in the table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wallets_and_systems_have_one_spelling_everywhere() {
+        for wallet in Wallet::ALL {
+            assert_eq!(wallet.as_str().parse(), Ok(*wallet));
+            assert_eq!(serde_json::to_value(wallet).unwrap(), wallet.to_string());
+        }
+        for device_os in DeviceOs::ALL {
+            assert_eq!(device_os.as_str().parse(), Ok(*device_os));
+            assert_eq!(serde_json::to_value(device_os).unwrap(), device_os.to_string());
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let unknown = "apple".parse::<Wallet>().unwrap_err();
+        let known = "passbook, google_wallet, wallet_passes, passworks_wallet, pass2u, passwallet";
+        assert_eq!(unknown.to_string(), format!("expected one of {known}"));
+        assert_eq!("IOS".parse::<DeviceOs>().unwrap_err().to_string(), "expected one of ios, android, wp");
+    }
+}

@@ -1,0 +1,47 @@
+//! Metrics of events: one log line for each wallet, with the number of events of each outcome. The metric filters of `template.yaml` add
+//! them up.
+
+use std::collections::BTreeMap;
+
+use domain::wallet::Wallet;
+use store::Outcome;
+use tracing::info;
+
+/// The number of events of each outcome, by wallet.
+#[derive(Debug, Clone, Default)]
+pub struct EventMetrics(BTreeMap<Option<Wallet>, ByOutcome>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ByOutcome {
+    applied: usize,
+    unchanged: usize,
+    refused: usize,
+    failed: usize,
+}
+
+impl EventMetrics {
+    /// Adds one event of `wallet`, the wallet that it states.
+    pub fn add(&mut self, wallet: Option<Wallet>, outcome: &Outcome) {
+        let counts = self.0.entry(wallet).or_default();
+        match outcome {
+            Outcome::Applied => counts.applied += 1,
+            Outcome::Unchanged => counts.unchanged += 1,
+            Outcome::Refused(_) => counts.refused += 1,
+            Outcome::Failed(_) => counts.failed += 1,
+        }
+    }
+
+    /// The number of events that changed an item.
+    #[must_use]
+    pub fn applied(&self) -> usize {
+        self.0.values().map(|counts| counts.applied).sum()
+    }
+
+    /// Writes a log line for each wallet. The wallet `unknown` stands for events that state none.
+    pub fn log(&self, request_id: &str) {
+        for (wallet, ByOutcome { applied, unchanged, refused, failed }) in &self.0 {
+            let wallet = wallet.map_or("unknown", Wallet::as_str);
+            info!(request_id, wallet, applied, unchanged, refused, failed, "events processed");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Logs: one JSON object a line on AWS, text elsewhere.
+//!
+//! Lambda filters the lines itself by `level`, but takes every line without a valid `timestamp` for INFO (AWS Lambda developer guide,
+//! "Log-level filtering"). So each line has both at its top level.
+
+use std::fmt;
+
+use domain::time;
+use tracing::{error, level_filters::LevelFilter};
+use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
+
+use crate::config::{ConfigError, environment};
+
+/// The clock of the log: UTC with milliseconds.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", time::now())
+    }
+}
+
+/// Starts logging: the format is that of `AWS_LAMBDA_LOG_FORMAT`, the level that of `AWS_LAMBDA_LOG_LEVEL`, else of `RUST_LOG`, else INFO.
+pub fn init() {
+    let level = environment("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment("RUST_LOG"));
+    let level: LevelFilter = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let is_json = environment("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+    let lines = tracing_subscriber::fmt().with_target(false).with_timer(Clock).with_max_level(level);
+    if is_json {
+        lines.json().init();
+    } else {
+        lines.init();
+    }
+}
+
+/// Logs why a function does not start.
+pub fn not_started(error: &ConfigError) {
+    error!(%error, "the function does not start");
+}

@@ -1,0 +1,217 @@
+//! Accounts and their API keys in the table.
+//!
+//! An account is an item with the ids of its keys; each key is an item of its own, found by its SHA-256. One transaction adds a key to
+//! both. A process trusts a key that it found valid for up to a minute, so most requests need no read for it.
+
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update},
+};
+use domain::{
+    account::{Access, ApiKey, KeyId, KeyRecord, UserName},
+    id::AccountId,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    StoreError, Table,
+    dynamodb::item::{self, Item, ItemKey, text},
+    keys,
+    registrations::apply::has_written,
+};
+
+/// The item of an account. `key_ids` has the ids of its keys.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AccountItem {
+    pk: String,
+    sk: String,
+    user_name: UserName,
+    known_since: Timestamp,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) key_ids: Vec<String>,
+}
+
+/// The attribute of an account that has the ids of its keys, a string set.
+pub(crate) const KEY_IDS: &str = "key_ids";
+
+/// The item of a key.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct KeyItem {
+    pk: String,
+    sk: String,
+    account_id: AccountId,
+    user_name: UserName,
+    access: Access,
+    issued_at: Timestamp,
+    last_four: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Timestamp>,
+}
+
+impl Table {
+    /// Creates an account. Returns `false` if there is one with this id.
+    pub async fn create_account(
+        &self,
+        account: &AccountId,
+        user_name: &UserName,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let account_item = AccountItem {
+            pk: keys::account_pk(account),
+            sk: keys::ACCOUNT_SK.to_owned(),
+            user_name: user_name.clone(),
+            known_since: now,
+            key_ids: Vec::new(),
+        };
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table_name)
+            .set_item(Some(item::write(&account_item)?))
+            .condition_expression("attribute_not_exists(pk)");
+        has_written(put.send().await)
+    }
+
+    /// Adds a key to an account. `None` if there is no such account, or if the key exists.
+    pub async fn add_key(
+        &self,
+        account: &AccountId,
+        api_key: &ApiKey,
+        access: Access,
+        now: Timestamp,
+    ) -> Result<Option<KeyRecord>, StoreError> {
+        let Some(AccountItem { user_name, .. }) = self.account_item(account).await? else { return Ok(None) };
+        let id = api_key.id();
+        let key_item = KeyItem {
+            pk: keys::api_key_pk(id),
+            sk: keys::API_KEY_SK.to_owned(),
+            account_id: account.clone(),
+            user_name,
+            access,
+            issued_at: now,
+            last_four: api_key.last_four(),
+            revoked_at: None,
+        };
+        let is_new = self.enter_key(account, id, item::write(&key_item)?).await?;
+        is_new.then(|| key_item.record()).transpose()
+    }
+
+    /// Returns the keys of an account, revoked ones included, in the order they were made. `None` if there is no such
+    /// account.
+    pub async fn keys(&self, account: &AccountId) -> Result<Option<Vec<KeyRecord>>, StoreError> {
+        let Some(AccountItem { key_ids, .. }) = self.account_item(account).await? else { return Ok(None) };
+        let keys = key_ids.iter().filter_map(|id| id.parse().ok()).map(api_key_key).collect();
+        let found = self.consistent_items(keys).await?.into_iter().map(|found| item::read::<KeyItem>(found)?.record());
+        let mut records = found.collect::<Result<Vec<_>, _>>()?;
+        records.sort_by_key(|record| (record.issued_at, record.id));
+        Ok(Some(records))
+    }
+
+    /// Revokes a key of an account. A key that was revoked before keeps its instant. `None` if the account has no such
+    /// key.
+    pub async fn revoke_key(
+        &self,
+        account: &AccountId,
+        id: KeyId,
+        now: Timestamp,
+    ) -> Result<Option<KeyRecord>, StoreError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table_name)
+            .key(keys::PK, text(keys::api_key_pk(id)))
+            .key(keys::SK, text(keys::API_KEY_SK))
+            .update_expression("SET revoked_at = if_not_exists(revoked_at, :now)")
+            .condition_expression("account_id = :account")
+            .expression_attribute_values(":now", text(now))
+            .expression_attribute_values(":account", text(account.as_str()))
+            .return_values(ReturnValue::AllNew);
+        match update.send().await {
+            Ok(response) => response.attributes.map(|found| item::read::<KeyItem>(found)?.record()).transpose(),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Returns the key with this id, from memory for up to a minute. `None` if it does not exist or is revoked.
+    pub async fn key(&self, id: KeyId, now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
+        if let Some(record) = self.keys.get(&id, now) {
+            return Ok(Some(record));
+        }
+        let item_key = api_key_key(id);
+        let mut found = self.items(vec![item_key.clone()]).await?;
+        self.valid_key(found.remove(&item_key), now)
+    }
+
+    /// The key in this item, if there is one and it is not revoked. Remembers it.
+    pub(crate) fn valid_key(&self, item: Option<Item>, now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
+        let Some(item) = item else { return Ok(None) };
+        let record = item::read::<KeyItem>(item)?.record()?;
+        if record.revoked_at.is_some() {
+            return Ok(None);
+        }
+        self.keys.insert(record.id, record.clone(), now);
+        Ok(Some(record))
+    }
+
+    /// Writes the item of a key and adds its id to the account. Returns `false` if the key exists or the account does
+    /// not.
+    pub(crate) async fn enter_key(&self, account: &AccountId, id: KeyId, key_item: Item) -> Result<bool, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.table_name)
+            .set_item(Some(key_item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build();
+        let update = Update::builder()
+            .table_name(&self.table_name)
+            .key(keys::PK, text(keys::account_pk(account)))
+            .key(keys::SK, text(keys::ACCOUNT_SK))
+            .update_expression(format!("ADD {KEY_IDS} :key_ids"))
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":key_ids", AttributeValue::Ss(vec![id.to_string()]))
+            .build();
+        let (put, update) = (put.map_err(StoreError::unwritable)?, update.map_err(StoreError::unwritable)?);
+        let transaction = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .transact_items(TransactWriteItem::builder().update(update).build());
+        match transaction.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_canceled(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn account_item(&self, account: &AccountId) -> Result<Option<AccountItem>, StoreError> {
+        self.consistent_item(account_key(account)).await?.map(item::read).transpose()
+    }
+}
+
+impl KeyItem {
+    pub(crate) fn record(self) -> Result<KeyRecord, StoreError> {
+        let Self { pk, sk: _, account_id, user_name, access, issued_at, last_four, revoked_at } = self;
+        let id = keys::parse_api_key_pk(&pk).ok_or_else(|| StoreError::malformed(&pk, "expected API_KEY#<sha256>"))?;
+        Ok(KeyRecord { id, account_id, user_name, access, issued_at, last_four, revoked_at })
+    }
+}
+
+pub(crate) fn account_key(account: &AccountId) -> ItemKey {
+    (keys::account_pk(account), keys::ACCOUNT_SK.to_owned())
+}
+
+pub(crate) fn api_key_key(id: KeyId) -> ItemKey {
+    (keys::api_key_pk(id), keys::API_KEY_SK.to_owned())
+}
+
+/// Returns whether a condition of the transaction did not hold: the account does not exist, or the key does.
+fn is_canceled(error: &SdkError<TransactWriteItemsError>) -> bool {
+    let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
+        return false;
+    };
+    canceled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+}

@@ -1,0 +1,58 @@
+//! Admission: everything that decides whether a request may read a campaign, in one call.
+//!
+//! Each reading request needs its key and its campaign, and a listing of a campaign needs the totals too. All three are single items, so
+//! one `BatchGetItem` reads those that this process does not remember. A request whose key and campaign are remembered and that needs no
+//! totals makes no call at all.
+
+use domain::{
+    account::{KeyId, KeyRecord},
+    campaign::Campaign,
+    counts::Counts,
+    id::CampaignId,
+    time::Timestamp,
+};
+
+use crate::{StoreError, Table, accounts::api_key_key, campaigns::campaign_key, counts::totals_key};
+
+/// What decides whether a request may read a campaign. It may be some milliseconds behind a write.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The key, if it exists and is not revoked.
+    pub key: Option<KeyRecord>,
+    /// The campaign, if it is known.
+    pub campaign: Option<Campaign>,
+    /// The campaign's counts in total, if they were asked for and cover the whole campaign.
+    pub totals: Option<Counts>,
+}
+
+impl Table {
+    /// Reads the key, the campaign and, if `with_totals`, the campaign's counts in total: at most one `BatchGetItem`.
+    pub async fn admission(
+        &self,
+        key: KeyId,
+        campaign: CampaignId,
+        with_totals: bool,
+        now: Timestamp,
+    ) -> Result<Admission, StoreError> {
+        let known_key = self.keys.get(&key, now);
+        // A campaign without a type may get one at any time, and then answers under that type only.
+        let known_campaign = self.campaigns.get(&campaign, now).filter(|campaign| campaign.campaign_type.is_some());
+
+        let key_item = known_key.is_none().then(|| api_key_key(key));
+        let campaign_item = known_campaign.is_none().then(|| campaign_key(campaign));
+        let totals_item = with_totals.then(|| totals_key(campaign));
+        let wanted = [&key_item, &campaign_item, &totals_item].into_iter().flatten().cloned().collect();
+        let mut found = self.items(wanted).await?;
+
+        let key = match key_item {
+            Some(item_key) => self.valid_key(found.remove(&item_key), now)?,
+            None => known_key,
+        };
+        let campaign = match campaign_item {
+            Some(item_key) => self.read_campaign(campaign, found.remove(&item_key), now)?,
+            None => known_campaign,
+        };
+        let totals = totals_item.and_then(|item_key| found.remove(&item_key));
+        Ok(Admission { key, campaign, totals: totals.map(|item| Self::read_totals(&item)).transpose()?.flatten() })
+    }
+}

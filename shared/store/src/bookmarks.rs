@@ -1,0 +1,56 @@
+//! Bookmarks: where a numbered page of a listing begins.
+//!
+//! DynamoDB cannot skip rows, so a page number alone would mean reading all pages before it. An answer therefore stores
+//! the cursor at which the next page begins, and a walk by page numbers costs the same at any depth.
+
+use std::time::Duration;
+
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{StoreError, Table, dynamodb::item, keys};
+
+/// How long a bookmark is valid. A walk asks for the next page within seconds; a much older bookmark would show
+/// outdated page boundaries.
+const BOOKMARK_LIFE: Duration = Duration::from_mins(15);
+
+/// The item of a bookmark.
+#[derive(Serialize, Deserialize)]
+struct BookmarkItem {
+    pk: String,
+    sk: String,
+    cursor: String,
+    expires_at: i64,
+}
+
+impl Table {
+    /// Stores that `page` of `listing` begins at `cursor`, for every instance of a function to see.
+    pub async fn write_bookmark(
+        &self,
+        listing: &str,
+        page: u32,
+        cursor: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let item = BookmarkItem {
+            pk: keys::bookmark_pk(listing),
+            sk: keys::bookmark_sk(page),
+            cursor,
+            expires_at: now.plus(BOOKMARK_LIFE).unix_seconds(),
+        };
+        let item = item::write(&item)?;
+        self.client.put_item().table_name(&self.table_name).set_item(Some(item)).send().await?;
+        Ok(())
+    }
+
+    /// Returns the cursor at which `page` of `listing` begins; `None` if it was not stored recently.
+    pub async fn bookmark(&self, listing: &str, page: u32, now: Timestamp) -> Result<Option<String>, StoreError> {
+        // The next page may be asked for at once, and a read that lags behind would send the walk back to the
+        // beginning.
+        let found = self.consistent_item((keys::bookmark_pk(listing), keys::bookmark_sk(page))).await?;
+        let Some(item) = found else { return Ok(None) };
+        let BookmarkItem { pk: _, sk: _, cursor, expires_at } = item::read(item)?;
+        // DynamoDB deletes an expired item within days, not at once.
+        Ok((expires_at > now.unix_seconds()).then_some(cursor))
+    }
+}

@@ -1,0 +1,301 @@
+//! The table's stream: a record as Lambda delivers it, read into what changed.
+//!
+//! A record of a registration becomes a [`RegistrationChange`] with the state before and after; counting is its first consumer. Other
+//! records are read only as far as somebody needs them. A record whose item is malformed is not lost: it stays whole, with the problem.
+
+use domain::{
+    id::{CampaignId, PassId, RegistrationId},
+    time::Timestamp,
+    wallet::{DeviceOs, Wallet},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::keys;
+
+/// A record of the table's stream.
+///
+/// Shape: AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB", with new and old images.
+#[derive(Debug, Clone)]
+pub struct StreamRecord {
+    pub(crate) sequence_number: SequenceNumber,
+    pub(crate) content: Content,
+}
+
+/// What a record reports.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// A registration was written or deleted.
+    Registration(RegistrationChange),
+    /// A campaign was claimed at this instant. Everything that happens to it is in the stream.
+    CampaignClaimed { campaign: CampaignId, at: Timestamp },
+    /// Another item, of no concern to any reader of the stream.
+    Other,
+    /// The item is not what its key promises.
+    Unreadable { record: String, problem: String },
+}
+
+/// One change of one registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrationChange {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The pass.
+    pub pass: PassId,
+    /// The registration.
+    pub registration: RegistrationId,
+    /// The instant of the event that caused the change. If the item was deleted, the instant of its last event.
+    pub at: Timestamp,
+    /// The state before: `None` if the registration was not active.
+    pub before: Option<RegistrationState>,
+    /// The state after: `None` if the registration is not active any more.
+    pub after: Option<RegistrationState>,
+}
+
+/// The state of an active registration, as far as the stream's readers need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrationState {
+    /// The wallet.
+    pub wallet: Wallet,
+    /// The operating system of the device.
+    pub device_os: DeviceOs,
+}
+
+/// The position of a record in its shard: a whole number of up to 40 digits, which no integer type holds. It has no leading zeros, so of
+/// two numbers the longer text is the greater one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SequenceNumber(String);
+
+/// Why a record has no position: it does not come from the table's stream.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("expected a record of the table's stream: {0}")]
+pub struct InvalidRecord(String);
+
+impl StreamRecord {
+    /// Reads a record as Lambda delivers it. A record whose item is malformed is kept as unreadable.
+    ///
+    /// # Errors
+    ///
+    /// It has no sequence number.
+    pub fn from_json(record: &Value) -> Result<Self, InvalidRecord> {
+        let sequence_number = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default();
+        let sequence_number = SequenceNumber::parse(sequence_number).map_err(InvalidRecord)?;
+        let content = Content::from_json(&record["dynamodb"])
+            .unwrap_or_else(|problem| Content::Unreadable { record: record.to_string(), problem });
+        Ok(Self { sequence_number, content })
+    }
+}
+
+impl SequenceNumber {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = || text.trim_start_matches('0').to_owned();
+        is_number.then(|| Self(digits())).ok_or_else(|| "expected a sequence number in digits".to_owned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialOrd for SequenceNumber {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for SequenceNumber {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+    }
+}
+
+/// A string attribute.
+#[derive(Deserialize)]
+struct Text {
+    #[serde(rename = "S")]
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    pk: Text,
+    sk: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Images {
+    keys: Keys,
+    old_image: Option<Value>,
+    new_image: Option<Value>,
+}
+
+/// What is read of an image of a registration.
+#[derive(Deserialize)]
+struct RegistrationImage {
+    last_event_at: Text,
+    created_at: Option<Text>,
+    wallet: Option<Text>,
+    device_os: Option<Text>,
+}
+
+impl Content {
+    fn from_json(record: &Value) -> Result<Self, String> {
+        let Images { keys: Keys { pk, sk }, old_image, new_image } =
+            Images::deserialize(record).map_err(|error| error.to_string())?;
+        let Some(campaign) = keys::parse_campaign_pk(&pk.text) else { return Ok(Self::Other) };
+        if sk.text == keys::CAMPAIGN_SK {
+            return match (old_image, new_image) {
+                (None, Some(new)) => {
+                    let at = Text::deserialize(&new["known_since"]).map_err(|error| error.to_string())?;
+                    let at = at.text.parse().map_err(|error| format!("known_since: {error}"))?;
+                    Ok(Self::CampaignClaimed { campaign, at })
+                }
+                _ => Ok(Self::Other),
+            };
+        }
+        let Some((pass, registration)) = keys::parse_registration_sk(&sk.text) else { return Ok(Self::Other) };
+        let old = old_image.map(|image| read_image(&image)).transpose()?;
+        let new = new_image.map(|image| read_image(&image)).transpose()?;
+        let Some((at, _)) = new.or(old) else { return Ok(Self::Other) };
+        let state = |image: Option<(Timestamp, Option<RegistrationState>)>| image.and_then(|(_, state)| state);
+        let (before, after) = (state(old), state(new));
+        Ok(Self::Registration(RegistrationChange { campaign, pass, registration, at, before, after }))
+    }
+}
+
+/// Reads an image of a registration: the instant of its last event, and its state if it is active.
+fn read_image(image: &Value) -> Result<(Timestamp, Option<RegistrationState>), String> {
+    let RegistrationImage { last_event_at, created_at, wallet, device_os } =
+        RegistrationImage::deserialize(image).map_err(|error| error.to_string())?;
+    let at = last_event_at.text.parse().map_err(|error| format!("last_event_at: {error}"))?;
+    let state = match (created_at, wallet, device_os) {
+        (None, _, _) => None,
+        (Some(_), Some(wallet), Some(device_os)) => Some(RegistrationState {
+            wallet: wallet.text.parse().map_err(|error| format!("wallet: {error}"))?,
+            device_os: device_os.text.parse().map_err(|error| format!("device_os: {error}"))?,
+        }),
+        (Some(_), _, _) => return Err("an active registration has a wallet and a device_os".to_owned()),
+    };
+    Ok((at, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn image(state: Option<(&str, &str)>, day: &str) -> Value {
+        let at = format!("{day}T10:00:00.000Z");
+        let mut image = json!({"last_event_at": {"S": at}, "expires_at": {"N": "1"}});
+        if let Some((wallet, device_os)) = state {
+            image["created_at"] = json!({"S": at});
+            image["wallet"] = json!({"S": wallet});
+            image["device_os"] = json!({"S": device_os});
+        }
+        image
+    }
+
+    fn record(sk: &str, old: Option<Value>, new: Option<Value>) -> Value {
+        let pk = "CAMPAIGN#bd69162b-8995-4c89-bdca-898fae6050d0";
+        let mut record = json!({"dynamodb": {"Keys": {"pk": {"S": pk}, "sk": {"S": sk}}, "SequenceNumber": "100"}});
+        for (name, image) in [("OldImage", old), ("NewImage", new)] {
+            if let Some(image) = image {
+                record["dynamodb"][name] = image;
+            }
+        }
+        record
+    }
+
+    const SK: &str = "PASS#22d5b0ed-cc82-4743-a4fb-ee655d928037#ed2951b4-1127-4a96-a2b1-8a73adb4b2db";
+    const APPLE: Option<(&str, &str)> = Some(("passbook", "ios"));
+    const GOOGLE: Option<(&str, &str)> = Some(("google_wallet", "android"));
+    const APPLE_STATE: RegistrationState = RegistrationState { wallet: Wallet::Passbook, device_os: DeviceOs::Ios };
+    const GOOGLE_STATE: RegistrationState =
+        RegistrationState { wallet: Wallet::GoogleWallet, device_os: DeviceOs::Android };
+
+    #[rstest]
+    #[case::install(None, Some(image(APPLE, "2016-11-09")), None, Some(APPLE_STATE), "2016-11-09")]
+    #[case::removal(
+        Some(image(APPLE, "2016-11-09")),
+        Some(image(None, "2016-11-10")),
+        Some(APPLE_STATE),
+        None,
+        "2016-11-10"
+    )]
+    #[case::second_install(
+        Some(image(None, "2016-11-10")),
+        Some(image(APPLE, "2016-11-11")),
+        None,
+        Some(APPLE_STATE),
+        "2016-11-11"
+    )]
+    #[case::another_wallet(
+        Some(image(APPLE, "2016-11-09")),
+        Some(image(GOOGLE, "2016-11-10")),
+        Some(APPLE_STATE),
+        Some(GOOGLE_STATE),
+        "2016-11-10"
+    )]
+    #[case::deletion_by_hand(Some(image(APPLE, "2016-11-09")), None, Some(APPLE_STATE), None, "2016-11-09")]
+    #[case::end_of_a_tombstone(Some(image(None, "2016-11-09")), None, None, None, "2016-11-09")]
+    fn a_record_of_a_registration_is_a_change_with_its_ids(
+        #[case] old: Option<Value>,
+        #[case] new: Option<Value>,
+        #[case] before: Option<RegistrationState>,
+        #[case] after: Option<RegistrationState>,
+        #[case] day: &str,
+    ) {
+        let Content::Registration(change) = StreamRecord::from_json(&record(SK, old, new)).unwrap().content else {
+            panic!("expected a change of a registration")
+        };
+        assert_eq!((change.before, change.after), (before, after));
+        assert_eq!(change.at.day().to_string(), day);
+        assert_eq!(keys::registration_sk(change.pass, change.registration), SK);
+        assert_eq!(change.campaign.to_string(), "bd69162b-8995-4c89-bdca-898fae6050d0");
+    }
+
+    #[rstest]
+    #[case::pass("PASS#22d5b0ed-cc82-4743-a4fb-ee655d928037", None, Some(json!({})))]
+    #[case::campaign_that_got_its_type("CAMPAIGN", Some(json!({})), Some(json!({})))]
+    #[case::counts("COUNTS#2016-11-09", None, Some(json!({})))]
+    fn other_items_are_of_no_concern(#[case] sk: &str, #[case] old: Option<Value>, #[case] new: Option<Value>) {
+        let content = StreamRecord::from_json(&record(sk, old, new)).unwrap().content;
+        assert!(matches!(content, Content::Other), "{content:?}");
+    }
+
+    #[test]
+    fn a_claimed_campaign_is_counted_from_its_beginning() {
+        let claimed = json!({"known_since": {"S": "2016-11-09T11:09:00.745Z"}, "account_id": {"S": "demo"}});
+        let read = StreamRecord::from_json(&record("CAMPAIGN", None, Some(claimed))).unwrap();
+        assert!(matches!(read.content, Content::CampaignClaimed { at, .. } if at.day().to_string() == "2016-11-09"));
+    }
+
+    #[rstest]
+    #[case::no_instant(json!({"created_at": {"S": "x"}}), "last_event_at")]
+    #[case::no_wallet(json!({"last_event_at": {"S": "2016-11-09T11:09:00.745Z"}, "created_at": {"S": "x"}}), "wallet")]
+    #[case::unknown_wallet(image(Some(("apple", "ios")), "2016-11-09"), "wallet: expected one of passbook")]
+    #[case::not_text(json!({"last_event_at": {"N": "1"}}), "S")]
+    fn an_unreadable_record_is_kept_whole(#[case] new: Value, #[case] expected: &str) {
+        let record = record(SK, None, Some(new));
+        let Content::Unreadable { record: kept, problem } = StreamRecord::from_json(&record).unwrap().content else {
+            panic!("expected an unreadable record")
+        };
+        assert!(problem.contains(expected), "{problem}");
+        assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), record);
+    }
+
+    #[test]
+    fn sequence_numbers_are_numbers() {
+        let number = |text: &str| SequenceNumber::parse(text).unwrap();
+        assert!(number("9") < number("10") && number("0099") < number("100"));
+        assert!(number("4421584500000000017450439091") < number("4421584500000000017450439092"));
+        assert!(number(&"9".repeat(39)) < number(&format!("1{}", "0".repeat(39))));
+        assert!(StreamRecord::from_json(&json!({"dynamodb": {}})).is_err());
+        assert!(StreamRecord::from_json(&json!({"dynamodb": {"SequenceNumber": "x"}})).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! Copies of accounts and campaigns into another table: from one machine to AWS, or from a restored table into the one
+//! in use.
+//!
+//! The target's stream counts every registration we write to it, so we copy only the counts those registrations do not
+//! explain. The copied remainder plus what the stream counts equals the source's counts.
+
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use domain::{
+    account::KeyId,
+    campaign::Campaign,
+    id::{AccountId, CampaignId},
+    time::Timestamp,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::{
+    ClaimError, StoreError, Table,
+    accounts::{AccountItem, KEY_IDS, KeyItem, account_key, api_key_key},
+    campaigns::{campaign_key, read_campaign_item},
+    counts::{Census, spread},
+    dynamodb::{
+        item::{self, Item, text},
+        limits::CONCURRENCY,
+    },
+    keys,
+    registrations::{
+        apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES, has_written},
+        item::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER},
+    },
+};
+
+/// How many items one query reads.
+const READ_SIZE: i32 = 1000;
+
+/// The accounts and campaigns of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The accounts.
+    pub accounts: Vec<AccountId>,
+    /// The campaigns.
+    pub campaigns: Vec<CampaignId>,
+}
+
+/// The result of copying a campaign.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Whether the other table did not know the campaign before, and so received its past counts.
+    pub is_new: bool,
+    /// Passes and registrations, removed ones included, that were written to it.
+    pub written: usize,
+    /// Those that it already had in the same or a later state.
+    pub unchanged: usize,
+}
+
+impl Table {
+    /// Returns the accounts and campaigns of the table. Scans all of it.
+    pub async fn contents(&self) -> Result<Contents, StoreError> {
+        let scan = self.client.scan().table_name(&self.table_name).projection_expression("pk, sk");
+        let mut keys = scan
+            .filter_expression("sk IN (:account, :campaign)")
+            .expression_attribute_values(":account", text(keys::ACCOUNT_SK))
+            .expression_attribute_values(":campaign", text(keys::CAMPAIGN_SK))
+            .into_paginator()
+            .items()
+            .send();
+        let mut contents = Contents::default();
+        while let Some(found) = keys.next().await.transpose()? {
+            let pk = found.get(keys::PK).and_then(|pk| pk.as_s().ok()).map_or("", String::as_str);
+            contents.accounts.extend(keys::parse_account_pk(pk));
+            contents.campaigns.extend(keys::parse_campaign_pk(pk));
+        }
+        Ok(contents)
+    }
+
+    /// Copies an account and its keys, except those in `except`, into another table, which keeps those that it already
+    /// has. Returns how many keys are new there.
+    pub async fn copy_account(&self, account: &AccountId, except: &[KeyId], to: &Self) -> Result<usize, StoreError> {
+        let Some(mut item) = self.consistent_item(account_key(account)).await? else { return Ok(0) };
+        let AccountItem { key_ids, .. } = item::read(item.clone())?;
+        let ids = key_ids.iter().filter_map(|id| id.parse().ok()).filter(|id| !except.contains(id));
+        let keys = self.consistent_items(ids.map(api_key_key).collect()).await?;
+        item.remove(KEY_IDS);
+        to.put_new(item).await?;
+        let mut new = 0;
+        for found in keys {
+            let record = item::read::<KeyItem>(found.clone())?.record()?;
+            new += usize::from(to.enter_key(account, record.id, found).await?);
+        }
+        Ok(new)
+    }
+
+    /// Copies a campaign, its passes and its registrations into another table, which keeps later events that it already
+    /// has. So this may be repeated, and may run while events reach the other table, but not while they reach this one.
+    ///
+    /// # Errors
+    ///
+    /// If the campaign belongs to another account or has another type in the other table; then nothing is copied.
+    pub async fn copy_campaign(&self, campaign: CampaignId, to: &Self, now: Timestamp) -> Result<Copied, ClaimError> {
+        let mut copied = Copied::default();
+        let Some(known) = self.consistent_item(campaign_key(campaign)).await? else { return Ok(copied) };
+        // A campaign that is known there may have counts already. Before that nothing counts it, so a repeated copy may
+        // overwrite the counts.
+        if to.consistent_item(campaign_key(campaign)).await?.is_none() {
+            for counts in self.counts_without_active(campaign, now).await? {
+                to.put_item(counts).send().await.map_err(StoreError::from)?;
+            }
+            copied.is_new = to.put_new(known.clone()).await?;
+        }
+        let Campaign { account_id, campaign_type } = read_campaign_item(known)?;
+        to.claim(campaign, &account_id, campaign_type, now).await?;
+        let mut start = None;
+        loop {
+            let part = self.everything_of(campaign).set_exclusive_start_key(start).limit(READ_SIZE);
+            let part = part.send().await.map_err(StoreError::from)?;
+            let items = stream::iter(part.items.unwrap_or_default());
+            let mut results = items.map(|item| to.put_later(item, now)).buffer_unordered(CONCURRENCY);
+            while let Some(is_written) = results.try_next().await? {
+                *(if is_written { &mut copied.written } else { &mut copied.unchanged }) += 1;
+            }
+            start = part.last_evaluated_key;
+            if start.is_none() {
+                return Ok(copied);
+            }
+        }
+    }
+
+    /// Returns the items of the campaign's counts, without the installs of its active registrations.
+    async fn counts_without_active(&self, campaign: CampaignId, now: Timestamp) -> Result<Vec<Item>, StoreError> {
+        let mut counts = self.consistent_counts(campaign).await?;
+        let Census { began, active, .. } = self.census(campaign).await?;
+        let missing = counts.totals.missing(&active);
+        for (day, missing) in spread(&missing, &began, &counts.days, now.day()) {
+            *counts.days.entry(day).or_default() += &missing;
+        }
+        for (day, installs) in &began {
+            *counts.days.entry(*day).or_default() -= installs;
+        }
+        counts.totals += &missing;
+        counts.totals -= &active;
+        counts.counted_since.get_or_insert(now);
+        Ok(counts.items(campaign))
+    }
+
+    /// Writes a pass or a registration on the same condition as an event. Returns whether it was written.
+    async fn put_later(&self, mut item: Item, now: Timestamp) -> Result<bool, StoreError> {
+        let sk = item.get(keys::SK).and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
+        let instant = |name: &str| {
+            item.get(name).cloned().ok_or_else(|| StoreError::malformed(&sk, format_args!("{name}: is required")))
+        };
+        let put = if keys::parse_registration_sk(&sk).is_none() {
+            let at = instant(KNOWN_SINCE)?;
+            let serial_number = item.get(SERIAL_NUMBER).cloned().unwrap_or_else(|| text(""));
+            self.put_item(item)
+                .condition_expression(CREATED_DECIDES)
+                .expression_attribute_values(":at", at)
+                .expression_attribute_values(":serial_number", serial_number)
+        } else {
+            let at = instant(LAST_EVENT_AT)?;
+            let is_active = item.contains_key(keys::CREATED_AT);
+            if is_active {
+                // Its change is on its way to the counts from now on, which a recount has to know.
+                item.insert(RECEIVED_AT.to_owned(), text(now));
+            }
+            self.put_item(item)
+                .condition_expression(if is_active { INSTALL_DECIDES } else { UNINSTALL_DECIDES })
+                .expression_attribute_values(":at", at)
+        };
+        has_written(put.send().await)
+    }
+
+    /// Writes an item unless there is one with its key. Returns whether it was written.
+    async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
+        has_written(self.put_item(item).condition_expression("attribute_not_exists(pk)").send().await)
+    }
+
+    fn put_item(&self, item: Item) -> PutItemFluentBuilder {
+        self.client.put_item().table_name(&self.table_name).set_item(Some(item))
+    }
+}

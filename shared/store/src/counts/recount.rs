@@ -1,0 +1,231 @@
+//! Recounts: a comparison of a campaign's counts with its registrations, and the repair of the counts if they differ.
+//!
+//! The tally counts every change exactly once, but it does not have the changes from before it existed or those that it
+//! could not read. A recount reads all registrations of a campaign and adds what the counts lack. The difficulty is a
+//! change that the stream has not delivered yet, because adding it would count it twice; [`Table::recount`]
+//! says how that is avoided.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::TransactWriteItem};
+use domain::{
+    counts::{ChangeKind, Counts},
+    id::CampaignId,
+    time::{Day, Timestamp},
+    wallet::{DeviceOs, Wallet},
+};
+use serde::Deserialize;
+
+use super::items::{CampaignCounts, CountUpdate};
+use crate::{
+    StoreError, Table,
+    dynamodb::{
+        item::{self, text},
+        transaction::{self, Transacted},
+    },
+    keys,
+    registrations::item::TOMBSTONE_LIFE,
+};
+
+/// After this time a change is either counted or gone from the table's stream, which keeps it for 24 hours (Amazon
+/// DynamoDB, "Change data capture for DynamoDB Streams"). The other hour is for a batch that was read at the last
+/// moment.
+const COUNTED_AFTER: Duration = Duration::from_hours(25);
+/// How many days one transaction can write, since it always writes the totals too.
+const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
+
+/// The result of a recount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recount {
+    /// The active registrations, as installs without uninstalls.
+    pub active: Counts,
+    /// The total counts before the recount.
+    pub counted: Counts,
+    /// What the recount did.
+    pub outcome: RecountOutcome,
+}
+
+/// The outcome of a recount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecountOutcome {
+    /// The counts agreed with the registrations.
+    Agrees,
+    /// The counts were repaired and agree with the registrations now.
+    Repaired,
+    /// The counts stay as they are, because a change may still be on its way to them.
+    Busy {
+        /// When it is worth trying again.
+        again_at: Timestamp,
+    },
+}
+
+/// The attributes that are read of a registration, active or removed, or of a pass.
+#[derive(Deserialize)]
+struct CountedItem {
+    sk: String,
+    wallet: Option<Wallet>,
+    device_os: Option<DeviceOs>,
+    created_at: Option<Timestamp>,
+    /// Absent if an older release wrote the item.
+    received_at: Option<Timestamp>,
+    expires_at: Option<i64>,
+}
+
+/// The registrations of a campaign, counted.
+#[derive(Default)]
+pub(crate) struct Census {
+    /// The active registrations, as installs by the day on which they began.
+    pub(crate) began: BTreeMap<Day, Counts>,
+    /// The active registrations, as installs.
+    pub(crate) active: Counts,
+    /// When the last change of a registration was received.
+    last_received_at: Option<Timestamp>,
+}
+
+impl Table {
+    /// Counts the registrations of a campaign and repairs its counts if they differ.
+    ///
+    /// This is safe at any time. A change of a registration is either counted, or on its way to the counts, or lost. If
+    /// the last change was received more than 25 hours ago, none of the changes seen here is on its way any more. The
+    /// counts are repaired only if they are still what they were before the first registration was read, so a change
+    /// received since then is not counted yet and will be. If either condition does not hold, nothing is written, or
+    /// nothing further if the repair needs several transactions.
+    pub async fn recount(&self, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {
+        let counted = self.consistent_counts(campaign).await?;
+        let Census { began, active, last_received_at } = self.census(campaign).await?;
+        let missing = counted.totals.missing(&active);
+        let recount = |outcome| Recount { active: active.clone(), counted: counted.totals.clone(), outcome };
+        if missing.is_empty() && counted.counted_since.is_some() {
+            return Ok(recount(RecountOutcome::Agrees));
+        }
+        let again_at = last_received_at.map(|received_at| received_at.plus(COUNTED_AFTER));
+        if let Some(again_at) = again_at.filter(|again_at| *again_at > now) {
+            return Ok(recount(RecountOutcome::Busy { again_at }));
+        }
+        let days = spread(&missing, &began, &counted.days, now.day());
+        Ok(recount(match self.repair(campaign, &counted, days, now).await? {
+            Transacted::Done => RecountOutcome::Repaired,
+            Transacted::ConditionFailed => RecountOutcome::Busy { again_at: now.plus(COUNTED_AFTER) },
+        }))
+    }
+
+    pub(crate) async fn census(&self, campaign: CampaignId) -> Result<Census, StoreError> {
+        let mut census = Census::default();
+        let mut start = None;
+        loop {
+            let response = self
+                .everything_of(campaign)
+                .projection_expression("sk, wallet, device_os, created_at, received_at, expires_at")
+                .set_exclusive_start_key(start)
+                .limit(5000)
+                .send()
+                .await?;
+            for item in response.items.unwrap_or_default() {
+                census.add(item::read(item)?)?;
+            }
+            start = response.last_evaluated_key;
+            if start.is_none() {
+                return Ok(census);
+            }
+        }
+    }
+
+    /// Returns a strongly consistent query of the passes and registrations of a campaign, removed ones included.
+    pub(crate) fn everything_of(&self, campaign: CampaignId) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table_name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :passes)")
+            .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
+            .expression_attribute_values(":passes", text(keys::PASSES_PREFIX))
+    }
+
+    /// Adds `days` to the counts, as long as no other writer adds to them.
+    async fn repair(
+        &self,
+        campaign: CampaignId,
+        counted: &CampaignCounts,
+        days: BTreeMap<Day, Counts>,
+        now: Timestamp,
+    ) -> Result<Transacted, StoreError> {
+        let mut totals = counted.totals.clone();
+        let days: Vec<_> = days.into_iter().collect();
+        // Runs once even if no day needs a repair, to store since when the totals agree with the listing.
+        let mut rest = days.as_slice();
+        loop {
+            let (days, later) = rest.split_at(rest.len().min(MAX_DAYS_PER_TRANSACTION));
+            let mut sum = Counts::default();
+            let mut writes: Vec<TransactWriteItem> = Vec::new();
+            for (day, counts) in days {
+                sum += counts;
+                writes.push(self.count_write(campaign, CountUpdate::of_day(*day, counts))?);
+            }
+            let since = later.is_empty().then_some(now);
+            let update = CountUpdate::of_totals(&sum).if_still(&totals).counted_since(since);
+            writes.push(self.count_write(campaign, update)?);
+            if self.transact(writes).await? == Transacted::ConditionFailed {
+                return Ok(Transacted::ConditionFailed);
+            }
+            if later.is_empty() {
+                return Ok(Transacted::Done);
+            }
+            totals += &sum;
+            rest = later;
+        }
+    }
+}
+
+impl Census {
+    fn add(&mut self, item: CountedItem) -> Result<(), StoreError> {
+        let CountedItem { sk, wallet, device_os, created_at, received_at, expires_at } = item;
+        if keys::parse_registration_sk(&sk).is_none() {
+            return Ok(());
+        }
+        let removal_received_at = expires_at.and_then(|at| Timestamp::of_unix_seconds(at)?.minus(TOMBSTONE_LIFE));
+        self.last_received_at = self.last_received_at.max(received_at).max(removal_received_at);
+        match (created_at, wallet, device_os) {
+            (None, _, _) => Ok(()),
+            (Some(created_at), Some(wallet), Some(device_os)) => {
+                let day = created_at.day();
+                let install = Counts::one(ChangeKind::Install, wallet, device_os);
+                *self.began.entry(day).or_default() += &install;
+                self.active += &install;
+                Ok(())
+            }
+            _ => Err(StoreError::malformed(&sk, "an active registration has a wallet and a device_os")),
+        }
+    }
+}
+
+/// Assigns missing counts to days. A missing install goes to the oldest day on which more registrations began than
+/// installs were counted; if no day qualifies, its registration has since been removed and it goes to the first known
+/// day. Missing uninstalls go to today, because nothing shows when they happened.
+pub(crate) fn spread(
+    missing: &Counts,
+    began: &BTreeMap<Day, Counts>,
+    counted: &BTreeMap<Day, Counts>,
+    today: Day,
+) -> BTreeMap<Day, Counts> {
+    let first = began.keys().chain(counted.keys()).min().copied().unwrap_or(today);
+    let mut days: BTreeMap<Day, Counts> = BTreeMap::new();
+    for (kind, part, count) in missing.iter() {
+        if kind == ChangeKind::Uninstall {
+            days.entry(today).or_default().add(kind, part, count);
+            continue;
+        }
+        let mut rest = count;
+        for (day, began) in began {
+            let known = counted.get(day).map_or(0, |counted| counted.get(kind, part));
+            let of_this_day = (began.get(kind, part) - known).clamp(0, rest);
+            if of_this_day > 0 {
+                days.entry(*day).or_default().add(kind, part, of_this_day);
+                rest -= of_this_day;
+            }
+        }
+        if rest > 0 {
+            days.entry(first).or_default().add(kind, part, rest);
+        }
+    }
+    days
+}

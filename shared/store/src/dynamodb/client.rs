@@ -1,0 +1,78 @@
+//! The connection to the table: where it is, which credentials to use, whom to trust and how long to wait.
+//!
+//! The first two come from environment variables ([`TableConfig`]), the last from [`limits`](super::limits).
+
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{
+        BehaviorVersion, Credentials, Region, SharedHttpClient, StalledStreamProtectionConfig,
+        retry::{RetryConfig, RetryPartition, TokenBucket},
+        timeout::TimeoutConfig,
+    },
+};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+
+use super::limits::{ATTEMPT_TIMEOUT, ATTEMPTS, CALL_TIMEOUT, CONNECT_TIMEOUT, MAX_BACKOFF};
+
+/// The root certificates of Amazon Trust Services, which vouch for AWS's endpoints.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
+
+/// The address of the table and the credentials for it, from the variables that Lambda and the template set.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The name of the table.
+    pub table_name: String,
+    /// The AWS region.
+    pub region: String,
+    /// Another engine than DynamoDB in that region.
+    pub endpoint_url: Option<String>,
+    /// The credentials that sign each call.
+    pub credentials: Credentials,
+}
+
+impl Connection {
+    /// Creates a client with these settings and our TLS, time limits and retries.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT)
+            .build();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(self.http_client())
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(self.credentials.clone())
+            // The SDK's quota of retries, once used up, makes each call fail at once. While a partition is throttled,
+            // that would send messages to the dead-letter queue. Here the number of retries and their time limit are
+            // enough.
+            .retry_partition(RetryPartition::custom("table").token_bucket(TokenBucket::unlimited()).build())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF))
+            .timeout_config(timeouts)
+            // Responses are small, and attempts have a time limit.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(url) = &self.endpoint_url {
+            config = config.endpoint_url(url);
+        }
+        Client::from_conf(config.build())
+    }
+
+    /// Creates the HTTP client. For AWS's own endpoint it trusts Amazon's roots only, because loading all roots of a
+    /// system takes most of a start. For any other endpoint it trusts the roots of the system.
+    fn http_client(&self) -> SharedHttpClient {
+        let roots = match &self.endpoint_url {
+            Some(url) if url.starts_with("http://") => return Builder::new().build_http(),
+            Some(_) => TrustStore::default(),
+            None => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
+        };
+        let builder = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        match TlsContext::builder().with_trust_store(roots).build() {
+            Ok(context) => builder.tls_context(context).build_https(),
+            Err(_) => builder.build_https(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Transactions: several items are written, or none.
+
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{CancellationReason, TransactWriteItem},
+};
+use tokio::time;
+
+use super::limits;
+use crate::{StoreError, Table};
+
+/// How many items one transaction writes at most (Amazon DynamoDB, "Quotas").
+pub(crate) const MAX_ITEMS: usize = 100;
+
+/// What a transaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transacted {
+    /// It wrote every item.
+    Done,
+    /// It wrote nothing because a condition did not hold.
+    ConditionFailed,
+}
+
+impl Table {
+    /// Writes all of `writes` or none. A transaction that met another one on the same item is tried again after a pause.
+    pub(crate) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
+        let mut pauses = limits::pauses();
+        loop {
+            let Err(error) = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await
+            else {
+                return Ok(Transacted::Done);
+            };
+            let Some(reasons) = cancellation_reasons(&error) else { return Err(error.into()) };
+            let codes: Vec<&str> = reasons.iter().filter_map(CancellationReason::code).collect();
+            if codes.contains(&"ConditionalCheckFailed") {
+                return Ok(Transacted::ConditionFailed);
+            }
+            let problem = format!("the transaction was canceled: {}", codes.join(", "));
+            if !codes.iter().all(|code| is_temporary(code)) {
+                return Err(StoreError::Refused(problem));
+            }
+            let Some(pause) = pauses.next() else { return Err(StoreError::Unavailable(problem)) };
+            time::sleep(pause).await;
+        }
+    }
+}
+
+/// Whether the reason does not speak against another attempt (Amazon DynamoDB API reference, "`TransactWriteItems`").
+fn is_temporary(code: &str) -> bool {
+    ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"].contains(&code)
+}
+
+/// Why a transaction was canceled, if that is the error.
+fn cancellation_reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
+    match error.as_service_error()? {
+        TransactWriteItemsError::TransactionCanceledException(canceled) => Some(canceled.cancellation_reasons()),
+        _ => None,
+    }
+}

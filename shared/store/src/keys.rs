@@ -1,0 +1,197 @@
+//! Every key of the table, spelt once.
+//!
+//! A campaign, its passes, its registrations and its counts share a partition, and their sort keys group them.
+//!
+//! | item | `pk` | `sk` | attributes |
+//! |---|---|---|---|
+//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` once stated, `known_since` |
+//! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `pass`, `device_library_identifier`, `push_token` |
+//! | registration, removed | as above | as above | `last_event_at`, `expires_at` |
+//! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … |
+//! | counts in total | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they agree with the listing |
+//! | checkpoint of the tally | `TALLY#<shard>` | `TALLY` | `last_sequence_number`, `expires_at` |
+//! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at`, `expires_at` |
+//! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` |
+//! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` |
+//! | bookmark | `BOOKMARK#<listing>` | `PAGE#<page>` | `cursor`, `expires_at` |
+//!
+//! | index | hash | range | holds |
+//! |---|---|---|---|
+//! | `by-campaign` | `pk` | `created_at` | a campaign's active registrations |
+//! | `by-pass` | `pass`, `<campaign_id>#<pass_id>` | `created_at` | a pass's active registrations |
+//!
+//! Only an active registration carries `created_at`, so only active registrations enter an index.
+
+use domain::{
+    account::KeyId,
+    id::{AccountId, CampaignId, PassId, RegistrationId},
+    time::Day,
+};
+
+/// The table's partition key.
+pub const PK: &str = "pk";
+/// The table's sort key.
+pub const SK: &str = "sk";
+/// When an active registration was created; the range key of both indexes.
+pub const CREATED_AT: &str = "created_at";
+/// The campaign and the pass of an active registration; the hash key of [`BY_PASS`].
+pub const PASS: &str = "pass";
+/// The wallet of an active registration.
+pub const WALLET: &str = "wallet";
+/// The operating system of an active registration.
+pub const DEVICE_OS: &str = "device_os";
+/// When DynamoDB may delete the item, in seconds since 1970: the table's time-to-live attribute.
+pub const EXPIRES_AT: &str = "expires_at";
+
+/// The index that lists a campaign.
+pub const BY_CAMPAIGN: &str = "by-campaign";
+/// The index that lists a pass.
+pub const BY_PASS: &str = "by-pass";
+
+/// A partition that no campaign has.
+pub const NO_CAMPAIGN: &str = "CAMPAIGN#";
+
+/// The sort key of a campaign's own item.
+pub const CAMPAIGN_SK: &str = "CAMPAIGN";
+
+/// The prefix of the sort keys of a campaign's passes and registrations.
+pub const PASSES_PREFIX: &str = "PASS#";
+
+/// The prefix of the sort keys of a campaign's counts.
+pub const COUNTS_PREFIX: &str = "COUNTS#";
+/// The sort key of a campaign's counts in total. It sorts after those of all days.
+pub const TOTALS_SK: &str = "COUNTS#TOTALS";
+/// The prefix of the partition keys of the tally's own items.
+pub const TALLY_PREFIX: &str = "TALLY#";
+/// The sort key of a checkpoint.
+pub const TALLY_SK: &str = "TALLY";
+/// The partition of the records that could not be read.
+pub const UNREADABLE_PK: &str = "TALLY#UNREADABLE";
+
+/// The sort key of an account.
+pub const ACCOUNT_SK: &str = "ACCOUNT";
+/// The sort key of an API key.
+pub const API_KEY_SK: &str = "API_KEY";
+/// The prefix of the partition keys of API keys.
+pub const API_KEY_PREFIX: &str = "API_KEY#";
+
+/// The prefix of the partition keys of bookmarks, the only items that the listing functions may write.
+pub const BOOKMARK_PREFIX: &str = "BOOKMARK#";
+
+/// Returns the partition key of a campaign, its passes, its registrations and its counts.
+#[must_use]
+pub fn campaign_pk(campaign: CampaignId) -> String {
+    format!("CAMPAIGN#{campaign}")
+}
+
+/// Returns the sort key of a pass. All passes' keys have one length, so it is a prefix of the sort keys of this pass's
+/// registrations and of no other's.
+#[must_use]
+pub fn pass_sk(pass: PassId) -> String {
+    format!("{PASSES_PREFIX}{pass}")
+}
+
+/// Returns the sort key of a registration.
+#[must_use]
+pub fn registration_sk(pass: PassId, registration: RegistrationId) -> String {
+    format!("{PASSES_PREFIX}{pass}#{registration}")
+}
+
+/// Returns the campaign with this partition key.
+#[must_use]
+pub fn parse_campaign_pk(pk: &str) -> Option<CampaignId> {
+    pk.strip_prefix("CAMPAIGN#")?.parse().ok()
+}
+
+/// Returns the sort key of a campaign's counts of a day.
+#[must_use]
+pub fn day_sk(day: Day) -> String {
+    format!("{COUNTS_PREFIX}{day}")
+}
+
+/// Returns the day of the counts with this sort key.
+#[must_use]
+pub fn parse_day_sk(sk: &str) -> Option<Day> {
+    sk.strip_prefix(COUNTS_PREFIX)?.parse().ok()
+}
+
+/// Returns the partition key of a shard's checkpoint.
+#[must_use]
+pub fn tally_pk(shard: &str) -> String {
+    format!("{TALLY_PREFIX}{shard}")
+}
+
+/// Returns the sort key of a record that could not be read.
+#[must_use]
+pub fn unreadable_sk(shard: &str, sequence_number: &str) -> String {
+    format!("{shard}#{sequence_number}")
+}
+
+/// Returns the pass and the registration with this sort key.
+#[must_use]
+pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
+    let (pass, registration) = sk.strip_prefix(PASSES_PREFIX)?.split_once('#')?;
+    Some((pass.parse().ok()?, registration.parse().ok()?))
+}
+
+/// Returns the hash key of a pass in [`BY_PASS`]. It has the campaign too, so that no item of another campaign can
+/// enter.
+#[must_use]
+pub fn by_pass_hash(campaign: CampaignId, pass: PassId) -> String {
+    format!("{campaign}#{pass}")
+}
+
+/// Returns the partition key of an account.
+#[must_use]
+pub fn account_pk(account: &AccountId) -> String {
+    format!("ACCOUNT#{account}")
+}
+
+/// Returns the account with this partition key.
+#[must_use]
+pub fn parse_account_pk(pk: &str) -> Option<AccountId> {
+    pk.strip_prefix("ACCOUNT#")?.parse().ok()
+}
+
+/// Returns the partition key of an API key.
+#[must_use]
+pub fn api_key_pk(id: KeyId) -> String {
+    format!("{API_KEY_PREFIX}{id}")
+}
+
+/// Returns the id of the API key with this partition key.
+#[must_use]
+pub fn parse_api_key_pk(pk: &str) -> Option<KeyId> {
+    pk.strip_prefix(API_KEY_PREFIX)?.parse().ok()
+}
+
+/// Returns the partition key of a listing's bookmarks.
+#[must_use]
+pub fn bookmark_pk(listing: &str) -> String {
+    format!("{BOOKMARK_PREFIX}{listing}")
+}
+
+/// Returns the sort key of the bookmark of `page`.
+#[must_use]
+pub fn bookmark_sk(page: u32) -> String {
+    format!("PAGE#{page}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_is_read_back_from_its_sort_key() {
+        let pass = "22d5b0ed-cc82-4743-a4fb-ee655d928037".parse().unwrap();
+        let registration = "ed2951b4-1127-4a96-a2b1-8a73adb4b2db".parse().unwrap();
+        let sk = registration_sk(pass, registration);
+
+        assert!(sk.starts_with(&pass_sk(pass)));
+        assert_eq!(parse_registration_sk(&sk), Some((pass, registration)));
+        for other in [CAMPAIGN_SK, &pass_sk(pass), "PASS#x#y", ""] {
+            assert_eq!(parse_registration_sk(other), None);
+        }
+    }
+}

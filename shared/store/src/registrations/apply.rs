@@ -1,0 +1,268 @@
+//! Writes of registrations and passes: events, and the calls that register and unregister.
+//!
+//! The latest event of a registration decides. Each write carries a condition that compares its instant with the stored
+//! one, so a late or repeated event changes nothing and no read is needed before it. A removed registration stays as a
+//! tombstone, so that an install from before the removal that arrives after it changes nothing.
+
+use aws_sdk_dynamodb::{
+    error::SdkError,
+    operation::{
+        put_item::{PutItemError, PutItemOutput, builders::PutItemFluentBuilder},
+        update_item::UpdateItemError,
+    },
+    types::ReturnValuesOnConditionCheckFailure,
+};
+use domain::{
+    device::PushToken,
+    event::{Change, Event, Installation, Refusal},
+    id::{CampaignId, PassId, RegistrationId},
+    registration::Registration,
+    time::Timestamp,
+};
+use serde::Serialize;
+
+use super::item::{PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
+use crate::{
+    Outcome, StoreError, Table,
+    dynamodb::item::{self, text},
+    keys,
+};
+
+/// An install is applied if it is the first event of its registration or later than the stored one.
+pub(crate) const INSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at";
+/// An uninstall is applied on the same condition, and also if it happened at the same instant as the stored install.
+pub(crate) const UNINSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
+     OR (last_event_at = :at AND attribute_exists(created_at))";
+/// A `created` event is applied if it is the earliest of its pass, or at the same instant has the smaller serial
+/// number. So every order of the same events leaves the same item.
+pub(crate) const CREATED_DECIDES: &str = "attribute_not_exists(known_since) OR known_since > :at \
+     OR (known_since = :at AND serial_number > :serial_number)";
+/// A call registers a pass if the registration is new or was removed earlier. An active registration stays as it is.
+const REGISTERS: &str =
+    "attribute_not_exists(last_event_at) OR (attribute_not_exists(created_at) AND last_event_at < :at)";
+/// A call ends a registration if it is active and its last event is not later.
+const UNREGISTERS: &str = "attribute_exists(created_at) AND last_event_at <= :at";
+
+/// How many times a call is tried while other writers change the same registration in between.
+const MAX_ATTEMPTS: usize = 5;
+
+/// The result of registering.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// The registration is active from now on.
+    Created(Registration),
+    /// It was active already and stays as it is, except for a new push token.
+    Active(Registration),
+    /// It was removed at this instant, which is not before the one to register at.
+    RemovedSince(Timestamp),
+}
+
+/// The result of unregistering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unregistered {
+    /// The registration was active and has ended now.
+    Removed,
+    /// It had been removed before.
+    AlreadyRemoved,
+    /// There never was such a registration; nothing was written.
+    NeverSeen,
+}
+
+impl Registered {
+    /// Returns the outcome, as for an event.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Created(_) => Outcome::Applied,
+            Self::Active(_) => Outcome::Unchanged,
+            Self::RemovedSince(at) => Outcome::Refused(Refusal::RemovedSince(*at)),
+        }
+    }
+}
+
+impl Unregistered {
+    /// Returns the outcome, as for an event.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Removed => Outcome::Applied,
+            Self::AlreadyRemoved => Outcome::Unchanged,
+            Self::NeverSeen => Outcome::Refused(Refusal::UnknownRegistration),
+        }
+    }
+}
+
+impl Table {
+    /// Applies one event by one conditional write of one item. The campaign must have been claimed.
+    ///
+    /// The latest event of a registration decides, and at the same instant an uninstall beats an install. Every order and every
+    /// repetition of the same events leaves the same items, with one exception: of two different installs of a registration at the
+    /// same instant, the first to arrive stays.
+    pub async fn apply(&self, event: &Event, now: Timestamp) -> Outcome {
+        match self.write_event(event, now).await {
+            Ok(true) => Outcome::Applied,
+            Ok(false) => Outcome::Unchanged,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// Writes the item that an event leaves, if its condition holds. Returns whether it did.
+    async fn write_event(&self, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
+        let Event { account_id: _, campaign_id, campaign_type: _, pass_id, at, change } = event;
+        let put = match change {
+            Change::Created { serial_number } => {
+                let item = PassItem {
+                    pk: keys::campaign_pk(*campaign_id),
+                    sk: keys::pass_sk(*pass_id),
+                    known_since: *at,
+                    serial_number: serial_number.as_ref(),
+                };
+                let serial_number = serial_number.as_ref().map_or("", |serial_number| serial_number.as_str());
+                self.put(&item, CREATED_DECIDES, *at)?
+                    .expression_attribute_values(":serial_number", text(serial_number))
+            }
+            Change::Installed(installation) => {
+                let item = RegistrationItem::new(*campaign_id, *pass_id, installation, *at, now);
+                self.put(&item, INSTALL_DECIDES, *at)?
+            }
+            Change::Uninstalled { registration_id } => {
+                let item = TombstoneItem::new(*campaign_id, *pass_id, *registration_id, *at, now);
+                self.put(&item, UNINSTALL_DECIDES, *at)?
+            }
+        };
+        has_written(put.send().await)
+    }
+
+    /// Registers a pass at `at` unless it is registered already. The campaign must have been claimed.
+    ///
+    /// Costs one conditional write, and a second one if the registration is active and the push token is new.
+    pub async fn register(
+        &self,
+        campaign: CampaignId,
+        pass: PassId,
+        installation: &Installation,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Registered, StoreError> {
+        let item = RegistrationItem::new(campaign, pass, installation, at, now);
+        for _ in 0..MAX_ATTEMPTS {
+            let Err(existing) = self.put_or_existing(&item, REGISTERS, at).await? else {
+                let Installation { registration_id, wallet, device_os, .. } = installation;
+                let (id, wallet, device_os) = (*registration_id, *wallet, *device_os);
+                return Ok(Registered::Created(Registration { id, pass_id: pass, wallet, device_os, created_at: at }));
+            };
+            let Some(existing) = existing else { continue };
+            let Some(active) = existing.active().transpose()? else {
+                return Ok(Registered::RemovedSince(existing.last_event_at));
+            };
+            let new_token =
+                installation.push_token.as_ref().filter(|token| existing.push_token.as_ref() != Some(token));
+            let stored = match new_token {
+                Some(token) => self.store_push_token(campaign, &active, token).await?,
+                None => true,
+            };
+            if stored {
+                return Ok(Registered::Active(active));
+            }
+        }
+        Err(contended(pass, installation.registration_id))
+    }
+
+    /// Ends a registration now, or at the instant of its last event if that is in the future. The campaign must be
+    /// known.
+    ///
+    /// Costs one conditional write, and a second one if the last event is in the future.
+    pub async fn unregister(
+        &self,
+        campaign: CampaignId,
+        pass: PassId,
+        registration: RegistrationId,
+        now: Timestamp,
+    ) -> Result<Unregistered, StoreError> {
+        let mut at = now;
+        for _ in 0..MAX_ATTEMPTS {
+            let item = TombstoneItem::new(campaign, pass, registration, at, now);
+            match self.put_or_existing(&item, UNREGISTERS, at).await? {
+                Ok(()) => return Ok(Unregistered::Removed),
+                Err(None) => return Ok(Unregistered::NeverSeen),
+                Err(Some(existing)) if existing.active().is_none() => return Ok(Unregistered::AlreadyRemoved),
+                Err(Some(existing)) => at = at.max(existing.last_event_at),
+            }
+        }
+        Err(contended(pass, registration))
+    }
+
+    /// Stores the push token. Returns `false` if the registration has ended or begun again since it was read.
+    async fn store_push_token(
+        &self,
+        campaign: CampaignId,
+        registration: &Registration,
+        push_token: &PushToken,
+    ) -> Result<bool, StoreError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table_name)
+            .key(keys::PK, text(keys::campaign_pk(campaign)))
+            .key(keys::SK, text(keys::registration_sk(registration.pass_id, registration.id)))
+            .update_expression("SET push_token = :push_token")
+            .condition_expression("created_at = :created_at")
+            .expression_attribute_values(":push_token", text(push_token.as_str()))
+            .expression_attribute_values(":created_at", text(registration.created_at))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn put(&self, item: &impl Serialize, condition: &str, at: Timestamp) -> Result<PutItemFluentBuilder, StoreError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table_name)
+            .set_item(Some(item::write(item)?))
+            .condition_expression(condition)
+            .expression_attribute_values(":at", text(at));
+        Ok(put)
+    }
+
+    /// Writes the item. If its condition does not hold, returns the stored registration, or `None` if there is none.
+    async fn put_or_existing(
+        &self,
+        item: &impl Serialize,
+        condition: &str,
+        at: Timestamp,
+    ) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
+        let put = self
+            .put(item, condition, at)?
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = put.send().await else { return Ok(Ok(())) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failure)) => {
+                failure.item.clone().map(item::read).transpose().map(Err)
+            }
+            _ => Err(error.into()),
+        }
+    }
+}
+
+/// Returns whether the condition of a put held.
+pub(crate) fn has_written(result: Result<PutItemOutput, SdkError<PutItemError>>) -> Result<bool, StoreError> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) => match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+fn contended(pass: PassId, registration: RegistrationId) -> StoreError {
+    let key = keys::registration_sk(pass, registration);
+    StoreError::Unavailable(format!("{key} was changed by another writer {MAX_ATTEMPTS} times in a row"))
+}

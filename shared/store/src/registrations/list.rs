@@ -1,0 +1,217 @@
+//! Listings: the active registrations of a campaign or of a pass, in the order of `created_at`.
+//!
+//! Two indexes have only active registrations, in this order. A stretch of one begins after a given registration, not
+//! at an offset, so it costs the same at any depth. One read returns at most 1 MB and says whether more may follow.
+
+use aws_sdk_dynamodb::{
+    operation::query::builders::QueryFluentBuilder,
+    types::{AttributeValue, Select},
+};
+
+use domain::{
+    id::{CampaignId, PassId},
+    registration::Registration,
+};
+
+use super::page_reader::{Page, PageReader};
+use crate::{
+    StoreError, Table,
+    dynamodb::item::{Item, text},
+    keys,
+};
+
+/// The registrations of a campaign or of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collection {
+    /// Those of a campaign.
+    Campaign(CampaignId),
+    /// Those of one pass.
+    Pass(CampaignId, PassId),
+}
+
+/// A stretch of a collection in the order of `created_at`.
+#[derive(Debug, Clone)]
+pub struct Stretch<'a> {
+    /// The range of instants.
+    pub created_at: &'a CreatedAtRange,
+    /// Oldest first, or newest first.
+    pub direction: Direction,
+    /// The registration after which it begins, in its direction. This one need not exist any more.
+    pub after: Option<&'a Registration>,
+    /// How many registrations to read at most.
+    pub limit: usize,
+}
+
+/// A range of `created_at`, both ends included, compared as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CreatedAtRange {
+    /// The first.
+    pub from: Option<String>,
+    /// The last.
+    pub to: Option<String>,
+}
+
+/// An order of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// The result of one read of a stretch: at most 1 MB, about 5,000 registrations.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The registrations.
+    pub registrations: Vec<Registration>,
+    /// Whether more may follow.
+    pub has_more: bool,
+}
+
+impl CreatedAtRange {
+    /// Returns whether `text` lies within the range.
+    #[must_use]
+    pub fn contains(&self, text: &str) -> bool {
+        self.from.as_deref().is_none_or(|from| text >= from) && self.to.as_deref().is_none_or(|to| text <= to)
+    }
+
+    /// Returns whether no instant lies within the range. DynamoDB accepts neither a range that ends before it begins
+    /// nor an empty text.
+    fn is_empty(&self) -> bool {
+        let ends_before_it_begins = self.to.as_ref().is_some_and(|to| self.from.as_ref().is_some_and(|from| from > to));
+        ends_before_it_begins || self.to.as_deref() == Some("")
+    }
+}
+
+impl Direction {
+    /// Returns the other direction.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Ascending => Self::Descending,
+            Self::Descending => Self::Ascending,
+        }
+    }
+}
+
+impl Collection {
+    /// Returns the campaign.
+    #[must_use]
+    pub fn campaign(self) -> CampaignId {
+        match self {
+            Self::Campaign(campaign) | Self::Pass(campaign, _) => campaign,
+        }
+    }
+
+    fn index(self) -> Index {
+        match self {
+            Self::Campaign(campaign) => {
+                Index { name: keys::BY_CAMPAIGN, hash: keys::PK, value: text(keys::campaign_pk(campaign)) }
+            }
+            Self::Pass(campaign, pass) => {
+                Index { name: keys::BY_PASS, hash: keys::PASS, value: text(keys::by_pass_hash(campaign, pass)) }
+            }
+        }
+    }
+
+    fn key_of(self, registration: &Registration) -> Item {
+        let Index { name: _, hash, value } = self.index();
+        Item::from([
+            (hash.to_owned(), value),
+            (keys::CREATED_AT.to_owned(), text(registration.created_at)),
+            (keys::PK.to_owned(), text(keys::campaign_pk(self.campaign()))),
+            (keys::SK.to_owned(), text(keys::registration_sk(registration.pass_id, registration.id))),
+        ])
+    }
+}
+
+/// The place of a collection in an index.
+struct Index {
+    name: &'static str,
+    hash: &'static str,
+    value: AttributeValue,
+}
+
+impl Table {
+    /// Reads a stretch of the collection with one query.
+    pub async fn list(&self, collection: Collection, stretch: Stretch<'_>) -> Result<Segment, StoreError> {
+        let Stretch { created_at, direction, after, limit } = stretch;
+        if created_at.is_empty() {
+            return Ok(Segment { registrations: Vec::new(), has_more: false });
+        }
+        let reader = PageReader::default();
+        let query = self
+            .query(collection, created_at)
+            .projection_expression("sk, wallet, device_os, created_at")
+            .scan_index_forward(direction == Direction::Ascending)
+            .set_exclusive_start_key(after.map(|registration| collection.key_of(registration)))
+            .limit(limit_of(limit));
+        query.customize().interceptor(reader.clone()).send().await?;
+        let Page { registrations, has_more } = reader.take()?;
+        // Nothing is filtered out, so a read without registrations has reached the end.
+        let has_more = has_more && !registrations.is_empty();
+        Ok(Segment { registrations, has_more })
+    }
+
+    /// Returns how many registrations the collection has; `None` if there are more than `bound`.
+    pub async fn count(&self, collection: Collection, bound: usize) -> Result<Option<usize>, StoreError> {
+        let mut count = 0;
+        let mut start = None;
+        while count <= bound {
+            let response = self
+                .query(collection, &CreatedAtRange::default())
+                .select(Select::Count)
+                .set_exclusive_start_key(start)
+                .limit(limit_of(bound + 1 - count))
+                .send()
+                .await?;
+            count += usize::try_from(response.count).unwrap_or_default();
+            start = response.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        Ok((count <= bound).then_some(count))
+    }
+
+    /// Returns whether the pass is known: whether it has its own item or any registration, removed ones included.
+    pub async fn pass_is_known(&self, campaign: CampaignId, pass: PassId) -> Result<bool, StoreError> {
+        let response = self
+            .client
+            .query()
+            .table_name(&self.table_name)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
+            .expression_attribute_values(":sk", text(keys::pass_sk(pass)))
+            .select(Select::Count)
+            .limit(1)
+            .send()
+            .await?;
+        Ok(response.count > 0)
+    }
+
+    fn query(&self, collection: Collection, created_at: &CreatedAtRange) -> QueryFluentBuilder {
+        let Index { name, hash, value } = collection.index();
+        let query = self.client.query().table_name(&self.table_name).index_name(name);
+        let query = query.expression_attribute_values(":hash", value);
+        let from = created_at.from.as_ref().filter(|from| !from.is_empty());
+        match (from, &created_at.to) {
+            (None, None) => query.key_condition_expression(format!("{hash} = :hash")),
+            (Some(from), None) => query
+                .key_condition_expression(format!("{hash} = :hash AND created_at >= :from"))
+                .expression_attribute_values(":from", text(from)),
+            (None, Some(to)) => query
+                .key_condition_expression(format!("{hash} = :hash AND created_at <= :to"))
+                .expression_attribute_values(":to", text(to)),
+            (Some(from), Some(to)) => query
+                .key_condition_expression(format!("{hash} = :hash AND created_at BETWEEN :from AND :to"))
+                .expression_attribute_values(":from", text(from))
+                .expression_attribute_values(":to", text(to)),
+        }
+    }
+}
+
+fn limit_of(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

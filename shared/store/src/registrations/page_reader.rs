@@ -1,0 +1,305 @@
+//! A parser for a page of an index, which replaces the SDK's own because it is much cheaper.
+//!
+//! The SDK turns each item into a map of attributes, which is most of the cost of listing it. [`PageReader`] therefore
+//! parses the body of a successful query itself, into types that borrow from it. Signing, sending, retries and errors
+//! stay with the SDK.
+
+use std::{
+    fmt::Display,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_sdk_dynamodb::{
+    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextMut},
+    error::BoxError,
+    operation::query::QueryOutput,
+};
+use aws_smithy_runtime_api::client::{
+    interceptors::{
+        context::{Output, OutputOrError},
+        dyn_dispatch_hint,
+    },
+    orchestrator::{HttpResponse, OrchestratorError},
+    ser_de::{DeserializeResponse, SharedResponseDeserializer},
+};
+use domain::registration::Registration;
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::item::registration;
+use crate::StoreError;
+
+/// The result of a query of an index.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Page {
+    pub(crate) registrations: Vec<Registration>,
+    /// Whether the index may have more.
+    pub(crate) has_more: bool,
+}
+
+/// An interceptor that parses the response to one query. [`Self::take`] returns the page once the query has returned.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PageReader(Arc<Mutex<Option<Result<Page, StoreError>>>>);
+
+/// The body of a successful response (Amazon DynamoDB API reference, "Query"), with strings of type `T`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", bound(deserialize = "T: Deserialize<'de>"))]
+struct Body<T> {
+    #[serde(default = "Vec::new")]
+    items: Vec<Item<T>>,
+    last_evaluated_key: Option<IgnoredAny>,
+}
+
+/// An active registration in an index.
+#[derive(Deserialize)]
+struct Item<T> {
+    sk: Option<Attribute<T>>,
+    wallet: Option<Attribute<T>>,
+    device_os: Option<Attribute<T>>,
+    created_at: Option<Attribute<T>>,
+}
+
+/// An attribute. Only strings matter here.
+#[derive(Deserialize)]
+struct Attribute<T> {
+    #[serde(rename = "S")]
+    string: Option<T>,
+}
+
+impl PageReader {
+    /// Returns the page that the query returned.
+    pub(crate) fn take(&self) -> Result<Page, StoreError> {
+        let read = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        read.unwrap_or_else(|| Err(StoreError::malformed("of a page", "the query returned none")))
+    }
+}
+
+impl Page {
+    fn read(body: &[u8]) -> Result<Result<Self, StoreError>, BoxError> {
+        // Checked as UTF-8 once, so that serde does not check each string again.
+        let body = str::from_utf8(body)?;
+        // No string that belongs here needs an escape, so normally all strings can borrow from the body.
+        match serde_json::from_str::<Body<&str>>(body) {
+            Ok(body) => Ok(body.page()),
+            Err(_) => Ok(serde_json::from_str::<Body<String>>(body)?.page()),
+        }
+    }
+}
+
+impl<T: AsRef<str>> Body<T> {
+    fn page(&self) -> Result<Page, StoreError> {
+        let registrations = self.items.iter().map(Item::registration).collect::<Result<_, _>>()?;
+        Ok(Page { registrations, has_more: self.last_evaluated_key.is_some() })
+    }
+}
+
+impl<T: AsRef<str>> Item<T> {
+    fn registration(&self) -> Result<Registration, StoreError> {
+        let sk = self.sk.as_ref().and_then(Attribute::text).unwrap_or("without key");
+        registration(
+            sk,
+            parse(sk, "wallet", self.wallet.as_ref())?,
+            parse(sk, "device_os", self.device_os.as_ref())?,
+            parse(sk, "created_at", self.created_at.as_ref())?,
+        )
+    }
+}
+
+impl<T: AsRef<str>> Attribute<T> {
+    fn text(&self) -> Option<&str> {
+        self.string.as_ref().map(AsRef::as_ref)
+    }
+}
+
+fn parse<T, U>(sk: &str, name: &str, attribute: Option<&Attribute<T>>) -> Result<U, StoreError>
+where
+    T: AsRef<str>,
+    U: FromStr,
+    U::Err: Display,
+{
+    let text = attribute.and_then(Attribute::text).unwrap_or_default();
+    text.parse().map_err(|error| StoreError::malformed(sk, format!("{name}: {error}")))
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for PageReader {
+    fn name(&self) -> &'static str {
+        "PageReader"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if context.response().status().is_success() {
+            config.interceptor_state().store_put(SharedResponseDeserializer::new(self.clone()));
+        }
+        Ok(())
+    }
+}
+
+impl DeserializeResponse for PageReader {
+    fn deserialize_nonstreaming_with_config(&self, response: &HttpResponse, _: &ConfigBag) -> OutputOrError {
+        let page = Page::read(response.body().bytes().unwrap_or_default());
+        // A body that is not the JSON of a page was damaged in transit, so the SDK tries again.
+        let page = page.map_err(OrchestratorError::response)?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(page);
+        Ok(Output::erase(QueryOutput::builder().build()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::{
+        Client, Config,
+        config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    };
+    use aws_smithy_runtime_api::{
+        client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+        client::orchestrator::HttpRequest,
+        http::StatusCode,
+    };
+    use proptest::{prelude::*, sample::select};
+    use serde_json::{Value, json};
+
+    use domain::{
+        time::Timestamp,
+        wallet::{DeviceOs, Wallet},
+    };
+
+    use super::*;
+    use crate::dynamodb::item as dynamodb_item;
+
+    /// An item as serde reads it from the SDK's map of attributes.
+    #[derive(Deserialize)]
+    struct ListedItem {
+        sk: String,
+        wallet: Wallet,
+        device_os: DeviceOs,
+        created_at: Timestamp,
+    }
+
+    /// A server that always gives the same response.
+    #[derive(Debug, Clone)]
+    struct Canned(u16, String);
+
+    impl HttpConnector for Canned {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let status = StatusCode::try_from(self.0).unwrap();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, self.1.clone().into())))
+        }
+    }
+
+    fn client(answer: Canned) -> Client {
+        let connector = SharedHttpConnector::new(answer);
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| connector.clone()));
+        Client::from_conf(config.build())
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    }
+
+    /// Parses a response with our reader.
+    fn read(answer: Canned) -> Result<(Vec<Registration>, bool), StoreError> {
+        let reader = PageReader::default();
+        let query = client(answer).query().table_name("table").customize().interceptor(reader.clone());
+        block_on(query.send())?;
+        reader.take().map(|page| (page.registrations, page.has_more))
+    }
+
+    /// Parses a response with the SDK and serde.
+    fn read_by_sdk(answer: Canned) -> Result<(Vec<Registration>, bool), StoreError> {
+        let output = block_on(client(answer).query().table_name("table").send())?;
+        let has_more = output.last_evaluated_key.is_some();
+        let items = output.items.unwrap_or_default().into_iter();
+        let registrations = items.map(|item| {
+            let ListedItem { sk, wallet, device_os, created_at } = dynamodb_item::read(item)?;
+            registration(&sk, wallet, device_os, created_at)
+        });
+        Ok((registrations.collect::<Result<_, _>>()?, has_more))
+    }
+
+    fn attribute(right: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = Option<Value>> {
+        prop_oneof![
+            40 => right.prop_map(|text| Some(json!({"S": text}))),
+            1 => any::<String>().prop_map(|text| Some(json!({"S": text}))),
+            1 => select(vec![
+                None,
+                Some(json!({"N": "1.5e3"})),
+                Some(json!({"BOOL": true})),
+                Some(json!({"NULL": true})),
+                Some(json!({"M": {"S": {"S": "ios"}}})),
+                Some(json!({"L": [{"S": "ios"}]})),
+            ]),
+        ]
+    }
+
+    fn item() -> impl Strategy<Value = Value> {
+        let id = || any::<u128>().prop_map(|id| uuid::Uuid::from_u128(id).to_string());
+        let sk = (id(), id()).prop_map(|(pass, registration)| format!("PASS#{pass}#{registration}"));
+        let wallet = select(vec!["passbook", "google_wallet", "pass2u"]).prop_map(str::to_owned);
+        let system = select(vec!["ios", "android", "wp"]).prop_map(str::to_owned);
+        let instant = (0..253_402_207_200_i64).prop_map(|at| Timestamp::of_unix_seconds(at).unwrap());
+        let extra = attribute("[a-z]{0,5}".boxed());
+        let attributes = (
+            attribute(sk),
+            attribute(wallet),
+            attribute(system),
+            attribute(instant.prop_map(|at| at.to_string())),
+            (any::<String>(), extra),
+        );
+        attributes.prop_map(|(sk, wallet, device_os, created_at, (name, extra))| {
+            let mut item = serde_json::Map::from_iter(extra.map(|extra| (name, extra)));
+            let named = [("sk", sk), ("wallet", wallet), ("device_os", device_os), ("created_at", created_at)];
+            item.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+            Value::Object(item)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_is_read_as_the_sdk_reads_it(
+            items in prop::collection::vec(item(), 0..4),
+            ends in any::<bool>(),
+            escaped in any::<bool>(),
+        ) {
+            let mut body = json!({"Count": items.len(), "Items": items, "ScannedCount": items.len()});
+            if !ends {
+                body["LastEvaluatedKey"] = json!({"pk": {"S": "x"}, "sk": {"S": "y"}});
+            }
+            // The same JSON in another spelling.
+            let body = if escaped { body.to_string().replace("passbook", r"pass\u0062ook") } else { body.to_string() };
+            let answer = Canned(200, body);
+            match (read(answer.clone()), read_by_sdk(answer)) {
+                (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs),
+                (Err(StoreError::Malformed { .. }), Err(StoreError::Malformed { .. })) => {}
+                (ours, theirs) => prop_assert!(false, "{:?} is not {:?}", ours, theirs),
+            }
+        }
+
+        #[test]
+        fn what_the_sdk_refuses_is_refused(body in "[\\[\\]{}\",:a-zI0-9]{0,30}", status in select(vec![200, 400, 500, 503])) {
+            let answer = Canned(status, body);
+            let (ours, theirs) = (read(answer.clone()), read_by_sdk(answer));
+            // The SDK reads an empty body as an empty page.
+            prop_assert!(ours.is_err() || theirs.is_ok(), "{:?} is not {:?}", ours, theirs);
+        }
+    }
+
+    #[test]
+    fn a_malformed_item_is_named() {
+        let item = json!({"sk": {"S": "PASS#x"}, "wallet": {"S": "abacus"}});
+        let error = read(Canned(200, json!({"Items": [item]}).to_string())).unwrap_err();
+        assert!(error.to_string().contains("PASS#x"), "{error}");
+        let throttled = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#;
+        assert!(matches!(read(Canned(400, throttled.to_owned())), Err(StoreError::Unavailable(_))));
+    }
+}

@@ -1,0 +1,144 @@
+//! Copies between tables: the same registrations arrive, and the counts are right.
+
+use std::{
+    future::{Future as _, poll_fn},
+    task::Poll,
+};
+
+use domain::event::Refusal;
+use domain::{
+    account::{Access, ApiKey},
+    counts::Part,
+    event::Event,
+    id::{AccountId, CampaignId},
+};
+use store::{CampaignCounts, ClaimError, Collection, Contents, Copied};
+
+use super::{
+    TestTable, at, new_campaign, now, pass,
+    recount::story,
+    registration,
+    tally::{SHARD, apply, counts, expect_exact, install, new_records, read},
+};
+
+/// Returns a table with a campaign that has a story and counts.
+async fn old_table() -> (TestTable, CampaignId) {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    for events in story(campaign) {
+        apply(&table, &events).await;
+    }
+    tally(&table).await;
+    (table, campaign)
+}
+
+/// Counts everything in the table's stream.
+async fn tally(table: &TestTable) {
+    table.tally(SHARD, &read(&new_records(table, &mut table.stream()).await), now()).await.unwrap();
+}
+
+/// Returns the counts of a campaign without those that are 0.
+async fn counted(table: &TestTable, campaign: CampaignId) -> CampaignCounts {
+    let CampaignCounts { days, totals, counted_since } = counts(table, campaign).await;
+    let known = |counts: domain::counts::Counts| counts.iter().map(|(kind, part, n)| ((kind, part), n)).collect();
+    let days = days.into_iter().filter(|(_, counts)| !counts.is_empty());
+    CampaignCounts {
+        days: days.map(|(day, counts)| (day, known(counts))).collect(),
+        totals: known(totals),
+        counted_since,
+    }
+}
+
+/// Returns the items of the campaign's partition, except its counts.
+async fn items(table: &TestTable, campaign: CampaignId) -> Vec<(String, Vec<(String, String)>)> {
+    let items = table.items(campaign).await.into_iter().filter(|(sk, _)| !sk.starts_with("COUNTS#"));
+    items.map(|(sk, item)| (sk, item.into_iter().collect())).collect()
+}
+
+#[tokio::test]
+async fn a_copied_campaign_has_the_same_items_and_counts() {
+    let (old, campaign) = old_table().await;
+    let new = TestTable::start().await;
+    let contents = Contents { accounts: vec!["demo".parse().unwrap()], campaigns: vec![campaign] };
+    assert_eq!(old.contents().await.unwrap(), contents);
+
+    let copied = old.copy_campaign(campaign, &new, now()).await.unwrap();
+    assert_eq!(copied, Copied { is_new: true, written: 3, unchanged: 0 });
+    tally(&new).await;
+    assert_eq!(items(&new, campaign).await, items(&old, campaign).await);
+    assert_eq!(counted(&new, campaign).await, counted(&old, campaign).await);
+
+    let again = old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
+    assert_eq!(again, Copied { is_new: false, written: 0, unchanged: 3 });
+    tally(&new).await;
+    assert_eq!(counted(&new, campaign).await, counted(&old, campaign).await);
+}
+
+#[tokio::test]
+async fn a_copy_interrupted_anywhere_can_be_repeated() {
+    let (old, campaign) = old_table().await;
+    let new = TestTable::start().await;
+    for patience in 1.. {
+        let store = new.fresh();
+        let mut copy = Box::pin(old.copy_campaign(campaign, &store, now()));
+        let mut polls = 0;
+        let ended = poll_fn(|context| {
+            polls += 1;
+            if polls > patience { Poll::Ready(None) } else { copy.as_mut().poll(context).map(Some) }
+        });
+        if ended.await.is_some() {
+            break;
+        }
+    }
+    tally(&new).await;
+    assert_eq!(items(&new, campaign).await, items(&old, campaign).await);
+    assert_eq!(counted(&new, campaign).await, counted(&old, campaign).await);
+}
+
+#[tokio::test]
+async fn changes_that_the_old_table_had_not_counted_are_counted_in_the_new_one() {
+    let (old, campaign) = old_table().await;
+    apply(&old, &[install(campaign, pass(7), registration(7), at(7))]).await;
+    let new = TestTable::start().await;
+    old.copy_campaign(campaign, &new, now()).await.unwrap();
+    tally(&new).await;
+    tally(&old).await;
+    let counts = counted(&new, campaign).await;
+    assert_eq!(counts, counted(&old, campaign).await, "as if the old table had counted them before the copy");
+    assert_eq!(counts.totals.active(Part::All), 3);
+    expect_exact(&counts, &new.active(Collection::Campaign(campaign)).await);
+}
+
+#[tokio::test]
+async fn a_campaign_of_another_account_is_not_touched() {
+    let (old, campaign) = old_table().await;
+    let new = TestTable::start().await;
+    let foreign = Event { account_id: "other".parse().unwrap(), ..install(campaign, pass(1), registration(8), at(0)) };
+    apply(&new, &[foreign]).await;
+    let before = items(&new, campaign).await;
+    let refused = old.copy_campaign(campaign, &new.fresh(), now()).await;
+    assert!(matches!(refused, Err(ClaimError::Refused(Refusal::OtherAccount))), "{refused:?}");
+    assert_eq!(items(&new, campaign).await, before);
+}
+
+#[tokio::test]
+async fn an_account_is_copied_with_its_keys_except_those_excluded() {
+    let (old, new) = (TestTable::start().await, TestTable::start().await);
+    let acme: AccountId = "acme".parse().unwrap();
+    old.create_account(&acme, &"acme".parse().unwrap(), now()).await.unwrap();
+    let keys = [ApiKey::random().unwrap(), ApiKey::random().unwrap(), ApiKey::random().unwrap()];
+    for key in &keys {
+        old.add_key(&acme, key, Access::ReadOnly, now()).await.unwrap().unwrap();
+    }
+    let [stays, revoked, _] = keys.map(|key| key.id());
+    old.revoke_key(&acme, revoked, now()).await.unwrap().unwrap();
+    assert!(old.contents().await.unwrap().accounts.contains(&acme));
+
+    for expected in [2, 0] {
+        assert_eq!(old.copy_account(&acme, &[stays], &new).await.unwrap(), expected);
+        let known = old.keys(&acme).await.unwrap().unwrap().into_iter().filter(|key| key.id != stays);
+        assert_eq!(new.keys(&acme).await.unwrap().unwrap(), known.collect::<Vec<_>>());
+    }
+    assert_eq!(new.key(stays, now()).await.unwrap(), None);
+    assert_eq!(new.key(revoked, now()).await.unwrap(), None);
+}

@@ -1,0 +1,149 @@
+//! Single events: what each does to the items of the table.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    event::{Change, Installation},
+    wallet::Wallet,
+};
+use rstest::rstest;
+use store::{Collection, Outcome};
+
+use super::{TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration};
+
+use Outcome::{Applied, Unchanged};
+
+/// Something that happens to one registration at an instant.
+#[derive(Debug, Clone, Copy)]
+enum Happening {
+    Install(u32),
+    Uninstall(u32),
+}
+
+use Happening::{Install, Uninstall};
+
+#[rstest]
+#[case::first_install(&[(Install(5), Applied)], Some(5))]
+#[case::the_same_install_again(&[(Install(5), Applied), (Install(5), Unchanged)], Some(5))]
+#[case::a_later_install(&[(Install(5), Applied), (Install(7), Applied)], Some(7))]
+#[case::an_earlier_install(&[(Install(5), Applied), (Install(3), Unchanged)], Some(5))]
+#[case::removal(&[(Install(5), Applied), (Uninstall(7), Applied)], None)]
+#[case::the_same_removal_again(&[(Install(5), Applied), (Uninstall(7), Applied), (Uninstall(7), Unchanged)], None)]
+#[case::a_removal_that_comes_first(&[(Uninstall(7), Applied), (Install(5), Unchanged)], None)]
+#[case::a_removal_of_something_older(&[(Install(5), Applied), (Uninstall(3), Unchanged)], Some(5))]
+#[case::at_the_same_instant_a_removal_wins(&[(Install(5), Applied), (Uninstall(5), Applied)], None)]
+#[case::whichever_comes_first(&[(Uninstall(5), Applied), (Install(5), Unchanged)], None)]
+#[case::a_second_life(&[(Install(5), Applied), (Uninstall(7), Applied), (Install(9), Applied)], Some(9))]
+#[case::a_second_life_that_is_late(&[(Install(9), Applied), (Uninstall(7), Unchanged), (Install(5), Unchanged)], Some(9))]
+#[tokio::test]
+async fn the_last_event_decides(#[case] story: &[(Happening, Outcome)], #[case] active_since: Option<u32>) {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    for (happening, expected) in story {
+        let (instant, change) = match happening {
+            Install(instant) => (*instant, Change::Installed(installation(id))),
+            Uninstall(instant) => (*instant, Change::Uninstalled { registration_id: id }),
+        };
+        let outcome = expect_done(table.apply(&event(campaign, pass, at(instant), change), now()).await);
+        assert_eq!(outcome, *expected, "{happening:?} of {story:?}");
+    }
+    for collection in [Collection::Campaign(campaign), Collection::Pass(campaign, pass)] {
+        let active = table.active(collection).await;
+        assert_eq!(
+            active.iter().map(|found| found.created_at).collect::<Vec<_>>(),
+            Vec::from_iter(active_since.map(at))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_removal_leaves_nothing_about_the_device() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let installed = Installation {
+        device_library_identifier: Some("device".parse().unwrap()),
+        push_token: Some("token".parse().unwrap()),
+        ..installation(id)
+    };
+    expect_done(table.apply(&event(campaign, pass, at(5), Change::Installed(installed)), now()).await);
+    let sk = format!("PASS#{pass}#{id}");
+    let active = table.items(campaign).await.remove(&sk).unwrap();
+    assert_eq!((active["push_token"].as_str(), active["device_library_identifier"].as_str()), ("token", "device"));
+    assert_eq!(active["pass"], format!("{campaign}#{pass}"));
+
+    let removal = event(campaign, pass, at(7), Change::Uninstalled { registration_id: id });
+    expect_done(table.apply(&removal, now()).await);
+    let removed = table.items(campaign).await.remove(&sk).unwrap();
+    let expected = [
+        ("pk", format!("CAMPAIGN#{campaign}")),
+        ("sk", sk),
+        ("last_event_at", at(7).to_string()),
+        // 90 days after the removal was received, no matter when it happened.
+        ("expires_at", (now().unix_seconds() + 90 * 24 * 60 * 60).to_string()),
+    ];
+    assert_eq!(removed, expected.map(|(name, value)| (name.to_owned(), value)).into());
+}
+
+#[tokio::test]
+async fn a_later_install_replaces_the_earlier_one_completely() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let first = Installation { push_token: Some("old".parse().unwrap()), ..installation(id) };
+    let second = Installation { wallet: Wallet::Pass2u, ..installation(id) };
+    for (instant, installed) in [(5, first), (7, second)] {
+        expect_done(table.apply(&event(campaign, pass, at(instant), Change::Installed(installed)), now()).await);
+    }
+    let item = table.items(campaign).await.remove(&format!("PASS#{pass}#{id}")).unwrap();
+    assert_eq!(item["wallet"], "pass2u");
+    assert!(!item.contains_key("push_token") && !item.contains_key("expires_at"));
+}
+
+#[tokio::test]
+async fn an_item_with_the_longest_texts_stays_under_a_kilobyte() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let installed = Installation {
+        wallet: Wallet::PassworksWallet,
+        device_os: domain::wallet::DeviceOs::Android,
+        device_library_identifier: Some("d".repeat(128).parse().unwrap()),
+        push_token: Some("t".repeat(384).parse().unwrap()),
+        ..installation(id)
+    };
+    let created = Change::Created { serial_number: Some("s".repeat(256).parse().unwrap()) };
+    for change in [Change::Installed(installed), created] {
+        expect_done(table.apply(&event(campaign, pass, at(5), change), now()).await);
+    }
+    let size =
+        |item: &BTreeMap<String, String>| item.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let items = table.items(campaign).await;
+    assert_eq!(items.len(), 2);
+    assert!(items.values().all(|item| size(item) < 1024), "{items:?}");
+}
+
+#[rstest]
+#[case::earlier_first(&[(3, Some("b")), (5, Some("a"))])]
+#[case::later_first(&[(5, Some("a")), (3, Some("b")), (5, None)])]
+#[case::the_same_instant(&[(3, Some("c")), (3, Some("b"))])]
+#[tokio::test]
+async fn the_earliest_created_event_of_a_pass_stays(#[case] story: &[(u32, Option<&str>)]) {
+    let table = TestTable::start().await;
+    let (campaign, pass) = (new_campaign(), pass(1));
+    assert!(!table.pass_is_known(campaign, pass).await.unwrap());
+    for (instant, serial_number) in story {
+        let change = Change::Created { serial_number: serial_number.map(|text| text.parse().unwrap()) };
+        expect_done(table.apply(&event(campaign, pass, at(*instant), change), now()).await);
+    }
+    assert!(table.pass_is_known(campaign, pass).await.unwrap());
+    let item = table.items(campaign).await.remove(&format!("PASS#{pass}")).unwrap();
+    assert_eq!((item["known_since"].as_str(), item["serial_number"].as_str()), (at(3).to_string().as_str(), "b"));
+}
+
+#[tokio::test]
+async fn any_registration_even_a_removed_one_makes_its_pass_known() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let removal = event(campaign, pass(1), at(5), Change::Uninstalled { registration_id: registration(1) });
+    expect_done(table.apply(&removal, now()).await);
+    assert!(table.pass_is_known(campaign, pass(1)).await.unwrap());
+    assert!(!table.pass_is_known(campaign, pass(2)).await.unwrap());
+}

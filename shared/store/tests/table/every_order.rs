@@ -1,0 +1,226 @@
+//! Property tests: every order and every repetition of the same events leaves the same items and counts.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, OnceLock},
+};
+
+use domain::{
+    event::{Change, Event, Installation},
+    id::CampaignId,
+    registration::Registration,
+    time::Timestamp,
+    wallet::{DeviceOs, Wallet},
+};
+use local::aws::stream::TableStream;
+use proptest::prelude::*;
+use store::Collection;
+
+use super::{TestTable, at, event, expect_done, new_campaign, now, pass, registration, tally};
+
+const PASSES: u128 = 2;
+const REGISTRATIONS: u128 = 3;
+
+/// Something that happens to a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Happening {
+    pass: u128,
+    kind: Kind,
+    /// Few instants, so that many events share one.
+    instant: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Created,
+    Installed(u128),
+    Uninstalled(u128),
+}
+
+impl Happening {
+    fn event(self, campaign: CampaignId) -> Event {
+        let Self { pass: number, kind, instant } = self;
+        let change = match kind {
+            Kind::Created => Change::Created { serial_number: Some(format!("serial-{instant}").parse().unwrap()) },
+            Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
+            Kind::Installed(id) => Change::Installed(installation(id, instant)),
+        };
+        event(campaign, pass(number), moment(instant), change)
+    }
+}
+
+/// Returns an instant. They are half a day apart, so that the counts are of several days.
+fn moment(instant: u32) -> Timestamp {
+    at(instant * 12 * 60 * 60 * 1000)
+}
+
+/// Returns an install whose contents depend on its id and instant alone, because if two different installs happened at
+/// the same instant, the first to arrive stays.
+fn installation(id: u128, instant: u32) -> Installation {
+    let place = usize::try_from(instant).unwrap() + usize::try_from(id).unwrap();
+    Installation {
+        registration_id: registration(id),
+        wallet: Wallet::ALL[place % Wallet::ALL.len()],
+        device_os: DeviceOs::ALL[place % DeviceOs::ALL.len()],
+        device_library_identifier: (place % 2 == 0).then(|| format!("device-{place}").parse().unwrap()),
+        push_token: (place % 3 == 0).then(|| format!("token-{place}").parse().unwrap()),
+    }
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let kind = prop_oneof![
+        1 => Just(Kind::Created),
+        4 => (1..=REGISTRATIONS).prop_map(Kind::Installed),
+        4 => (1..=REGISTRATIONS).prop_map(Kind::Uninstalled),
+    ];
+    let happening = (1..=PASSES, kind, 0_u32..5).prop_map(|(pass, kind, instant)| Happening { pass, kind, instant });
+    prop::collection::vec(happening, 1..16)
+}
+
+/// A story, and the same story in another order with some events repeated, both cut into batches.
+fn stories() -> impl Strategy<Value = [Vec<Vec<Happening>>; 2]> {
+    let orders = happenings().prop_flat_map(|story| {
+        let again = prop::sample::subsequence(story.clone(), 0..=story.len());
+        let reordered = again.prop_flat_map({
+            let story = story.clone();
+            move |again| Just([story.clone(), again].concat()).prop_shuffle()
+        });
+        (Just(story), reordered)
+    });
+    (orders, 1..8_usize, 1..8_usize).prop_map(|((story, reordered), size, other_size)| {
+        let batches = |story: &[Happening], size| story.chunks(size).map(<[_]>::to_vec).collect();
+        [batches(&story, size), batches(&reordered, other_size)]
+    })
+}
+
+/// How a stream is cut into batches: for each, how many records counted before it repeats, and how many records it has.
+fn cuts() -> impl Strategy<Value = Vec<(usize, usize)>> {
+    prop::collection::vec((0..6_usize, 1..9_usize), 0..8)
+}
+
+/// Counts the new records of the stream, in batches cut that way.
+async fn tally(table: &TestTable, stream: &mut TableStream, cuts: &[(usize, usize)]) {
+    let records = tally::read(&tally::new_records(table, stream).await);
+    let mut handed_over = 0_usize;
+    for (back, length) in cuts {
+        let start = handed_over.saturating_sub(*back);
+        let end = records.len().min(start + length);
+        table.fresh().tally("shard", &records[start..end], now()).await.unwrap();
+        handed_over = handed_over.max(end);
+    }
+    table.tally("shard", &records[handed_over..], now()).await.unwrap();
+}
+
+/// Returns the registrations that must be active, by the simplest rule: the latest event of each decides, a removal
+/// beats an install.
+fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
+    let mut last = BTreeMap::new();
+    for happening in story.iter().flatten() {
+        let (id, is_removal) = match happening.kind {
+            Kind::Created => continue,
+            Kind::Installed(id) => (id, false),
+            Kind::Uninstalled(id) => (id, true),
+        };
+        let decision = (happening.instant, is_removal);
+        let known = last.entry((happening.pass, id)).or_insert(decision);
+        *known = decision.max(*known);
+    }
+    let active = last.into_iter().filter(|(_, (_, is_removal))| !is_removal);
+    let mut active: Vec<_> = active
+        .map(|((number, id), (instant, _))| {
+            let Installation { wallet, device_os, .. } = installation(id, instant);
+            Registration { id: registration(id), pass_id: pass(number), wallet, device_os, created_at: moment(instant) }
+        })
+        .collect();
+    active.sort_by_key(|registration| (registration.created_at, registration.pass_id, registration.id));
+    active
+}
+
+/// The state of a campaign at the end: its items without its id, and its listings.
+type End = (BTreeMap<String, BTreeMap<String, String>>, Vec<Registration>, Vec<Vec<Registration>>);
+
+/// Applies a story to a new campaign, checks the counts against the listing and returns the state at the end.
+async fn play(table: &TestTable, stream: &mut TableStream, story: &[Vec<Happening>], cuts: &[(usize, usize)]) -> End {
+    let campaign = new_campaign();
+    for batch in story {
+        let events: Vec<_> = batch.iter().map(|happening| happening.event(campaign)).collect();
+        for outcome in table.apply_all(&events, now()).await {
+            expect_done(outcome);
+        }
+    }
+    let mut items = table.items(campaign).await;
+    for item in items.values_mut() {
+        for value in item.values_mut() {
+            *value = value.replace(&campaign.to_string(), "campaign");
+        }
+    }
+    let mut by_pass = Vec::new();
+    for number in 1..=PASSES {
+        by_pass.push(table.active(Collection::Pass(campaign, pass(number))).await);
+    }
+    let active = table.active(Collection::Campaign(campaign)).await;
+    tally(table, stream, cuts).await;
+    let counts = table.counts(campaign, "1970-01-01".parse().unwrap()).await.unwrap();
+    tally::expect_exact(&counts, &active);
+    (items, active, by_pass)
+}
+
+fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_order_and_every_repetition_of_the_same_events_leaves_the_same_state(stories in stories(), cuts in cuts()) {
+        static TABLE: OnceLock<TestTable> = OnceLock::new();
+        static STREAM: OnceLock<Mutex<TableStream>> = OnceLock::new();
+        let table = TABLE.get_or_init(|| runtime().block_on(TestTable::start()));
+        let mut stream = STREAM.get_or_init(|| Mutex::new(table.sandbox.stream())).lock().unwrap();
+        let [story, reordered] = &stories;
+        let (first, second) = runtime().block_on(async {
+            (play(table, &mut stream, story, &cuts).await, play(table, &mut stream, reordered, &cuts).await)
+        });
+        prop_assert_eq!(&first, &second);
+
+        let expected = expected(story);
+        let (_, by_campaign, by_pass) = first;
+        prop_assert_eq!(&by_campaign, &expected);
+        for (number, found) in (1..=PASSES).zip(by_pass) {
+            let expected: Vec<_> = expected.iter().filter(|known| known.pass_id == pass(number)).cloned().collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn after_copies_one_table_has_what_both_received(story in happenings(), cuts in cuts(), places in prop::collection::vec(0..5_usize, 16)) {
+        static TABLES: OnceLock<[TestTable; 2]> = OnceLock::new();
+        static STREAMS: OnceLock<Mutex<[TableStream; 2]>> = OnceLock::new();
+        let [old, new] =
+            TABLES.get_or_init(|| runtime().block_on(async { [TestTable::start().await, TestTable::start().await] }));
+        let mut streams = STREAMS.get_or_init(|| Mutex::new([old.stream(), new.stream()])).lock().unwrap();
+        let [old_stream, new_stream] = &mut *streams;
+        let campaign = new_campaign();
+        let at = |place: usize| {
+            let here = story.iter().zip(&places).filter(move |(_, known)| **known == place);
+            here.map(|(happening, _)| happening.event(campaign)).collect::<Vec<_>>()
+        };
+        runtime().block_on(async {
+            tally::apply(new, &at(0)).await;
+            tally::apply(old, &at(1)).await;
+            tally(old, old_stream, &cuts).await;
+            // Not yet counted in the old table when it is copied.
+            tally::apply(old, &at(2)).await;
+            old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
+            tally::apply(old, &at(3)).await;
+            tally::apply(new, &at(4)).await;
+            old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
+            tally(new, new_stream, &cuts).await;
+            let active = new.active(Collection::Campaign(campaign)).await;
+            assert_eq!(active, expected(std::slice::from_ref(&story)));
+            tally::expect_exact(&tally::counts(new, campaign).await, &active);
+        });
+    }
+}

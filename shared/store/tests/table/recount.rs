@@ -1,0 +1,219 @@
+//! Recounts: safe at any time, and exact once nothing is on its way.
+
+use std::time::Duration;
+
+use domain::{
+    counts::{ChangeKind, Part},
+    event::{Change, Event},
+    id::CampaignId,
+    time::Timestamp,
+    wallet::{DeviceOs, Wallet},
+};
+use rstest::rstest;
+use store::{CampaignCounts, Collection, Recount, RecountOutcome};
+
+use super::{
+    TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration,
+    tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
+};
+
+/// An instant at which no change that was received at [`now`] is on its way any more.
+fn a_day_later() -> Timestamp {
+    now().plus(Duration::from_hours(25))
+}
+
+fn in_google_wallet(mut install: Event) -> Event {
+    if let Change::Installed(installation) = &mut install.change {
+        (installation.wallet, installation.device_os) = (Wallet::GoogleWallet, DeviceOs::Android);
+    }
+    install
+}
+
+/// Three installs on two days; on the third day one is removed and one moves to another wallet.
+pub(crate) fn story(campaign: CampaignId) -> [Vec<Event>; 3] {
+    let day = |days: u64| at(0).plus(Duration::from_hours(24 * days));
+    [
+        vec![
+            install(campaign, pass(1), registration(1), day(0)),
+            install(campaign, pass(1), registration(2), day(0)),
+            in_google_wallet(install(campaign, pass(2), registration(3), day(1))),
+        ],
+        vec![uninstall(campaign, pass(1), registration(2), day(2))],
+        vec![in_google_wallet(install(campaign, pass(1), registration(1), day(2)))],
+    ]
+}
+
+async fn expect_repaired(table: &TestTable, campaign: CampaignId) -> Recount {
+    let recount = table.recount(campaign, a_day_later()).await.unwrap();
+    assert_eq!(recount.outcome, RecountOutcome::Repaired);
+    let counts = counts(table, campaign).await;
+    assert!(counts.counted_since.is_some(), "{counts:?}");
+    expect_exact(&counts, &table.active(Collection::Campaign(campaign)).await);
+    let again = table.recount(campaign, a_day_later()).await.unwrap();
+    assert_eq!((again.outcome, &again.counted), (RecountOutcome::Agrees, &counts.totals));
+    recount
+}
+
+#[tokio::test]
+async fn counts_that_agree_stay_as_they_are() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let mut stream = table.stream();
+    for events in story(campaign) {
+        apply(&table, &events).await;
+    }
+    table.tally(SHARD, &read(&new_records(&table, &mut stream).await), now()).await.unwrap();
+    let before = counts(&table, campaign).await;
+    for when in [now(), a_day_later()] {
+        let recount = table.recount(campaign, when).await.unwrap();
+        assert_eq!(recount.outcome, RecountOutcome::Agrees);
+        assert_eq!(recount.active.active(Part::All), 2);
+    }
+    assert_eq!(counts(&table, campaign).await, before);
+}
+
+/// The cases say which of the three batches of the story reach the counts.
+#[rstest]
+#[case::older_than_the_tally([false, false, false])]
+#[case::counted_since_a_while([false, true, true])]
+#[case::counted_since_a_little_while([false, false, true])]
+#[case::uninstalls_lost([true, false, true])]
+#[case::changes_of_wallet_lost([true, true, false])]
+#[case::the_end_lost([true, false, false])]
+#[tokio::test]
+async fn changes_that_were_never_counted_are_added(#[case] reaches: [bool; 3]) {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let mut stream = table.stream();
+    for (events, reaches) in story(campaign).into_iter().zip(reaches) {
+        apply(&table, &events).await;
+        let records = read(&new_records(&table, &mut stream).await);
+        if reaches {
+            table.tally(SHARD, &records, now()).await.unwrap();
+        }
+    }
+    let recount = expect_repaired(&table, campaign).await;
+    assert_eq!(recount.active.active(Part::Wallet(Wallet::GoogleWallet)), 2);
+    let totals = counts(&table, campaign).await.totals;
+    for kind in ChangeKind::ALL {
+        let wallets: i64 = Wallet::ALL.iter().map(|wallet| totals.get(kind, Part::Wallet(*wallet))).sum();
+        let systems: i64 = DeviceOs::ALL.iter().map(|system| totals.get(kind, Part::DeviceOs(*system))).sum();
+        assert_eq!((wallets, systems), (totals.get(kind, Part::All), totals.get(kind, Part::All)), "{totals:?}");
+    }
+}
+
+#[tokio::test]
+async fn missing_installs_are_added_to_the_days_on_which_they_began() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    for events in story(campaign) {
+        apply(&table, &events).await;
+    }
+    expect_repaired(&table, campaign).await;
+    let CampaignCounts { days, .. } = counts(&table, campaign).await;
+    let installs = days.iter().map(|(day, counts)| (day.to_string(), counts.get(ChangeKind::Install, Part::All)));
+    let installs: Vec<_> = installs.collect();
+    assert_eq!(installs, [("2016-11-10".to_owned(), 1), ("2016-11-11".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn more_days_than_fit_into_one_transaction_are_repaired() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let day = |number: u32| at(0).plus(Duration::from_hours(24 * u64::from(number)));
+    let install = |number: u32| install(campaign, pass(number.into()), registration(number.into()), day(number));
+    apply(&table, &(0..250).map(install).collect::<Vec<_>>()).await;
+    expect_repaired(&table, campaign).await;
+    assert_eq!(counts(&table, campaign).await.days.len(), 250);
+}
+
+#[rstest]
+#[case::install(vec![])]
+#[case::uninstall(vec![0])]
+#[tokio::test]
+async fn a_campaign_with_a_recent_change_is_busy_and_stays_as_it_is(#[case] removed: Vec<u128>) {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    apply(&table, &[install(campaign, pass(0), registration(0), at(0))]).await;
+    let lately = a_day_later();
+    let late_events: Vec<_> = match removed.as_slice() {
+        [] => vec![install(campaign, pass(1), registration(1), at(1))],
+        removed => removed.iter().map(|id| uninstall(campaign, pass(*id), registration(*id), at(1))).collect(),
+    };
+    for event in &late_events {
+        expect_done(table.apply(event, lately).await);
+    }
+    let before = table.items(campaign).await;
+    let almost = lately.plus(Duration::from_hours(25)).minus(Duration::from_secs(1)).unwrap();
+    let Recount { outcome, counted, .. } = table.recount(campaign, almost).await.unwrap();
+    let RecountOutcome::Busy { again_at } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((table.items(campaign).await, counted.is_empty()), (before, true));
+    assert_eq!(table.recount(campaign, again_at).await.unwrap().outcome, RecountOutcome::Repaired);
+}
+
+/// The cases say what happens after which call of a recount: a change on its way is counted, or a new event arrives.
+#[rstest]
+#[case::counted_before_the_registrations_are_read(0, true, false)]
+#[case::counted_before_the_counts_are_repaired(1, true, false)]
+#[case::arrived_before_the_registrations_are_read(0, false, false)]
+#[case::arrived_before_the_counts_are_repaired(1, false, true)]
+#[tokio::test]
+async fn a_change_during_a_recount_is_neither_lost_nor_counted_twice(
+    #[case] after: usize,
+    #[case] counted: bool,
+    #[case] repaired: bool,
+) {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let mut stream = table.stream();
+    apply(&table, &[install(campaign, pass(1), registration(1), at(0))]).await;
+    let lost = read(&new_records(&table, &mut stream).await);
+    let recorder = table.sandbox.recorder().await.unwrap();
+    let store = table.recorded(&recorder);
+    // Each call of the recount waits for one made here.
+    recorder.hold_until(2);
+    let in_between = async {
+        for call in 0..3 {
+            store.consistent_campaign(new_campaign(), now()).await.unwrap();
+            if call == after && counted {
+                table.tally(SHARD, &lost, now()).await.unwrap();
+            } else if call == after {
+                let new = install(campaign, pass(2), registration(2), at(9));
+                expect_done(table.apply(&new, a_day_later()).await);
+            }
+        }
+    };
+    // A recount that ends early makes fewer calls, so others stand in for the missing ones.
+    let recount = async {
+        let recount = store.recount(campaign, a_day_later()).await.unwrap();
+        let calls = recorder.take().iter().filter(|call| call.operation != "BatchGetItem").count();
+        for _ in calls..3 {
+            store.consistent_campaign(new_campaign(), now()).await.unwrap();
+        }
+        recount
+    };
+    let both = async { futures_util::join!(recount, in_between) };
+    let (recount, ()) = tokio::time::timeout(Duration::from_mins(1), Box::pin(both)).await.unwrap();
+    assert_eq!(recount.outcome == RecountOutcome::Repaired, repaired, "{recount:?}");
+
+    if !counted {
+        table.tally(SHARD, &read(&new_records(&table, &mut stream).await), now()).await.unwrap();
+    }
+    let rows = table.active(Collection::Campaign(campaign)).await;
+    let counts = counts(&table, campaign).await;
+    if repaired || counted {
+        expect_exact(&counts, &rows);
+    } else {
+        assert_eq!(counts.totals.active(Part::All), 1, "the lost one is for the next recount");
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_registration_is_named() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    apply(&table, &[event(campaign, pass(1), at(0), Change::Installed(installation(registration(1))))]).await;
+    table.set(campaign, &store::keys::registration_sk(pass(1), registration(1)), "wallet", "abacus").await;
+    let error = table.recount(campaign, a_day_later()).await.unwrap_err().to_string();
+    assert!(error.contains("PASS#") && error.contains("abacus"), "{error}");
+}

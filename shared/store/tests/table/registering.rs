@@ -1,0 +1,70 @@
+//! Registering and unregistering: calls that, unlike events, say what they found.
+
+use std::time::Duration;
+
+use domain::event::{Change, Installation};
+use store::{Collection, Registered, Unregistered};
+
+use super::{TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration};
+
+#[tokio::test]
+async fn registering_twice_finds_the_registration_as_it_is() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let sk = format!("PASS#{pass}#{id}");
+    let with_token = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
+
+    let created = table.register(campaign, pass, &with_token("old"), at(5), now()).await.unwrap();
+    let Registered::Created(created) = created else { panic!("expected a new registration, found {created:?}") };
+    assert_eq!((created.id, created.pass_id, created.created_at), (id, pass, at(5)));
+
+    for (again, expected) in [(installation(id), "old"), (with_token("old"), "old"), (with_token("new"), "new")] {
+        let found = table.register(campaign, pass, &again, at(9), now()).await.unwrap();
+        assert_eq!(found, Registered::Active(created.clone()));
+        let item = &table.items(campaign).await[&sk];
+        assert_eq!((item["push_token"].as_str(), item["created_at"].as_str()), (expected, at(5).to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_pass_cannot_be_registered_at_or_before_its_removal() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let removal = event(campaign, pass, at(7), Change::Uninstalled { registration_id: id });
+    expect_done(table.apply(&removal, now()).await);
+
+    for instant in [5, 7] {
+        let refused = table.register(campaign, pass, &installation(id), at(instant), now()).await.unwrap();
+        assert_eq!(refused, Registered::RemovedSince(at(7)));
+    }
+    let accepted = table.register(campaign, pass, &installation(id), at(8), now()).await.unwrap();
+    assert!(matches!(accepted, Registered::Created(_)));
+}
+
+#[tokio::test]
+async fn unregistering_ends_a_registration_once() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let unregister = |store: store::Table| async move { store.unregister(campaign, pass, id, now()).await.unwrap() };
+
+    assert_eq!(unregister(table.clone()).await, Unregistered::NeverSeen);
+    assert!(table.items(campaign).await.is_empty(), "nothing is written for what was never seen");
+
+    table.register(campaign, pass, &installation(id), at(5), now()).await.unwrap();
+    assert_eq!(unregister(table.clone()).await, Unregistered::Removed);
+    assert_eq!(unregister(table.clone()).await, Unregistered::AlreadyRemoved);
+    assert!(table.active(Collection::Campaign(campaign)).await.is_empty());
+}
+
+#[tokio::test]
+async fn unregistering_a_future_registration_ends_it_when_it_begins() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let ahead = now().plus(Duration::from_mins(4));
+    let install = event(campaign, pass, ahead, Change::Installed(installation(id)));
+    expect_done(table.apply(&install, now()).await);
+
+    assert_eq!(table.unregister(campaign, pass, id, now()).await.unwrap(), Unregistered::Removed);
+    let item = &table.items(campaign).await[&format!("PASS#{pass}#{id}")];
+    assert_eq!(item["last_event_at"], ahead.to_string());
+}

@@ -1,0 +1,100 @@
+//! Every kind of item, exactly as it is stored: a deployed table must stay readable, and an older release must read what a newer one
+//! wrote. A difference here changes the table's format and needs a line in CHANGELOG.md.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{
+    account::{Access, ApiKey},
+    campaign::CampaignType,
+    event::{Change, Installation},
+    wallet::{DeviceOs, Wallet},
+};
+use serde_json::{Map, Value, json};
+use store::StreamRecord;
+
+use super::{
+    TestTable, at, event, expect_done, now, pass, registration,
+    tally::{install, uninstall},
+};
+
+/// The items, by partition and sort key, in the JSON of DynamoDB's own API.
+const EXPECTED: &str = include_str!("stored_items.json");
+
+#[tokio::test]
+async fn every_item_is_stored_as_it_always_was() {
+    let table = TestTable::start().await;
+    write_every_kind(&table).await;
+
+    let items = table.everything().await;
+    let stored: BTreeMap<String, Value> = items.into_iter().map(readable).collect();
+    let stored = serde_json::to_string_pretty(&stored).unwrap();
+    assert_eq!(stored, EXPECTED.trim_end());
+}
+
+async fn write_every_kind(table: &TestTable) {
+    let account = "acme".parse().unwrap();
+    let campaign = "bd69162b-8995-4c89-bdca-898fae6050d0".parse().unwrap();
+
+    table.create_account(&account, &"ops@example.com".parse().unwrap(), at(0)).await.unwrap();
+    let key = ApiKey::claimed("a key that is no secret");
+    let record = table.add_key(&account, &key, Access::ReadOnly, at(1)).await.unwrap().unwrap();
+    table.revoke_key(&account, record.id, at(2)).await.unwrap().unwrap();
+
+    table.claim(campaign, &account, Some(CampaignType::Coupons), at(3)).await.unwrap();
+    let created = |serial_number: Option<&str>| Change::Created {
+        serial_number: serial_number.map(|text| text.parse().unwrap()),
+    };
+    let everything = Installation {
+        registration_id: registration(1),
+        wallet: Wallet::GoogleWallet,
+        device_os: DeviceOs::Android,
+        device_library_identifier: Some("device-1".parse().unwrap()),
+        push_token: Some("token-1".parse().unwrap()),
+    };
+    for event in [
+        event(campaign, pass(1), at(4), created(Some("serial-1"))),
+        event(campaign, pass(2), at(5), created(None)),
+        event(campaign, pass(1), at(6), Change::Installed(everything)),
+        install(campaign, pass(1), registration(2), at(7)),
+        install(campaign, pass(1), registration(3), at(8)),
+        uninstall(campaign, pass(1), registration(3), at(9)),
+    ] {
+        expect_done(table.apply(&event, now()).await);
+    }
+
+    table.write_bookmark("listing", 2, "cursor".to_owned(), now()).await.unwrap();
+    let records = [
+        stream_record("100", "CAMPAIGN", json!({"known_since": {"S": at(3).to_string()}})),
+        stream_record("101", &format!("PASS#{}#{}", pass(1), registration(2)), image("passbook", "ios")),
+        stream_record("102", &format!("PASS#{}#{}", pass(1), registration(1)), image("abacus", "ios")),
+    ];
+    let records: Vec<_> = records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect();
+    table.tally("shardId-1", &records, now()).await.unwrap();
+}
+
+fn image(wallet: &str, device_os: &str) -> Value {
+    let at = at(7).to_string();
+    json!({"last_event_at": {"S": at}, "created_at": {"S": at}, "wallet": {"S": wallet}, "device_os": {"S": device_os}})
+}
+
+fn stream_record(sequence_number: &str, sk: &str, new_image: Value) -> Value {
+    let keys = json!({"pk": {"S": "CAMPAIGN#bd69162b-8995-4c89-bdca-898fae6050d0"}, "sk": {"S": sk}});
+    json!({"dynamodb": {"Keys": keys, "SequenceNumber": sequence_number, "NewImage": new_image}})
+}
+
+fn readable(item: std::collections::HashMap<String, AttributeValue>) -> (String, Value) {
+    let key = |name: &str| item[name].as_s().unwrap().clone();
+    let name = format!("{} {}", key("pk"), key("sk"));
+    let attributes: BTreeMap<_, _> = item.into_iter().map(|(name, value)| (name, typed(value))).collect();
+    (name, Value::Object(Map::from_iter(attributes)))
+}
+
+fn typed(value: AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => json!({"S": text}),
+        AttributeValue::N(number) => json!({"N": number}),
+        AttributeValue::Ss(texts) => json!({"SS": texts}),
+        other => panic!("no item has a {other:?}"),
+    }
+}

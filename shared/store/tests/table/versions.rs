@@ -1,0 +1,85 @@
+//! Two releases share the table while calls move from one to the other, so each must read what the other writes.
+
+use domain::{
+    account::{Access, ApiKey},
+    campaign::CampaignType,
+    event::{Change, Event},
+    id::{AccountId, CampaignId},
+};
+use rstest::rstest;
+use store::{Collection, Outcome, RecountOutcome};
+
+use super::{
+    TestTable, at, expect_done, new_campaign, now, pass, registration,
+    tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
+};
+
+/// Creates a campaign with a pass, an active and a removed registration, and an account with a key.
+async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
+    let campaign = new_campaign();
+    let created = Change::Created { serial_number: Some("serial".parse().unwrap()) };
+    let events = [
+        super::event(campaign, pass(1), at(0), created),
+        install(campaign, pass(1), registration(1), at(1)),
+        install(campaign, pass(1), registration(2), at(1)),
+        uninstall(campaign, pass(1), registration(2), at(2)),
+    ];
+    apply(table, &events.map(|event| Event { campaign_type: Some(CampaignType::Coupons), ..event })).await;
+    tally(table).await;
+    let (account, key) = (new_campaign().to_string().parse().unwrap(), ApiKey::random().unwrap());
+    table.create_account(&account, &"user".parse().unwrap(), now()).await.unwrap();
+    table.add_key(&account, &key, Access::ReadWrite, now()).await.unwrap().unwrap();
+    (campaign, account, key)
+}
+
+async fn tally(table: &TestTable) {
+    table.tally(SHARD, &read(&new_records(table, &mut table.stream()).await), now()).await.unwrap();
+}
+
+/// Checks that everything can be read and changed as usual.
+async fn expect_usable(table: &TestTable, campaign: CampaignId) {
+    let store = table.fresh();
+    let listed = table.active(Collection::Campaign(campaign)).await;
+    assert_eq!(listed.len(), 1);
+    assert_eq!(table.active(Collection::Pass(campaign, pass(1))).await, listed);
+    assert_eq!(store.recount(campaign, now()).await.unwrap().outcome, RecountOutcome::Agrees);
+    store.claim(campaign, &"demo".parse().unwrap(), None, now()).await.unwrap();
+    for event in [
+        uninstall(campaign, pass(1), registration(1), at(3)),
+        install(campaign, pass(1), registration(2), at(4)),
+        install(campaign, pass(1), registration(1), at(5)),
+    ] {
+        assert_eq!(expect_done(store.apply(&event, now()).await), Outcome::Applied);
+    }
+    tally(table).await;
+    expect_exact(&counts(table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
+}
+
+#[tokio::test]
+async fn an_unknown_attribute_is_ignored() {
+    let table = TestTable::start().await;
+    let (campaign, account, key) = everything(&table).await;
+    let items = table.items(campaign).await;
+    assert_eq!(items.len(), 6, "campaign, pass, two registrations, a day and the total: {items:?}");
+    for sk in items.keys() {
+        table.set(campaign, sk, "of_a_later_release", "x").await;
+    }
+    for (pk, sk) in [(format!("ACCOUNT#{account}"), "ACCOUNT"), (format!("API_KEY#{}", key.id()), "API_KEY")] {
+        table.set_in(&pk, sk, "of_a_later_release", "x").await;
+    }
+    expect_usable(&table, campaign).await;
+    assert_eq!(table.fresh().keys(&account).await.unwrap().unwrap().len(), 1);
+    assert!(table.fresh().key(key.id(), now()).await.unwrap().is_some());
+}
+
+#[rstest]
+#[case::received_at(&format!("PASS#{}#{}", pass(1), registration(1)), "received_at")]
+#[case::serial_number(&format!("PASS#{}", pass(1)), "serial_number")]
+#[case::campaign_type("CAMPAIGN", "campaign_type")]
+#[tokio::test]
+async fn an_attribute_that_was_added_later_may_be_absent(#[case] sk: &str, #[case] attribute: &str) {
+    let table = TestTable::start().await;
+    let (campaign, ..) = everything(&table).await;
+    table.remove(campaign, sk, attribute).await;
+    expect_usable(&table, campaign).await;
+}
