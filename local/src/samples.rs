@@ -1,8 +1,9 @@
 //! The sample events in `events/`, and the account `demo` with which a new local table begins.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use domain::{
@@ -55,13 +56,18 @@ pub enum SampleError {
 }
 
 /// Creates the account with which a local table begins: user name `demo`, API key `demo`.
-#[expect(clippy::expect_used, reason = "a constant that its own tests would refuse")]
 pub async fn create_demo_account(table: &Table) -> Result<(), StoreError> {
     let now = time::now();
-    let (account, user_name) = (DEMO.parse().expect("an account id"), DEMO.parse().expect("a user name"));
-    table.create_account(&account, &user_name, now).await?;
+    let account = demo();
+    table.create_account(&account, &demo(), now).await?;
     table.add_key(&account, &ApiKey::claimed(DEMO), Access::ReadWrite, now).await?;
     Ok(())
+}
+
+/// Returns `demo` as an id or a name.
+#[expect(clippy::expect_used, reason = "a constant, which every start of the stack parses")]
+fn demo<T: FromStr<Err: fmt::Debug>>() -> T {
+    DEMO.parse().expect("demo is valid")
 }
 
 /// Returns the id of the demo account's key, which is not a secret.

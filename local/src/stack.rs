@@ -19,7 +19,7 @@ use crate::{
     contract::ContractError,
     export::ExportError,
     functions::{Functions, FunctionsError, InvokeError},
-    pages::start::StartPage,
+    pages::home::HomePage,
     samples::{self, SampleError},
     template::{Template, TemplateError},
 };
@@ -113,8 +113,8 @@ impl Stack {
         let (stop, stopping) = watch::channel(false);
 
         let table = self.template.table.name.clone();
-        let start = StartPage { client: self.engine.client(&self.template.table)?, table };
-        let api = ApiFront { gateway, functions: self.functions.clone(), start: Some(start) };
+        let home = HomePage { client: self.engine.client(&self.template.table)?, table };
+        let api = ApiFront { gateway, functions: self.functions.clone(), home: Some(home) };
         let queue_urls = queues.iter().map(|queue| format!("{sqs_url}/{}", queue.settings().name)).collect();
         let sqs = SqsFront { queues: queues.clone(), url: sqs_url };
         let names = self.template.functions.iter().map(|(folder, function)| (function.name.clone(), folder.clone()));

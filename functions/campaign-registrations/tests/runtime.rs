@@ -4,7 +4,10 @@
 
 use local::{
     samples,
-    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+    testing::{
+        runtime_api::{LambdaProcess, log_lines},
+        sandbox::Sandbox,
+    },
 };
 use serde_json::Value;
 
@@ -75,6 +78,8 @@ async fn any_query_and_any_host_get_an_answer() {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
-        assert!(output.contains(&format!("the variable {variable} is not set")), "{output}");
+        let [line] = log_lines(&output).unwrap().try_into().unwrap();
+        assert_eq!(line["level"], "ERROR");
+        assert_eq!(line["fields"]["error"], format!("the variable {variable} is not set"));
     }
 }

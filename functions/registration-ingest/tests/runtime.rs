@@ -4,7 +4,10 @@
 
 use local::{
     samples,
-    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+    testing::{
+        runtime_api::{LambdaProcess, log_lines},
+        sandbox::Sandbox,
+    },
 };
 use serde_json::{Value, json};
 
@@ -137,7 +140,7 @@ fn counts(wallet: &str, [applied, unchanged, refused, failed]: [u64; 4]) -> Valu
 
 /// Returns the fields of the log's event lines, without the request's id.
 fn counted(logs: &str) -> Vec<Value> {
-    let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).expect(line)["fields"].take());
+    let lines = log_lines(logs).unwrap().into_iter().map(|mut line| line["fields"].take());
     let events = lines.filter(|fields| fields["message"] == "events processed");
     events
         .map(|mut fields| {
@@ -152,6 +155,8 @@ fn counted(logs: &str) -> Vec<Value> {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
-        assert!(output.contains(&format!("the variable {variable} is not set")), "{output}");
+        let [line] = log_lines(&output).unwrap().try_into().unwrap();
+        assert_eq!(line["level"], "ERROR");
+        assert_eq!(line["fields"]["error"], format!("the variable {variable} is not set"));
     }
 }

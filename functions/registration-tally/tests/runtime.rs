@@ -8,7 +8,10 @@ use domain::{
 };
 use local::{
     samples,
-    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+    testing::{
+        runtime_api::{LambdaProcess, log_lines},
+        sandbox::Sandbox,
+    },
 };
 use registration_tally::Config;
 use serde_json::{Value, json};
@@ -52,7 +55,7 @@ async fn the_log_counts_unreadable_records_and_does_not_show_them() {
     record["dynamodb"]["NewImage"]["push_token"] = json!({"S": "a-secret-token"});
     assert_eq!(binary.invoke(&event).await.unwrap().unwrap(), json!({"state": {}}));
     let logs = binary.stop().await.unwrap();
-    let lines = logs.lines().map(|line| serde_json::from_str::<Value>(line).expect(line));
+    let lines = log_lines(&logs).unwrap().into_iter();
     let unreadable: Vec<_> = lines.filter_map(|line| line["fields"]["unreadable"].as_u64()).collect();
     assert_eq!(unreadable, [1], "{logs}");
     assert!(!logs.contains("a-secret-token"), "{logs}");

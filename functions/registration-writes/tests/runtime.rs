@@ -4,7 +4,10 @@
 
 use local::{
     samples,
-    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+    testing::{
+        runtime_api::{LambdaProcess, log_lines},
+        sandbox::Sandbox,
+    },
 };
 use serde_json::{Value, json};
 
@@ -75,7 +78,7 @@ async fn each_request_has_one_line_in_the_log() {
         binary.invoke(&event).await.unwrap().unwrap();
     }
     let logs = binary.stop().await.unwrap();
-    let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let lines = log_lines(&logs).unwrap();
     let (events, requests): (Vec<_>, Vec<_>) =
         lines.iter().map(|line| &line["fields"]).partition(|fields| fields["message"] == "events processed");
     let fields = |name: &str| requests.iter().map(|fields| fields[name].clone()).collect::<Vec<_>>();
@@ -128,7 +131,7 @@ async fn outcomes_of_events_are_counted_by_wallet() {
     binary.invoke(&take).await.unwrap().unwrap();
 
     let logs = binary.stop().await.unwrap();
-    let lines: Vec<Value> = logs.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let lines = log_lines(&logs).unwrap();
     let events = lines.iter().map(|line| &line["fields"]).filter(|fields| fields["message"] == "events processed");
     let expected = [
         ("google_wallet", [1, 0, 0, 0]),
@@ -154,6 +157,8 @@ fn counts(fields: &Value) -> (&str, [u64; 4]) {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
-        assert!(output.contains(&format!("the variable {variable} is not set")), "{output}");
+        let [line] = log_lines(&output).unwrap().try_into().unwrap();
+        assert_eq!(line["level"], "ERROR");
+        assert_eq!(line["fields"]["error"], format!("the variable {variable} is not set"));
     }
 }

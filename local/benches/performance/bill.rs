@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::wallet::Wallet;
 use http::Method;
 use local::testing::{recorder::Call, sandbox::Sandbox};
 use serde_json::Value;
@@ -154,8 +155,8 @@ impl Units {
         let stored = active * active_bytes + uninstalls * TOMBSTONE_MONTHS * removed_bytes;
         let tally = changes * (TALLY_WRITES * price::WRITE_UNIT + TALLY_READS * price::READ_UNIT);
         let logged = requests * REQUEST_LOG + 2.0 * batches * BATCH_LOG;
-        // Failed requests, and events applied, unchanged and refused for each of six wallets and without a wallet.
-        let metrics = 1.0 + 3.0 * 7.0;
+        // Failed requests, and events applied, unchanged and refused for each wallet and without a wallet.
+        let metrics = 1.0 + Wallet::ALL.iter().map(|_| 3.0).sum::<f64>() + 3.0;
         [
             ("writing events", (installs * install + uninstalls * uninstall) * price::WRITE_UNIT),
             ("counting them, at most", tally),

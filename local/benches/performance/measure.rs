@@ -18,7 +18,7 @@ const STARTS: usize = 21;
 const INVOKES: usize = 400;
 const WARMING: usize = 20;
 
-pub(crate) type Measured<T> = Result<T, Box<dyn Error>>;
+pub(crate) type Measured<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A function's binary and its environment variables.
 #[derive(Clone)]

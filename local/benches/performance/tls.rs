@@ -22,7 +22,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    pub(crate) async fn in_front_of(engine: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn in_front_of(engine: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()

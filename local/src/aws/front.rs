@@ -22,7 +22,7 @@ use tracing::error;
 use crate::{
     aws::gateway::{self, Gateway, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
     functions::Functions,
-    pages::{docs, start::StartPage},
+    pages::{docs, home::HomePage},
 };
 
 /// The largest body that API Gateway accepts, in bytes.
@@ -50,7 +50,7 @@ pub struct ApiFront {
     /// The functions.
     pub functions: Functions,
     /// The page at `/`, if there is one.
-    pub start: Option<StartPage>,
+    pub home: Option<HomePage>,
 }
 
 impl Front for ApiFront {
@@ -59,8 +59,8 @@ impl Front for ApiFront {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return gateway::own_response(status, "Request Header Fields Too Large");
         }
-        if let (Some(start), &Method::GET, "/") = (&self.start, &request.method, request.uri.path()) {
-            return start.answer().await;
+        if let (Some(home), &Method::GET, "/") = (&self.home, &request.method, request.uri.path()) {
+            return home.answer().await;
         }
         if let Some(response) = docs::answer(request.uri.path()).filter(|_| request.method == Method::GET) {
             return response;

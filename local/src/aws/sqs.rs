@@ -171,3 +171,42 @@ fn refusal(code: &'static str, message: impl Into<String>) -> Refusal {
 fn md5(body: &str) -> String {
     hex::encode(Md5::digest(body.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::template::Queue;
+
+    fn queue(name: &str) -> LocalQueue {
+        LocalQueue::new(Queue {
+            name: name.to_owned(),
+            function: "registration-ingest".to_owned(),
+            visibility_timeout: Duration::from_mins(6),
+            max_receive_count: 2,
+            dead_letter_queue: format!("{name}-dead"),
+            batch_size: 10,
+            batching_window: Duration::ZERO,
+            maximum_concurrency: 2,
+        })
+    }
+
+    #[test]
+    fn a_call_reaches_the_queue_that_it_names() {
+        let (events, webhooks) = (queue("events"), queue("webhooks"));
+        let front = SqsFront { queues: vec![events.clone(), webhooks.clone()], url: "http://sqs".to_owned() };
+        let call = |action: &str, body: Value| front.call(action, body.to_string().as_bytes());
+        let url = |name: &str| json!({"QueueUrl": format!("http://sqs/{name}"), "MessageBody": "{}"});
+
+        assert!(call("SendMessage", url("webhooks")).is_ok());
+        assert_eq!((events.counts().waiting, webhooks.counts().waiting), (0, 1));
+        let found = call("GetQueueUrl", json!({"QueueName": "webhooks-dead"}));
+        assert_eq!(found.unwrap_or_default(), json!({"QueueUrl": "http://sqs/webhooks-dead"}));
+        for (action, name, code) in
+            [("SendMessage", "events-dead", "UnsupportedOperation"), ("SendMessage", "elsewhere", "QueueDoesNotExist")]
+        {
+            assert_eq!(call(action, url(name)).map_err(|refusal| refusal.code), Err(code));
+        }
+    }
+}

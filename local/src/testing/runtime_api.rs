@@ -201,3 +201,20 @@ fn front_closed() -> Response<Vec<u8>> {
     *response.status_mut() = StatusCode::GONE;
     response
 }
+
+/// Parses what a binary wrote: one JSON object a line. Lambda's log filter needs a level and a timestamp at the top of each (AWS Lambda
+/// developer guide, "Log-level filtering"), so a line without them is an error.
+pub fn log_lines(output: &str) -> Result<Vec<Value>, String> {
+    let parse = |line: &str| {
+        let parsed: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
+        let has_level =
+            ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].iter().any(|level| parsed["level"].as_str() == Some(level));
+        let timestamp = parsed["timestamp"].as_str().map(str::parse::<jiff::Timestamp>);
+        if has_level && matches!(timestamp, Some(Ok(_))) {
+            Ok(parsed)
+        } else {
+            Err(format!("expected a level and a timestamp: {line}"))
+        }
+    };
+    output.lines().map(parse).collect()
+}

@@ -1,22 +1,16 @@
 //! The environment of a function's tests: the template's table in an engine of its own, and functions that reach it.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, error::Error, io};
 
 use domain::id::CampaignId;
-use thiserror::Error;
 
 use crate::{
-    aws::{
-        dynamodb::{Engine, EngineError},
-        front::ApiFront,
-        gateway::Gateway,
-        stream::{StreamError, TableStream},
-    },
-    functions::{Functions, FunctionsError, InvokeError},
-    samples::{self, SampleError},
-    template::{Template, TemplateError},
+    aws::{dynamodb::Engine, front::ApiFront, gateway::Gateway, stream::TableStream},
+    functions::Functions,
+    samples,
+    template::Template,
     testing::{
-        campaigns::{self, LoadError},
+        campaigns,
         faults::Faults,
         recorder::Recorder,
         runtime_api::{LambdaProcess, ProcessError},
@@ -30,34 +24,8 @@ pub struct Sandbox {
     engine: Engine,
 }
 
-/// Why a sandbox cannot be set up or used.
-#[derive(Debug, Error)]
-pub enum SandboxError {
-    /// The template cannot be used.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// The engine or its table cannot be used.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// A function does not start.
-    #[error(transparent)]
-    Functions(#[from] FunctionsError),
-    /// The stream cannot be read.
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    /// A function failed on an event.
-    #[error(transparent)]
-    Invoke(#[from] InvokeError),
-    /// A campaign cannot be loaded.
-    #[error(transparent)]
-    Crowd(#[from] LoadError),
-    /// A sample cannot be used.
-    #[error(transparent)]
-    Sample(#[from] SampleError),
-    /// The routes contradict each other.
-    #[error("the template's routes cannot be served: {0}")]
-    Routes(String),
-}
+/// Why a sandbox cannot be set up or used. A test only shows it.
+pub type SandboxError = Box<dyn Error + Send + Sync>;
 
 impl Sandbox {
     /// Starts a sandbox with the account `demo` and no other data.
@@ -65,7 +33,7 @@ impl Sandbox {
         let template = Template::read(&Template::default_path())?;
         let engine = Engine::in_memory().await?;
         engine.ensure_table(&template.table).await?;
-        samples::create_demo_account(&engine.store(&template.table)?).await.map_err(SampleError::from)?;
+        samples::create_demo_account(&engine.store(&template.table)?).await?;
         Ok(Self { template, engine })
     }
 
@@ -118,8 +86,8 @@ impl Sandbox {
 
     fn front_over(&self, engine: &Engine) -> Result<ApiFront, SandboxError> {
         let functions = Functions::start(&self.template, engine)?;
-        let gateway = Gateway::new(&self.template.routes, self.template.cors.clone()).map_err(SandboxError::Routes)?;
-        Ok(ApiFront { gateway, functions, start: None })
+        let gateway = Gateway::new(&self.template.routes, self.template.cors.clone())?;
+        Ok(ApiFront { gateway, functions, home: None })
     }
 
     /// Returns the environment variables of `function`: the template's and Lambda's own.

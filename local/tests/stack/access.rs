@@ -5,7 +5,9 @@ use local::{aws::front::ApiFront, testing::sandbox::Sandbox};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post, reports::report_path};
+use crate::{
+    CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post, reports::report_path,
+};
 
 /// Adds a key to an account, which is created if it does not exist. Returns the key and its id.
 async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {
@@ -173,4 +175,91 @@ async fn an_operator_learns_what_is_wrong(#[case] event: Value, #[case] expected
     let sandbox = Sandbox::start().await.unwrap();
     let error = admin(&sandbox, event).await.unwrap_err();
     assert!(error.contains(expected), "{error}");
+}
+
+/// A request that breaks several rules is refused by the first of them, in the order of `api::access`.
+#[rstest]
+#[case::type_before_key(Method::GET, "/v2/tickets/x/registrations?page=x", "Bearer wrong", "", "route_not_found")]
+#[case::key_before_path(Method::GET, "/v2/coupons/x/registrations?page=x", "Bearer wrong", "", "unauthorized")]
+#[case::path_before_campaign(Method::GET, "/v2/coupons/x/registrations?page=x", DEMO, "", "invalid_parameter")]
+#[case::campaign_before_query(
+    Method::GET,
+    "/v2/generics/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?page=x",
+    DEMO,
+    "",
+    "campaign_not_found"
+)]
+#[case::pass_before_query(
+    Method::GET,
+    "/v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/passes/00000000-0000-4000-8000-000000000000/registrations?page=x",
+    DEMO,
+    "",
+    "pass_not_found"
+)]
+#[case::pass_before_page(
+    Method::GET,
+    "/v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/passes/00000000-0000-4000-8000-000000000000/registrations?page=9999",
+    DEMO,
+    "",
+    "pass_not_found"
+)]
+#[case::campaign_before_period(
+    Method::GET,
+    "/v2/generics/bd69162b-8995-4c89-bdca-898fae6050d0/reports?start_date=x",
+    DEMO,
+    "",
+    "campaign_not_found"
+)]
+#[case::type_before_key_of_a_write(
+    Method::POST,
+    "/v2/tickets/x/passes/x/registrations",
+    "Bearer wrong",
+    "x",
+    "route_not_found"
+)]
+#[case::key_before_path_of_a_write(
+    Method::POST,
+    "/v2/coupons/x/passes/x/registrations",
+    "Bearer wrong",
+    "x",
+    "unauthorized"
+)]
+#[case::path_before_body(Method::POST, "/v2/coupons/x/passes/x/registrations", DEMO, "x", "invalid_parameter")]
+#[case::campaign_before_body(
+    Method::POST,
+    "/v2/generics/bd69162b-8995-4c89-bdca-898fae6050d0/passes/b50a5348-27c5-40de-ae4a-5d8436284d65/registrations",
+    DEMO,
+    "x",
+    "campaign_not_found"
+)]
+#[case::campaign_before_registration(
+    Method::DELETE,
+    "/v2/generics/bd69162b-8995-4c89-bdca-898fae6050d0/passes/b50a5348-27c5-40de-ae4a-5d8436284d65/registrations/00000000-0000-4000-8000-000000000000",
+    DEMO,
+    "",
+    "campaign_not_found"
+)]
+#[case::key_before_body_of_events(Method::POST, "/v2/registration_events", "Bearer wrong", "x", "unauthorized")]
+#[tokio::test]
+async fn of_several_errors_the_first_rule_answers(
+    #[case] method: Method,
+    #[case] target: &str,
+    #[case] authorization: &str,
+    #[case] body: &str,
+    #[case] expected: &str,
+) {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let headers = [("authorization", authorization), ("content-type", "application/json")];
+    let answer = call(&sandbox.fresh_front().unwrap(), method, target, &headers, body).await;
+    assert_eq!(answer.json()["error_code"], expected, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_read_only_key_is_refused_before_the_path_and_the_body_are_looked_at() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let (key, _) = key_of(&sandbox, "demo", "read_only").await;
+    let headers = [("authorization", key.as_str()), ("content-type", "text/plain")];
+    let front = sandbox.fresh_front().unwrap();
+    let answer = call(&front, Method::POST, "/v2/coupons/x/passes/x/registrations", &headers, "x").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use domain::wallet::Wallet;
 use http::Method;
 use local::aws::dynamodb::Data;
 use local::{stack::Stack, template::Template, testing::sandbox::Sandbox};
@@ -15,13 +16,13 @@ pub(crate) fn report_path() -> String {
 }
 
 fn wallets(counted: &[(&str, u32, u32, u32)]) -> Value {
-    let names = ["passbook", "google_wallet", "wallet_passes", "passworks_wallet", "pass2u", "passwallet"];
-    let counts = names.map(|name| {
+    let counts = Wallet::ALL.iter().map(|wallet| {
+        let name = wallet.as_str();
         let found = counted.iter().find(|(counted, ..)| *counted == name);
         let (_, installs, uninstalls, active) = found.copied().unwrap_or_default();
         (name.to_owned(), json!({"installs_count": installs, "uninstalls_count": uninstalls, "active_count": active}))
     });
-    Value::Object(counts.into_iter().collect())
+    Value::Object(counts.collect())
 }
 
 #[tokio::test]

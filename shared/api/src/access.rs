@@ -57,7 +57,7 @@ impl<'a> ReadRequest<'a> {
         now: Timestamp,
     ) -> Result<Self, ApiError> {
         path::campaign_type(request)?;
-        let credentials = Credentials::read(request).ok_or_else(ApiError::unauthorized)?;
+        let credentials = Credentials::of(request).ok_or_else(ApiError::unauthorized)?;
         let key_is_valid = async { caller(table, request, &credentials, now).await.map(drop) };
         let path = refuse_after(key_is_valid, read_path(request)).await?;
         Ok(Self { table, request, credentials, path, now })
@@ -135,7 +135,7 @@ pub async fn refuse_after<T>(
 ///
 /// Rules 2 and 3.
 pub async fn writer(table: &Table, request: &Request, now: Timestamp) -> Result<AccountId, ApiError> {
-    let credentials = Credentials::read(request).ok_or_else(ApiError::unauthorized)?;
+    let credentials = Credentials::of(request).ok_or_else(ApiError::unauthorized)?;
     let Caller { account_id, access } = caller(table, request, &credentials, now).await?;
     match access {
         Access::ReadWrite => Ok(account_id),

@@ -288,7 +288,8 @@ impl ApiError {
 
     /// An error whose message lists its fields.
     fn with_fields(code: ErrorCode, problem: &str, errors: FieldErrors) -> Self {
-        Self { errors: errors.clone(), ..Self::new(code, format!("{problem}: {errors}")) }
+        let message = format!("{problem}: {errors}");
+        Self { errors, ..Self::new(code, message) }
     }
 
     fn not_known(code: ErrorCode, message: &str, field: &str) -> Self {

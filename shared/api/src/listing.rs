@@ -36,8 +36,8 @@ use self::{
     cursor::{Cursor, ListingId, Side},
     filter::{Attribute, Filter},
     format::Format,
-    pages::{Page, PageStart, Paging},
-    query::{ListingQuery, Start},
+    pages::{Page, PageStart, Paging, page_before},
+    query::{ListingQuery, Position},
     walk::{WalkEnd, Walker, Wanted},
 };
 use crate::{
@@ -101,7 +101,7 @@ impl<'a> Listing<'a> {
         let id = ListingId::new(&path.to_string(), &query_string(&query.common_parameters()));
         let created_at = query.filter.created_at_range();
         let mut listing = Self { table, path, id, query, cursor: None, created_at, now };
-        if let Start::Cursor(text) = &listing.query.start {
+        if let Position::Cursor(text) = &listing.query.position {
             listing.cursor = Some(listing.decode_cursor(text).ok_or_else(ApiError::invalid_cursor)?);
         }
         Ok(listing)
@@ -112,8 +112,8 @@ impl<'a> Listing<'a> {
         if !self.is_in_time_order() {
             return self.sorted_page().await;
         }
-        let bookmark = match (&self.cursor, &self.query.start) {
-            (None, Start::Page(number)) if number.get() > 1 => self.bookmark(number.get()).await?,
+        let bookmark = match (&self.cursor, &self.query.position) {
+            (None, Position::Page(number)) if number.get() > 1 => self.bookmark(number.get()).await?,
             _ => None,
         };
         match self.cursor.as_ref().or(bookmark.as_ref()) {
@@ -124,7 +124,7 @@ impl<'a> Listing<'a> {
             Some(Cursor { page, side: Side::Before, registration }) => {
                 let direction = self.query.order.direction.reversed();
                 let wanted = Wanted { direction, after: Some(registration), ..self.wanted(0, self.query.per_page) };
-                match self.paging().page_before(*page, self.walker().walk(wanted).await?) {
+                match page_before(*page, self.walker().walk(wanted).await?) {
                     Some(page) => Ok(page),
                     None => self.page_from_beginning(1).await,
                 }
@@ -231,7 +231,7 @@ impl<'a> Listing<'a> {
             put(headers, "x-next-page", next.page);
             let cursor = next.encode(&self.id).map_err(ApiError::internal)?;
             links.push(self.link("next", Some(("cursor", cursor.clone()))));
-            if matches!(self.query.start, Start::Page(_)) && self.is_in_time_order() {
+            if matches!(self.query.position, Position::Page(_)) && self.is_in_time_order() {
                 self.write_bookmark(next.page, cursor).await;
             }
         }

@@ -76,8 +76,8 @@ impl RequestLog {
         let error = answer.as_ref().err();
         let status = answer.as_ref().map_or_else(FunctionError::status, Response::status).as_u16();
         let error_code = error.map(FunctionError::code);
-        match error.and_then(FunctionError::cause) {
-            Some(cause) => error!(
+        if let Some(cause) = error.and_then(FunctionError::cause) {
+            error!(
                 request_id,
                 invocation_id,
                 route,
@@ -89,11 +89,12 @@ impl RequestLog {
                 error_code,
                 cause,
                 "request failed"
-            ),
-            None => info!(
+            );
+        } else {
+            info!(
                 request_id,
                 invocation_id, route, account_id, status, milliseconds, listed, written, error_code, "request answered"
-            ),
+            );
         }
     }
 

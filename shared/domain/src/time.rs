@@ -45,6 +45,10 @@ pub struct InvalidDay;
 pub struct InvalidTimestamp;
 
 /// Returns the current time. This is the only place that reads the clock; below a handler, time is an argument.
+///
+/// # Panics
+///
+/// If the clock is set to a time before 1970 or after 9999.
 #[must_use]
 #[expect(
     clippy::expect_used,

@@ -68,8 +68,8 @@ impl Table {
         let put = self
             .client
             .put_item()
-            .table_name(&self.table_name)
-            .set_item(Some(item::write(&account_item)?))
+            .table_name(&self.name)
+            .set_item(Some(item::encode(&account_item)?))
             .condition_expression("attribute_not_exists(pk)");
         has_written(put.send().await)
     }
@@ -94,7 +94,7 @@ impl Table {
             last_four: api_key.last_four(),
             revoked_at: None,
         };
-        let is_new = self.enter_key(account, id, item::write(&key_item)?).await?;
+        let is_new = self.enter_key(account, id, item::encode(&key_item)?).await?;
         is_new.then(|| key_item.record()).transpose()
     }
 
@@ -103,7 +103,8 @@ impl Table {
     pub async fn keys(&self, account: &AccountId) -> Result<Option<Vec<KeyRecord>>, StoreError> {
         let Some(AccountItem { key_ids, .. }) = self.account_item(account).await? else { return Ok(None) };
         let keys = key_ids.iter().filter_map(|id| id.parse().ok()).map(api_key_key).collect();
-        let found = self.consistent_items(keys).await?.into_iter().map(|found| item::read::<KeyItem>(found)?.record());
+        let found =
+            self.consistent_items(keys).await?.into_iter().map(|found| item::decode::<KeyItem>(found)?.record());
         let mut records = found.collect::<Result<Vec<_>, _>>()?;
         records.sort_by_key(|record| (record.issued_at, record.id));
         Ok(Some(records))
@@ -120,7 +121,7 @@ impl Table {
         let update = self
             .client
             .update_item()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .key(keys::PK, text(keys::api_key_pk(id)))
             .key(keys::SK, text(keys::API_KEY_SK))
             .update_expression("SET revoked_at = if_not_exists(revoked_at, :now)")
@@ -129,7 +130,7 @@ impl Table {
             .expression_attribute_values(":account", text(account.as_str()))
             .return_values(ReturnValue::AllNew);
         match update.send().await {
-            Ok(response) => response.attributes.map(|found| item::read::<KeyItem>(found)?.record()).transpose(),
+            Ok(response) => response.attributes.map(|found| item::decode::<KeyItem>(found)?.record()).transpose(),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
                 _ => Err(error.into()),
@@ -150,7 +151,7 @@ impl Table {
     /// The key in this item, if there is one and it is not revoked. Remembers it.
     pub(crate) fn valid_key(&self, item: Option<Item>, now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
         let Some(item) = item else { return Ok(None) };
-        let record = item::read::<KeyItem>(item)?.record()?;
+        let record = item::decode::<KeyItem>(item)?.record()?;
         if record.revoked_at.is_some() {
             return Ok(None);
         }
@@ -162,12 +163,12 @@ impl Table {
     /// not.
     pub(crate) async fn enter_key(&self, account: &AccountId, id: KeyId, key_item: Item) -> Result<bool, StoreError> {
         let put = Put::builder()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .set_item(Some(key_item))
             .condition_expression("attribute_not_exists(pk)")
             .build();
         let update = Update::builder()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .key(keys::PK, text(keys::account_pk(account)))
             .key(keys::SK, text(keys::ACCOUNT_SK))
             .update_expression(format!("ADD {KEY_IDS} :key_ids"))
@@ -188,7 +189,7 @@ impl Table {
     }
 
     async fn account_item(&self, account: &AccountId) -> Result<Option<AccountItem>, StoreError> {
-        self.consistent_item(account_key(account)).await?.map(item::read).transpose()
+        self.consistent_item(account_key(account)).await?.map(item::decode).transpose()
     }
 }
 

@@ -38,8 +38,8 @@ impl Table {
             cursor,
             expires_at: now.plus(BOOKMARK_LIFE).unix_seconds(),
         };
-        let item = item::write(&item)?;
-        self.client.put_item().table_name(&self.table_name).set_item(Some(item)).send().await?;
+        let item = item::encode(&item)?;
+        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await?;
         Ok(())
     }
 
@@ -49,7 +49,7 @@ impl Table {
         // beginning.
         let found = self.consistent_item((keys::bookmark_pk(listing), keys::bookmark_sk(page))).await?;
         let Some(item) = found else { return Ok(None) };
-        let BookmarkItem { pk: _, sk: _, cursor, expires_at } = item::read(item)?;
+        let BookmarkItem { pk: _, sk: _, cursor, expires_at } = item::decode(item)?;
         // DynamoDB deletes an expired item within days, not at once.
         Ok((expires_at > now.unix_seconds()).then_some(cursor))
     }

@@ -116,7 +116,7 @@ impl Table {
         let result = self
             .client
             .update_item()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .key(keys::PK, text(keys::campaign_pk(campaign)))
             .key(keys::SK, text(keys::CAMPAIGN_SK))
             .update_expression(update)
@@ -145,6 +145,6 @@ pub(crate) fn campaign_key(campaign: CampaignId) -> ItemKey {
 
 /// Reads a campaign's own item.
 pub(crate) fn read_campaign_item(item: Item) -> Result<Campaign, StoreError> {
-    let CampaignItem { account_id, campaign_type } = item::read(item)?;
+    let CampaignItem { account_id, campaign_type } = item::decode(item)?;
     Ok(Campaign { account_id, campaign_type })
 }

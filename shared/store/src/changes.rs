@@ -1,7 +1,7 @@
 //! The table's stream: a record as Lambda delivers it, read into what changed.
 //!
 //! A record of a registration becomes a [`RegistrationChange`] with the state before and after; counting is its first consumer. Other
-//! records are read only as far as somebody needs them. A record whose item is malformed is not lost: it stays whole, with the problem.
+//! records are read only as far as a reader needs them. A record whose item is malformed is not lost: it stays whole, with the problem.
 
 use domain::{
     id::{CampaignId, PassId, RegistrationId},

@@ -55,7 +55,7 @@ pub struct Copied {
 impl Table {
     /// Returns the accounts and campaigns of the table. Scans all of it.
     pub async fn contents(&self) -> Result<Contents, StoreError> {
-        let scan = self.client.scan().table_name(&self.table_name).projection_expression("pk, sk");
+        let scan = self.client.scan().table_name(&self.name).projection_expression("pk, sk");
         let mut keys = scan
             .filter_expression("sk IN (:account, :campaign)")
             .expression_attribute_values(":account", text(keys::ACCOUNT_SK))
@@ -76,14 +76,14 @@ impl Table {
     /// has. Returns how many keys are new there.
     pub async fn copy_account(&self, account: &AccountId, except: &[KeyId], to: &Self) -> Result<usize, StoreError> {
         let Some(mut item) = self.consistent_item(account_key(account)).await? else { return Ok(0) };
-        let AccountItem { key_ids, .. } = item::read(item.clone())?;
+        let AccountItem { key_ids, .. } = item::decode(item.clone())?;
         let ids = key_ids.iter().filter_map(|id| id.parse().ok()).filter(|id| !except.contains(id));
         let keys = self.consistent_items(ids.map(api_key_key).collect()).await?;
         item.remove(KEY_IDS);
         to.put_new(item).await?;
         let mut new = 0;
         for found in keys {
-            let record = item::read::<KeyItem>(found.clone())?.record()?;
+            let record = item::decode::<KeyItem>(found.clone())?.record()?;
             new += usize::from(to.enter_key(account, record.id, found).await?);
         }
         Ok(new)
@@ -174,6 +174,6 @@ impl Table {
     }
 
     fn put_item(&self, item: Item) -> PutItemFluentBuilder {
-        self.client.put_item().table_name(&self.table_name).set_item(Some(item))
+        self.client.put_item().table_name(&self.name).set_item(Some(item))
     }
 }

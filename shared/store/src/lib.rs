@@ -60,7 +60,7 @@ const OPENING_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Table {
     client: Client,
-    table_name: String,
+    name: String,
     /// Campaigns that this process has read or claimed.
     campaigns: Remembered<CampaignId, Campaign>,
     /// Valid keys that this process has read.
@@ -73,7 +73,7 @@ impl Table {
     pub fn connect(connection: &Connection) -> Self {
         Self {
             client: connection.client(),
-            table_name: connection.table_name.clone(),
+            name: connection.table_name.clone(),
             campaigns: Remembered::new(MAX_REMEMBERED_CAMPAIGNS, MEMORY),
             keys: Remembered::new(MAX_REMEMBERED_KEYS, MEMORY),
         }

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_value_is_forgotten_after_its_time() {
-        let remembered = Remembered::new(10, Duration::from_secs(60));
+        let remembered = Remembered::new(10, Duration::from_mins(1));
         remembered.insert("key", 1, at(100));
         assert_eq!(remembered.get(&"key", at(159)), Some(1));
         assert_eq!(remembered.get(&"key", at(160)), None);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_full_memory_begins_again() {
-        let remembered = Remembered::new(2, Duration::from_secs(60));
+        let remembered = Remembered::new(2, Duration::from_mins(1));
         for key in 1..=3 {
             remembered.insert(key, key, at(0));
         }

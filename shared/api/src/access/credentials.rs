@@ -14,8 +14,8 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Reads the credentials of a request, if it has any in a form that is documented.
-    pub(super) fn read(request: &Request) -> Option<Self> {
+    /// Returns the credentials of a request, if it has any in a documented form.
+    pub(super) fn of(request: &Request) -> Option<Self> {
         let mut headers = request.headers().get_all(AUTHORIZATION).iter();
         let header = headers.next().filter(|_| headers.next().is_none())?.to_str().ok()?.trim();
         let Some((scheme, rest)) = header.split_once(' ') else {
@@ -52,10 +52,10 @@ mod tests {
 
     use super::*;
 
-    fn read(header: &[u8]) -> Option<Credentials> {
+    fn parse(header: &[u8]) -> Option<Credentials> {
         let mut request = Request::new(Body::Empty);
         request.headers_mut().insert(AUTHORIZATION, http::HeaderValue::from_bytes(header).ok()?);
-        Credentials::read(&request)
+        Credentials::of(&request)
     }
 
     #[rstest]
@@ -66,7 +66,7 @@ mod tests {
     #[case("key", None, "key")]
     fn a_key_comes_in_three_forms(#[case] header: &str, #[case] user_name: Option<&str>, #[case] key: &str) {
         let expected = Credentials { user_name: user_name.map(str::to_owned), key: ApiKey::claimed(key) };
-        assert_eq!(read(header.as_bytes()), Some(expected));
+        assert_eq!(parse(header.as_bytes()), Some(expected));
     }
 
     #[rstest]
@@ -76,23 +76,23 @@ mod tests {
     #[case("Basic /w==")]
     #[case("Digest key")]
     fn other_headers_contain_no_credentials(#[case] header: &str) {
-        assert_eq!(read(header.as_bytes()), None);
+        assert_eq!(parse(header.as_bytes()), None);
     }
 
     #[test]
     fn a_missing_and_a_repeated_header_contain_no_credentials() {
         let mut request = Request::new(Body::Empty);
-        assert_eq!(Credentials::read(&request), None);
+        assert_eq!(Credentials::of(&request), None);
         for _ in 0..2 {
             request.headers_mut().append(AUTHORIZATION, http::HeaderValue::from_static("key"));
         }
-        assert_eq!(Credentials::read(&request), None);
+        assert_eq!(Credentials::of(&request), None);
     }
 
     proptest! {
         #[test]
         fn no_bytes_panic_and_no_key_is_shown(header in prop::collection::vec(any::<u8>(), 0..64)) {
-            let shown = read(&header).map(|credentials| format!("{:?}", credentials.key));
+            let shown = parse(&header).map(|credentials| format!("{:?}", credentials.key));
             prop_assert!(shown.is_none_or(|shown| shown == "ApiKey(…)"));
         }
     }

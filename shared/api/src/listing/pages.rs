@@ -70,7 +70,7 @@ impl Paging {
         let total = matches!(end, WalkEnd::Collection).then_some(skipped + matches.len());
         let previous = match matches.first() {
             _ if number == 1 => None,
-            Some(first) => Some(page_before(number, first)),
+            Some(first) => Some(start_before(number, first)),
             // Past the end: the page before exists only if it has a registration.
             None => (self.skip(number - 1) < skipped).then_some(PageStart::Number(number - 1)),
         };
@@ -82,23 +82,9 @@ impl Paging {
     pub(super) fn page_after(self, number: u32, after: &Registration, walk: Walk) -> Page {
         let Walk { mut matches, skipped: _, end } = walk;
         matches.truncate(self.per_page);
-        let previous = (number > 1).then(|| page_before(number, matches.first().unwrap_or(after)));
+        let previous = (number > 1).then(|| start_before(number, matches.first().unwrap_or(after)));
         let next = next_page(number, end, matches.last());
         Page { number, registrations: matches, next, previous, total: None }
-    }
-
-    /// The page that a walk found before a registration, in the opposite direction: `None` if the walk reached the beginning of the
-    /// listing, so that the page is page 1.
-    pub(super) fn page_before(self, number: u32, walk: Walk) -> Option<Page> {
-        let Walk { mut matches, skipped: _, end } = walk;
-        matches.reverse();
-        let (first, last) = match (end, matches.first(), matches.last()) {
-            (WalkEnd::Found, Some(first), Some(last)) => (first.clone(), last.clone()),
-            (WalkEnd::Examined(first), _, last) => (first.clone(), last.cloned().unwrap_or(first)),
-            (WalkEnd::Found | WalkEnd::Collection, _, _) => return None,
-        };
-        let previous = (number > 1).then(|| page_before(number, &first));
-        Some(Page { number, registrations: matches, next: Some(page_after(number, last)), previous, total: None })
     }
 
     /// The page of a listing that was sorted as a whole, at a cursor or at the page `number`.
@@ -122,32 +108,46 @@ impl Paging {
         let registrations: Vec<_> = sorted.iter().skip(start).take(self.per_page).cloned().collect();
         let end = start.saturating_add(self.per_page);
         let next = registrations.last().filter(|_| end < sorted.len());
-        let next = next.map(|last| page_after(number, last.clone()));
+        let next = next.map(|last| cursor_after(number, last.clone()));
         let previous = match registrations.first() {
             _ if number == 1 => None,
-            Some(first) => Some(page_before(number, first)),
+            Some(first) => Some(start_before(number, first)),
             None => (self.skip(number - 1) < sorted.len()).then_some(PageStart::Number(number - 1)),
         };
         Page { number, registrations, next, previous, total: Some(sorted.len()) }
     }
 }
 
+/// The page that a walk found before a registration, in the opposite direction: `None` if the walk reached the beginning of the
+/// listing, so that the page is page 1.
+pub(super) fn page_before(number: u32, walk: Walk) -> Option<Page> {
+    let Walk { mut matches, skipped: _, end } = walk;
+    matches.reverse();
+    let (first, last) = match (end, matches.first(), matches.last()) {
+        (WalkEnd::Found, Some(first), Some(last)) => (first.clone(), last.clone()),
+        (WalkEnd::Examined(first), _, last) => (first.clone(), last.cloned().unwrap_or(first)),
+        (WalkEnd::Found | WalkEnd::Collection, _, _) => return None,
+    };
+    let previous = (number > 1).then(|| start_before(number, &first));
+    Some(Page { number, registrations: matches, next: Some(cursor_after(number, last)), previous, total: None })
+}
+
 /// The page after one whose last registration is `last`.
 fn next_page(number: u32, end: WalkEnd, last: Option<&Registration>) -> Option<Cursor> {
     match end {
-        WalkEnd::Found => last.map(|last| page_after(number, last.clone())),
-        WalkEnd::Examined(last) => Some(page_after(number, last)),
+        WalkEnd::Found => last.map(|last| cursor_after(number, last.clone())),
+        WalkEnd::Examined(last) => Some(cursor_after(number, last)),
         WalkEnd::Collection => None,
     }
 }
 
-fn page_after(number: u32, registration: Registration) -> Cursor {
+fn cursor_after(number: u32, registration: Registration) -> Cursor {
     Cursor { page: number.saturating_add(1), side: Side::After, registration }
 }
 
 /// The page before the page `number`, which begins with `registration`. Page 1 begins where the listing begins, whatever was added
 /// since; any other page ends before a registration.
-fn page_before(number: u32, registration: &Registration) -> PageStart {
+fn start_before(number: u32, registration: &Registration) -> PageStart {
     match number.saturating_sub(1) {
         0 | 1 => PageStart::Number(1),
         page => PageStart::Cursor(Cursor { page, side: Side::Before, registration: registration.clone() }),
@@ -186,12 +186,12 @@ mod tests {
         Walk { matches: registrations(matches), skipped, end }
     }
 
-    fn after(page: u32, number: i64) -> Option<Cursor> {
-        Some(Cursor { page, side: Side::After, registration: registration(number) })
+    fn after(page: u32, number: i64) -> Cursor {
+        Cursor { page, side: Side::After, registration: registration(number) }
     }
 
-    fn before(page: u32, number: i64) -> Option<PageStart> {
-        Some(PageStart::Cursor(Cursor { page, side: Side::Before, registration: registration(number) }))
+    fn before(page: u32, number: i64) -> PageStart {
+        PageStart::Cursor(Cursor { page, side: Side::Before, registration: registration(number) })
     }
 
     fn page(
@@ -221,15 +221,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::more_follow(1, walk(&[1, 2, 3], 0, WalkEnd::Found), page(1, &[1, 2], after(2, 2), None, None))]
+    #[case::more_follow(1, walk(&[1, 2, 3], 0, WalkEnd::Found), page(1, &[1, 2], Some(after(2, 2)), None, None))]
     #[case::all_fit(1, walk(&[1, 2], 0, WalkEnd::Collection), page(1, &[1, 2], None, None, Some(2)))]
     #[case::nothing(1, walk(&[], 0, WalkEnd::Collection), page(1, &[], None, None, Some(0)))]
-    #[case::second(2, walk(&[3, 4, 5], 2, WalkEnd::Found), page(2, &[3, 4], after(3, 4), Some(PageStart::Number(1)), None))]
-    #[case::last(3, walk(&[5], 4, WalkEnd::Collection), page(3, &[5], None, before(2, 5), Some(5)))]
+    #[case::second(2, walk(&[3, 4, 5], 2, WalkEnd::Found), page(2, &[3, 4], Some(after(3, 4)), Some(PageStart::Number(1)), None))]
+    #[case::last(3, walk(&[5], 4, WalkEnd::Collection), page(3, &[5], None, Some(before(2, 5)), Some(5)))]
     #[case::just_past_the_end(3, walk(&[], 4, WalkEnd::Collection), page(3, &[], None, Some(PageStart::Number(2)), Some(4)))]
     #[case::far_past_the_end(9, walk(&[], 4, WalkEnd::Collection), page(9, &[], None, None, Some(4)))]
     #[case::few_match(
-        1, walk(&[1], 0, WalkEnd::Examined(registration(9))), page(1, &[1], after(2, 9), None, None)
+        1, walk(&[1], 0, WalkEnd::Examined(registration(9))), page(1, &[1], Some(after(2, 9)), None, None)
     )]
     fn a_page_from_the_beginning(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
         assert_eq!(PAGING.page_from_beginning(number, walk).unwrap(), expected);
@@ -242,34 +242,34 @@ mod tests {
     }
 
     #[rstest]
-    #[case::more_follow(3, walk(&[5, 6, 7], 0, WalkEnd::Found), page(3, &[5, 6], after(4, 6), before(2, 5), None))]
-    #[case::last(3, walk(&[5], 0, WalkEnd::Collection), page(3, &[5], None, before(2, 5), None))]
-    #[case::all_removed(3, walk(&[], 0, WalkEnd::Collection), page(3, &[], None, before(2, 4), None))]
+    #[case::more_follow(3, walk(&[5, 6, 7], 0, WalkEnd::Found), page(3, &[5, 6], Some(after(4, 6)), Some(before(2, 5)), None))]
+    #[case::last(3, walk(&[5], 0, WalkEnd::Collection), page(3, &[5], None, Some(before(2, 5)), None))]
+    #[case::all_removed(3, walk(&[], 0, WalkEnd::Collection), page(3, &[], None, Some(before(2, 4)), None))]
     #[case::second(2, walk(&[5], 0, WalkEnd::Collection), page(2, &[5], None, Some(PageStart::Number(1)), None))]
     fn a_page_after_a_registration(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
         assert_eq!(PAGING.page_after(number, &registration(4), walk), expected);
     }
 
     #[rstest]
-    #[case::full(walk(&[4, 3], 0, WalkEnd::Found), Some(page(3, &[3, 4], after(4, 4), before(2, 3), None)))]
+    #[case::full(walk(&[4, 3], 0, WalkEnd::Found), Some(page(3, &[3, 4], Some(after(4, 4)), Some(before(2, 3)), None)))]
     #[case::few_match(
-        walk(&[4], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[4], after(4, 4), before(2, 1), None))
+        walk(&[4], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[4], Some(after(4, 4)), Some(before(2, 1)), None))
     )]
     #[case::none_match(
-        walk(&[], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[], after(4, 1), before(2, 1), None))
+        walk(&[], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[], Some(after(4, 1)), Some(before(2, 1)), None))
     )]
     #[case::the_beginning_was_reached(walk(&[1], 0, WalkEnd::Collection), None)]
     fn a_page_before_a_registration(#[case] walk: Walk, #[case] expected: Option<Page>) {
-        assert_eq!(PAGING.page_before(3, walk), expected);
+        assert_eq!(page_before(3, walk), expected);
     }
 
     #[rstest]
-    #[case::first(1, None, page(1, &[1, 2], after(2, 2), None, Some(5)))]
-    #[case::last(3, None, page(3, &[5], None, before(2, 5), Some(5)))]
+    #[case::first(1, None, page(1, &[1, 2], Some(after(2, 2)), None, Some(5)))]
+    #[case::last(3, None, page(3, &[5], None, Some(before(2, 5)), Some(5)))]
     #[case::just_past_the_end(4, None, page(4, &[], None, Some(PageStart::Number(3)), Some(5)))]
     #[case::far_past_the_end(9, None, page(9, &[], None, None, Some(5)))]
-    #[case::after(1, after(2, 2), page(2, &[3, 4], after(3, 4), Some(PageStart::Number(1)), Some(5)))]
-    #[case::after_one_that_was_removed(1, after(2, 0), page(2, &[1, 2], after(3, 2), Some(PageStart::Number(1)), Some(5)))]
+    #[case::after(1, Some(after(2, 2)), page(2, &[3, 4], Some(after(3, 4)), Some(PageStart::Number(1)), Some(5)))]
+    #[case::after_one_that_was_removed(1, Some(after(2, 0)), page(2, &[1, 2], Some(after(3, 2)), Some(PageStart::Number(1)), Some(5)))]
     fn a_page_of_a_sorted_listing(#[case] number: u32, #[case] cursor: Option<Cursor>, #[case] expected: Page) {
         let sorted = registrations(&[1, 2, 3, 4, 5]);
         assert_eq!(PAGING.page_of_sorted(number, cursor.as_ref(), Order::default(), &sorted), expected);

@@ -18,7 +18,7 @@ pub const MAX_OFFSET: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingQuery {
     /// Where the page begins.
-    pub start: Start,
+    pub position: Position,
     /// The number of registrations per page.
     pub per_page: usize,
     /// The number of registrations to skip before page 1.
@@ -31,7 +31,7 @@ pub struct ListingQuery {
 
 /// Where a page begins, as the caller stated it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
+pub enum Position {
     /// At the beginning: the caller named neither a page nor a cursor.
     Beginning,
     /// At the page with this number.
@@ -72,20 +72,20 @@ impl ListingQuery {
                 },
             }
         }
-        let start = match (page, cursor) {
+        let position = match (page, cursor) {
             (Some(_), Some(_)) => {
                 errors.add("cursor", "expected a cursor or a page, not both");
-                Start::Beginning
+                Position::Beginning
             }
-            (Some(page), None) => NonZeroU32::new(page).map_or(Start::Beginning, Start::Page),
-            (None, Some(cursor)) => Start::Cursor(cursor),
-            (None, None) => Start::Beginning,
+            (Some(page), None) => NonZeroU32::new(page).map_or(Position::Beginning, Position::Page),
+            (None, Some(cursor)) => Position::Cursor(cursor),
+            (None, None) => Position::Beginning,
         };
         if !errors.is_empty() {
             return Err(ApiError::parameters(errors));
         }
         Ok(Self {
-            start,
+            position,
             per_page: per_page.unwrap_or(default_per_page),
             offset: offset.unwrap_or_default(),
             filter: Filter::all_of(conditions),
@@ -96,16 +96,16 @@ impl ListingQuery {
     /// The number of the page that is asked for.
     #[must_use]
     pub fn page_number(&self) -> u32 {
-        match self.start {
-            Start::Page(number) => number.get(),
-            Start::Beginning | Start::Cursor(_) => 1,
+        match self.position {
+            Position::Page(number) => number.get(),
+            Position::Beginning | Position::Cursor(_) => 1,
         }
     }
 
     /// Returns the parameters that all pages of the listing share, in their canonical form.
     #[must_use]
     pub fn common_parameters(&self) -> Vec<(String, String)> {
-        let Self { start: _, per_page, offset, filter, order } = self;
+        let Self { position: _, per_page, offset, filter, order } = self;
         let mut parameters = vec![("per_page".to_owned(), per_page.to_string())];
         if *offset > 0 {
             parameters.push(("offset".to_owned(), offset.to_string()));
@@ -144,15 +144,15 @@ mod tests {
 
     use super::*;
 
-    fn read(parameters: &[(&str, &str)]) -> Result<ListingQuery, ApiError> {
+    fn parse(parameters: &[(&str, &str)]) -> Result<ListingQuery, ApiError> {
         let owned = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         ListingQuery::from_parameters(owned.collect(), Format::Json)
     }
 
     #[test]
     fn without_parameters_a_page_is_the_first_25_by_time() {
-        let query = read(&[("utm_source", "ignored")]).unwrap();
-        assert_eq!(query.start, Start::Beginning);
+        let query = parse(&[("utm_source", "ignored")]).unwrap();
+        assert_eq!(query.position, Position::Beginning);
         assert_eq!((query.per_page, query.offset, query.order), (25, 0, Order::default()));
         assert!(query.filter.is_empty());
     }
@@ -167,9 +167,9 @@ mod tests {
             ("q[created_at_gteq]", "2016"),
             ("q[s]", "wallet desc"),
         ];
-        let query = read(&given).unwrap();
+        let query = parse(&given).unwrap();
         let again = ListingQuery::from_parameters(query.common_parameters(), Format::Json).unwrap();
-        assert_eq!(again, ListingQuery { start: Start::Beginning, ..query });
+        assert_eq!(again, ListingQuery { position: Position::Beginning, ..query });
     }
 
     #[rstest]
@@ -190,7 +190,7 @@ mod tests {
     #[case(&[("q[wallet_eq", "red")], &["q[wallet_eq"])]
     #[case(&[("page", "x"), ("per_page", "x"), ("offset", "x")], &["offset", "page", "per_page"])]
     fn every_invalid_parameter_is_named(#[case] parameters: &[(&str, &str)], #[case] names: &[&str]) {
-        let error = read(parameters).unwrap_err();
+        let error = parse(parameters).unwrap_err();
         assert_eq!(error.errors().fields().collect::<Vec<_>>(), names);
     }
 }

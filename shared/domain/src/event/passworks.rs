@@ -244,13 +244,13 @@ mod tests {
         "2016-08-10T11:31:00Z".parse().unwrap()
     }
 
-    fn read(body: &Value) -> Result<Option<Event>, FieldErrors> {
+    fn parse(body: &Value) -> Result<Option<Event>, FieldErrors> {
         Parsed::from_json(body, &caller(), now()).event
     }
 
     #[test]
     fn the_documented_webhook_body_is_an_event() {
-        let event = read(&webhook()).unwrap().unwrap();
+        let event = parse(&webhook()).unwrap().unwrap();
         assert_eq!(event.account_id.as_str(), "demo");
         assert_eq!(event.campaign_type, None);
         assert_eq!(event.at.to_string(), "2016-08-10T11:30:06.000Z");
@@ -283,14 +283,14 @@ mod tests {
         #[case] field: &str,
         #[case] expected: &str,
     ) {
-        let errors = read(&webhook_with(pointer, value)).unwrap_err();
+        let errors = parse(&webhook_with(pointer, value)).unwrap_err();
         let errors = serde_json::to_value(errors).unwrap();
         assert!(errors[field][0].as_str().is_some_and(|error| error.contains(expected)), "{errors}");
     }
 
     #[test]
     fn all_wrong_fields_are_named_at_once() {
-        let errors = read(&json!({"event": "installed", "pass_id": "x"})).unwrap_err();
+        let errors = parse(&json!({"event": "installed", "pass_id": "x"})).unwrap_err();
         let expected = [
             "campaign_id",
             "event_at",
@@ -307,7 +307,7 @@ mod tests {
     #[case(json!([]))]
     #[case(Value::Null)]
     fn a_body_that_is_not_an_object_is_not_an_event(#[case] body: Value) {
-        assert_eq!(read(&body).unwrap_err().to_string(), "event: expected a JSON object");
+        assert_eq!(parse(&body).unwrap_err().to_string(), "event: expected a JSON object");
     }
 
     #[rstest]
@@ -315,7 +315,7 @@ mod tests {
     #[case("fetched")]
     #[case("redeemed")]
     fn events_without_effect_are_accepted(#[case] name: &str) {
-        assert_eq!(read(&json!({"event": name})), Ok(None));
+        assert_eq!(parse(&json!({"event": name})), Ok(None));
         assert!(
             Parsed::from_json(&json!({"event": name}), &Source::Queue, now()).event.is_err(),
             "the queue wants an account"
@@ -343,7 +343,7 @@ mod tests {
     fn a_device_stands_in_for_a_registration_id() {
         let mut body = webhook_with("/event_extra/registration_id", Value::Null);
         body["event_extra"]["device_library_identifier"] = json!("device-1");
-        let Some(Event { pass_id, change: Change::Installed(installation), .. }) = read(&body).unwrap() else {
+        let Some(Event { pass_id, change: Change::Installed(installation), .. }) = parse(&body).unwrap() else {
             panic!("expected an install");
         };
         let derived = RegistrationId::of_device(pass_id, Wallet::Passbook, "device-1");
@@ -351,20 +351,20 @@ mod tests {
 
         body["event"] = json!("uninstalled");
         body["event_at"] = json!("2016-08-10T11:36:00Z");
-        let uninstalled = read(&body).unwrap().unwrap();
+        let uninstalled = parse(&body).unwrap().unwrap();
         assert_eq!(uninstalled.change, Change::Uninstalled { registration_id: derived });
 
         body["event_extra"]["device_app_vendor"] = Value::Null;
-        assert_eq!(read(&body).unwrap_err().to_string(), "event_extra.device_app_vendor: is required");
+        assert_eq!(parse(&body).unwrap_err().to_string(), "event_extra.device_app_vendor: is required");
     }
 
     #[test]
     fn an_uninstall_needs_no_more_than_its_registration() {
         let mut body = webhook_with("/event", json!("uninstalled"));
         body["event_extra"] = json!({"registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3"});
-        assert!(matches!(read(&body).unwrap().unwrap().change, Change::Uninstalled { .. }));
+        assert!(matches!(parse(&body).unwrap().unwrap().change, Change::Uninstalled { .. }));
         body["event_extra"]["device_os"] = json!("beos");
-        assert_eq!(read(&body).unwrap_err().to_string(), "event_extra.device_os: expected one of ios, android, wp");
+        assert_eq!(parse(&body).unwrap_err().to_string(), "event_extra.device_os: expected one of ios, android, wp");
     }
 
     #[test]
@@ -433,7 +433,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_json_panics_and_each_refusal_names_a_field(body in prop_oneof![any_json(), nearly_an_event()]) {
-            match read(&body) {
+            match parse(&body) {
                 Ok(event) => prop_assert!(event.is_none_or(|event| event.at <= now().plus(MAX_LEAD))),
                 Err(errors) => prop_assert!(errors.fields().all(|field| !field.is_empty()) && !errors.is_empty()),
             }
@@ -444,9 +444,9 @@ mod tests {
             let mut body = webhook_with("/event_extra/device_library_identifier", json!(device));
             body["event_extra"]["push_token"] = json!(token);
             body["event_extra"]["device_os"] = json!("beos");
-            let refused = format!("{:?}", read(&body));
+            let refused = format!("{:?}", parse(&body));
             body["event_extra"]["device_os"] = json!("ios");
-            let shown = format!("{refused} {:?}", read(&body));
+            let shown = format!("{refused} {:?}", parse(&body));
             prop_assert!(!shown.contains(&device) && !shown.contains(&token), "{}", shown);
         }
     }

@@ -54,7 +54,7 @@ impl Table {
             let response = self
                 .client
                 .query()
-                .table_name(&self.table_name)
+                .table_name(&self.name)
                 .key_condition_expression("pk = :pk AND sk BETWEEN :start AND :totals")
                 .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
                 .expression_attribute_values(":start", text(start))
@@ -89,7 +89,7 @@ impl Table {
     ) -> Result<TransactWriteItem, StoreError> {
         let CountUpdate { sk, counts, counted_since, if_still } = update;
         let mut update = Update::builder()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .key(keys::PK, text(keys::campaign_pk(campaign)))
             .key(keys::SK, text(sk));
         let mut additions = Vec::new();
@@ -172,7 +172,7 @@ impl CampaignCounts {
     fn read_item(&mut self, item: &Item) -> Result<(), StoreError> {
         let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
         let sk = string(keys::SK).unwrap_or_default();
-        let counts = read(sk, item)?;
+        let counts = decode_counts(sk, item)?;
         if sk == keys::TOTALS_SK {
             self.totals = counts;
             let since = string(COUNTED_SINCE).map(str::parse).transpose();
@@ -206,7 +206,7 @@ fn attribute(kind: ChangeKind, part: Part) -> String {
     }
 }
 
-fn read(sk: &str, item: &HashMap<String, AttributeValue>) -> Result<Counts, StoreError> {
+fn decode_counts(sk: &str, item: &HashMap<String, AttributeValue>) -> Result<Counts, StoreError> {
     let each = ChangeKind::ALL.into_iter().flat_map(|kind| Part::all().map(move |part| (kind, part)));
     let counts = each.filter_map(|(kind, part)| {
         let name = attribute(kind, part);

@@ -121,7 +121,7 @@ impl Table {
                 .send()
                 .await?;
             for item in response.items.unwrap_or_default() {
-                census.add(item::read(item)?)?;
+                census.add(item::decode(item)?)?;
             }
             start = response.last_evaluated_key;
             if start.is_none() {
@@ -134,7 +134,7 @@ impl Table {
     pub(crate) fn everything_of(&self, campaign: CampaignId) -> QueryFluentBuilder {
         self.client
             .query()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :passes)")
             .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))

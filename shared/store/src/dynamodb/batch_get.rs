@@ -54,10 +54,10 @@ impl Table {
             let mut unprocessed = Some(wanted);
             let mut pauses = limits::pauses();
             while let Some(wanted) = unprocessed {
-                let response = self.client.batch_get_item().request_items(&self.table_name, wanted).send().await?;
-                let items = response.responses.and_then(|mut tables| tables.remove(&self.table_name));
+                let response = self.client.batch_get_item().request_items(&self.name, wanted).send().await?;
+                let items = response.responses.and_then(|mut tables| tables.remove(&self.name));
                 found.extend(items.unwrap_or_default());
-                unprocessed = response.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table_name));
+                unprocessed = response.unprocessed_keys.and_then(|mut tables| tables.remove(&self.name));
                 if unprocessed.is_some() {
                     let Some(pause) = pauses.next() else {
                         return Err(StoreError::Unavailable("keys are left unprocessed".to_owned()));

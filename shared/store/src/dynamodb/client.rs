@@ -1,6 +1,6 @@
 //! The connection to the table: where it is, which credentials to use, whom to trust and how long to wait.
 //!
-//! The first two come from environment variables ([`TableConfig`]), the last from [`limits`](super::limits).
+//! The first two are in a [`Connection`], the time limits in [`limits`](super::limits).
 
 use aws_sdk_dynamodb::{
     Client, Config,

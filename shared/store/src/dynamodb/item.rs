@@ -12,12 +12,12 @@ pub(crate) type Item = std::collections::HashMap<String, AttributeValue>;
 pub(crate) type ItemKey = (String, String);
 
 /// Converts `item` into the SDK's form.
-pub(crate) fn write<T: Serialize>(item: &T) -> Result<Item, StoreError> {
+pub(crate) fn encode<T: Serialize>(item: &T) -> Result<Item, StoreError> {
     serde_dynamo::to_item(item).map_err(StoreError::unwritable)
 }
 
 /// Reads a `T` from an item. The error names the item by its sort key.
-pub(crate) fn read<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+pub(crate) fn decode<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     let sk = item.get(keys::SK).and_then(|sk| sk.as_s().ok()).cloned();
     serde_dynamo::from_item(item).map_err(|error| StoreError::malformed(sk.as_deref().unwrap_or("without key"), error))
 }

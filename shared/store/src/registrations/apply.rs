@@ -202,7 +202,7 @@ impl Table {
         let result = self
             .client
             .update_item()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .key(keys::PK, text(keys::campaign_pk(campaign)))
             .key(keys::SK, text(keys::registration_sk(registration.pass_id, registration.id)))
             .update_expression("SET push_token = :push_token")
@@ -224,8 +224,8 @@ impl Table {
         let put = self
             .client
             .put_item()
-            .table_name(&self.table_name)
-            .set_item(Some(item::write(item)?))
+            .table_name(&self.name)
+            .set_item(Some(item::encode(item)?))
             .condition_expression(condition)
             .expression_attribute_values(":at", text(at));
         Ok(put)
@@ -244,7 +244,7 @@ impl Table {
         let Err(error) = put.send().await else { return Ok(Ok(())) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(failure)) => {
-                failure.item.clone().map(item::read).transpose().map(Err)
+                failure.item.clone().map(item::decode).transpose().map(Err)
             }
             _ => Err(error.into()),
         }

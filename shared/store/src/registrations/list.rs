@@ -13,7 +13,7 @@ use domain::{
     registration::Registration,
 };
 
-use super::page_reader::{Page, PageReader};
+use super::page_reader::PageReader;
 use crate::{
     StoreError, Table,
     dynamodb::item::{Item, text},
@@ -148,10 +148,10 @@ impl Table {
             .set_exclusive_start_key(after.map(|registration| collection.key_of(registration)))
             .limit(limit_of(limit));
         query.customize().interceptor(reader.clone()).send().await?;
-        let Page { registrations, has_more } = reader.take()?;
-        // Nothing is filtered out, so a read without registrations has reached the end.
-        let has_more = has_more && !registrations.is_empty();
-        Ok(Segment { registrations, has_more })
+        let segment = reader.finish()?;
+        // Nothing is filtered on the way, so a read without registrations has reached the end.
+        let has_more = segment.has_more && !segment.registrations.is_empty();
+        Ok(Segment { has_more, ..segment })
     }
 
     /// Returns how many registrations the collection has; `None` if there are more than `bound`.
@@ -180,7 +180,7 @@ impl Table {
         let response = self
             .client
             .query()
-            .table_name(&self.table_name)
+            .table_name(&self.name)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
             .expression_attribute_values(":sk", text(keys::pass_sk(pass)))
@@ -193,7 +193,7 @@ impl Table {
 
     fn query(&self, collection: Collection, created_at: &CreatedAtRange) -> QueryFluentBuilder {
         let Index { name, hash, value } = collection.index();
-        let query = self.client.query().table_name(&self.table_name).index_name(name);
+        let query = self.client.query().table_name(&self.name).index_name(name);
         let query = query.expression_attribute_values(":hash", value);
         let from = created_at.from.as_ref().filter(|from| !from.is_empty());
         match (from, &created_at.to) {

@@ -26,20 +26,12 @@ use aws_smithy_runtime_api::client::{
 use domain::registration::Registration;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::item::registration;
+use super::{item::registration, list::Segment};
 use crate::StoreError;
 
-/// The result of a query of an index.
+/// An interceptor that parses the response to one query. [`PageReader::finish`] returns the page once the query has returned.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Page {
-    pub(crate) registrations: Vec<Registration>,
-    /// Whether the index may have more.
-    pub(crate) has_more: bool,
-}
-
-/// An interceptor that parses the response to one query. [`Self::take`] returns the page once the query has returned.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PageReader(Arc<Mutex<Option<Result<Page, StoreError>>>>);
+pub(crate) struct PageReader(Arc<Mutex<Option<Result<Segment, StoreError>>>>);
 
 /// The body of a successful response (Amazon DynamoDB API reference, "Query"), with strings of type `T`.
 #[derive(Deserialize)]
@@ -68,28 +60,27 @@ struct Attribute<T> {
 
 impl PageReader {
     /// Returns the page that the query returned.
-    pub(crate) fn take(&self) -> Result<Page, StoreError> {
+    pub(crate) fn finish(&self) -> Result<Segment, StoreError> {
         let read = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         read.unwrap_or_else(|| Err(StoreError::malformed("of a page", "the query returned none")))
     }
 }
 
-impl Page {
-    fn read(body: &[u8]) -> Result<Result<Self, StoreError>, BoxError> {
-        // Checked as UTF-8 once, so that serde does not check each string again.
-        let body = str::from_utf8(body)?;
-        // No string that belongs here needs an escape, so normally all strings can borrow from the body.
-        match serde_json::from_str::<Body<&str>>(body) {
-            Ok(body) => Ok(body.page()),
-            Err(_) => Ok(serde_json::from_str::<Body<String>>(body)?.page()),
-        }
+/// Parses the body of a successful answer. The outer error is a damaged answer, the inner one a malformed item.
+fn parse_segment(body: &[u8]) -> Result<Result<Segment, StoreError>, BoxError> {
+    // Checked as UTF-8 once, so that serde does not check each string again.
+    let body = str::from_utf8(body)?;
+    // No string that belongs here needs an escape, so normally all strings can borrow from the body.
+    match serde_json::from_str::<Body<&str>>(body) {
+        Ok(body) => Ok(body.segment()),
+        Err(_) => Ok(serde_json::from_str::<Body<String>>(body)?.segment()),
     }
 }
 
 impl<T: AsRef<str>> Body<T> {
-    fn page(&self) -> Result<Page, StoreError> {
+    fn segment(&self) -> Result<Segment, StoreError> {
         let registrations = self.items.iter().map(Item::registration).collect::<Result<_, _>>()?;
-        Ok(Page { registrations, has_more: self.last_evaluated_key.is_some() })
+        Ok(Segment { registrations, has_more: self.last_evaluated_key.is_some() })
     }
 }
 
@@ -142,7 +133,7 @@ impl Intercept for PageReader {
 
 impl DeserializeResponse for PageReader {
     fn deserialize_nonstreaming_with_config(&self, response: &HttpResponse, _: &ConfigBag) -> OutputOrError {
-        let page = Page::read(response.body().bytes().unwrap_or_default());
+        let page = parse_segment(response.body().bytes().unwrap_or_default());
         // A body that is not the JSON of a page was damaged in transit, so the SDK tries again.
         let page = page.map_err(OrchestratorError::response)?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(page);
@@ -212,7 +203,7 @@ mod tests {
         let reader = PageReader::default();
         let query = client(answer).query().table_name("table").customize().interceptor(reader.clone());
         block_on(query.send())?;
-        reader.take().map(|page| (page.registrations, page.has_more))
+        reader.finish().map(|page| (page.registrations, page.has_more))
     }
 
     /// Parses a response with the SDK and serde.
@@ -221,7 +212,7 @@ mod tests {
         let has_more = output.last_evaluated_key.is_some();
         let items = output.items.unwrap_or_default().into_iter();
         let registrations = items.map(|item| {
-            let ListedItem { sk, wallet, device_os, created_at } = dynamodb_item::read(item)?;
+            let ListedItem { sk, wallet, device_os, created_at } = dynamodb_item::decode(item)?;
             registration(&sk, wallet, device_os, created_at)
         });
         Ok((registrations.collect::<Result<_, _>>()?, has_more))

@@ -65,9 +65,9 @@ async fn write_every_kind(table: &TestTable) {
 
     table.write_bookmark("listing", 2, "cursor".to_owned(), now()).await.unwrap();
     let records = [
-        stream_record("100", "CAMPAIGN", json!({"known_since": {"S": at(3).to_string()}})),
-        stream_record("101", &format!("PASS#{}#{}", pass(1), registration(2)), image("passbook", "ios")),
-        stream_record("102", &format!("PASS#{}#{}", pass(1), registration(1)), image("abacus", "ios")),
+        stream_record("100", "CAMPAIGN", &json!({"known_since": {"S": at(3).to_string()}})),
+        stream_record("101", &format!("PASS#{}#{}", pass(1), registration(2)), &image("passbook", "ios")),
+        stream_record("102", &format!("PASS#{}#{}", pass(1), registration(1)), &image("abacus", "ios")),
     ];
     let records: Vec<_> = records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect();
     table.tally("shardId-1", &records, now()).await.unwrap();
@@ -78,7 +78,7 @@ fn image(wallet: &str, device_os: &str) -> Value {
     json!({"last_event_at": {"S": at}, "created_at": {"S": at}, "wallet": {"S": wallet}, "device_os": {"S": device_os}})
 }
 
-fn stream_record(sequence_number: &str, sk: &str, new_image: Value) -> Value {
+fn stream_record(sequence_number: &str, sk: &str, new_image: &Value) -> Value {
     let keys = json!({"pk": {"S": "CAMPAIGN#bd69162b-8995-4c89-bdca-898fae6050d0"}, "sk": {"S": sk}});
     json!({"dynamodb": {"Keys": keys, "SequenceNumber": sequence_number, "NewImage": new_image}})
 }

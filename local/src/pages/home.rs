@@ -13,14 +13,14 @@ use crate::pages::docs;
 const MAX_CAMPAIGNS: usize = 100;
 
 /// The start page of one table.
-pub struct StartPage {
+pub struct HomePage {
     /// A client of the engine.
     pub client: Client,
     /// The name of the table.
     pub table: String,
 }
 
-impl StartPage {
+impl HomePage {
     /// Returns the page with the campaigns known now, with status 503 if the table cannot be read.
     pub async fn answer(&self) -> Response<Vec<u8>> {
         let campaigns = self.campaigns().await;
