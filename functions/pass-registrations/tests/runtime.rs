@@ -58,7 +58,7 @@ async fn an_unknown_pass_is_not_found() {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     for (variable, output) in sandbox.output_without_each_variable(FUNCTION, BINARY).await.unwrap() {
-        let [line] = log_lines(&output).unwrap().try_into().unwrap();
+        let line = log_lines(output.lines().next().unwrap()).unwrap().remove(0);
         assert_eq!(line["level"], "ERROR");
         assert_eq!(line["fields"]["error"], format!("the variable {variable} is not set"));
     }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use api::{
     body::MAX_BODY_BYTES,
-    error::{ApiError, ErrorBody, ErrorCode},
-    function::FunctionError as _,
+    error::{ApiError, ErrorBody, ErrorCode, FunctionError as _},
     listing::{MAX_EXAMINED, MAX_SORTED},
 };
 use domain::{campaign::CampaignType, fields::FieldErrors, names::UnknownName, time::Timestamp};

@@ -13,13 +13,28 @@ use serde::Serialize;
 use store::{ClaimError, StoreError};
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::{Response, function::FunctionError};
+use crate::Response;
 
 /// How long a caller should wait before trying again, in seconds.
 const RETRY_AFTER_SECONDS: u16 = 1;
 
 /// The challenge of a 401: how a caller may authenticate (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"registrations\", charset=\"UTF-8\"";
+
+/// The error of a function, in the form that the function's callers expect. [`ApiError`] is the one of this API.
+pub trait FunctionError: From<StoreError> + Send {
+    /// Returns the HTTP status.
+    fn status(&self) -> StatusCode;
+
+    /// Returns the kind of the error, for the log.
+    fn code(&self) -> &'static str;
+
+    /// Returns the cause, which the log shows and the caller must not see.
+    fn cause(&self) -> Option<&str>;
+
+    /// Converts the error into a response.
+    fn into_response(self) -> Response;
+}
 
 /// An error that a handler answers with.
 #[derive(Debug, Clone)]

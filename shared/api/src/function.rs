@@ -12,14 +12,13 @@ use std::{
 };
 
 use domain::time::{self, Timestamp};
-use http::StatusCode;
 use lambda_http::{LambdaEvent, Request, RequestExt as _, request::LambdaRequest, service_fn, tower::Service};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use store::StoreError;
 
-use crate::{Response, request_log::RequestLog};
+use crate::{Response, error::FunctionError, request_log::RequestLog};
 
 /// How long before Lambda's deadline a function answers 503, so that the caller gets this API's error and not API
 /// Gateway's.
@@ -51,21 +50,6 @@ pub trait HttpFunction: Clone + Send + Sync + 'static {
 
     /// Answers one request that arrived at `now`.
     fn handle(&self, request: Request, now: Timestamp) -> impl Future<Output = Result<Response, Self::Error>> + Send;
-}
-
-/// An error in the form that the function's callers expect, and what the log needs to know of it.
-pub trait FunctionError: From<StoreError> + Send {
-    /// Returns the HTTP status.
-    fn status(&self) -> StatusCode;
-
-    /// Returns the kind of the error, for the log.
-    fn code(&self) -> &'static str;
-
-    /// Returns the cause, which the log shows and the caller must not see.
-    fn cause(&self) -> Option<&str>;
-
-    /// Converts the error into a response.
-    fn into_response(self) -> Response;
 }
 
 /// Runs a function as a Lambda process: it answers one request at a time, as long as the process lives.
@@ -151,6 +135,7 @@ fn legal(event: LambdaRequest) -> LambdaRequest {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
     use lambda_http::Context;
     use proptest::prelude::*;
     use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use process::event_metrics::EventMetrics;
 use store::Outcome;
 use tracing::{error, info};
 
-use crate::{Response, function::FunctionError};
+use crate::{Response, error::FunctionError};
 
 /// The log line of a request, filled in while the request is handled. Clones fill in the same line.
 #[derive(Debug, Clone)]

@@ -8,5 +8,6 @@ mod page_reader;
 
 pub use self::{
     apply::{Registered, Unregistered},
-    list::{Collection, CreatedAtRange, Direction, Segment, Stretch},
+    list::{Collection, CreatedAtRange, Direction, Stretch},
+    page_reader::Segment,
 };

@@ -13,7 +13,7 @@ use domain::{
     registration::Registration,
 };
 
-use super::page_reader::PageReader;
+use super::page_reader::{PageReader, Segment};
 use crate::{
     StoreError, Table,
     dynamodb::item::{Item, text},
@@ -58,15 +58,6 @@ pub enum Direction {
     Ascending,
     /// Newest first.
     Descending,
-}
-
-/// The result of one read of a stretch: at most 1 MB, about 5,000 registrations.
-#[derive(Debug, Clone)]
-pub struct Segment {
-    /// The registrations.
-    pub registrations: Vec<Registration>,
-    /// Whether more may follow.
-    pub has_more: bool,
 }
 
 impl CreatedAtRange {

@@ -26,8 +26,17 @@ use aws_smithy_runtime_api::client::{
 use domain::registration::Registration;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{item::registration, list::Segment};
+use super::item::registration;
 use crate::StoreError;
+
+/// The result of one read of a stretch: at most 1 MB, about 5,000 registrations.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The registrations.
+    pub registrations: Vec<Registration>,
+    /// Whether more may follow.
+    pub has_more: bool,
+}
 
 /// An interceptor that parses the response to one query. [`PageReader::finish`] returns the page once the query has returned.
 #[derive(Debug, Clone, Default)]
