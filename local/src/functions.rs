@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use api::function::{self, HttpFunction};
+use api::lambda::{self, HttpFunction};
 use lambda_http::{LambdaEvent, request::LambdaRequest, tower::Service};
 use lambda_runtime::Context;
 use process::config::{ConfigError, Lookup};
@@ -160,7 +160,7 @@ pub fn check_config(name: &str, lookup: Lookup<'_>) -> Result<(), FunctionsError
 
 fn http(http_function: impl HttpFunction) -> Invoke {
     Box::new(move |event, context| {
-        let mut service = function::service(http_function.clone());
+        let mut service = lambda::service(http_function.clone());
         Box::pin(async move {
             // `LambdaRequest` can only be deserialized from text.
             let payload: LambdaRequest = serde_json::from_str(&event.to_string()).map_err(not_its_event)?;

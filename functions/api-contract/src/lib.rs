@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p local -- contract` generates `openapi.json` from the routes, types and limits of all functions.
 
-use api::{Response, error::ApiError, function::HttpFunction};
+use api::{Response, error::ApiError, lambda::HttpFunction};
 use domain::time::Timestamp;
 use http::{
     HeaderValue,

@@ -1,6 +1,6 @@
 //! `GET /v2/{campaign_type}/{campaign_id}/registrations`: the active registrations of a campaign, oldest first.
 
-use api::{Response, error::ApiError, function::HttpFunction, listing, path::RegistrationsPath};
+use api::{Response, error::ApiError, lambda::HttpFunction, listing, path::RegistrationsPath};
 use domain::time::Timestamp;
 use lambda_http::Request;
 pub use process::config::TableConfig as Config;

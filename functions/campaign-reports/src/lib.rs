@@ -6,7 +6,7 @@ mod html;
 pub mod report;
 
 use api::{
-    Response, access::ReadRequest, error::ApiError, function::HttpFunction, json, path::RegistrationsPath, query,
+    Response, access::ReadRequest, error::ApiError, json, lambda::HttpFunction, path::RegistrationsPath, query,
     route::Route,
 };
 use domain::time::{Day, Timestamp};
@@ -38,7 +38,7 @@ impl CampaignReports {
     async fn report(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
         let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
         let period = query::parameters(request).and_then(|parameters| Period::from_parameters(parameters, now.day()));
-        let period = reading.refuse_after_access(period).await?;
+        let period = reading.check_access_if_invalid(period).await?;
         let counts = self.counts(&reading, period.start).await?;
         let history = History::of(reading.path().collection.campaign(), period, &counts);
         if html::is_preferred(request) {
@@ -58,7 +58,7 @@ impl CampaignReports {
     /// Reads the counts from a day on, concurrently with the access check.
     async fn counts(&self, reading: &ReadRequest<'_>, start: Day) -> Result<CampaignCounts, ApiError> {
         let admission = Box::pin(reading.admit(false));
-        let counts = Box::pin(self.table.counts(reading.path().collection.campaign(), start)).map(Ok);
+        let counts = Box::pin(self.table.counts_since(reading.path().collection.campaign(), start)).map(Ok);
         let (_, counts) = try_join!(admission, counts)?;
         Ok(counts?)
     }

@@ -1,6 +1,6 @@
 //! Wires the function to Lambda.
 
-use api::function;
+use api::lambda;
 use campaign_reports::{CampaignReports, Config};
 use lambda_runtime::Error;
 use process::{config::environment, log};
@@ -9,5 +9,5 @@ use process::{config::environment, log};
 async fn main() -> Result<(), Error> {
     log::init();
     let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
-    function::run(CampaignReports::new(&config)).await
+    lambda::run(CampaignReports::new(&config)).await
 }

@@ -10,7 +10,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 pub use process::config::TableConfig as Config;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use store::{InvalidRecord, StoreError, StreamRecord, Table, Tallied};
+use store::{NotAStreamRecord, StoreError, StreamRecord, Table, Tallied};
 use thiserror::Error;
 use tracing::{error, info};
 
@@ -44,7 +44,7 @@ pub enum TallyError {
     InvalidEvent(#[from] serde_json::Error),
     /// A record of the batch has no valid sequence number.
     #[error(transparent)]
-    InvalidRecord(#[from] InvalidRecord),
+    NotAStreamRecord(#[from] NotAStreamRecord),
     /// The table did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,7 +77,7 @@ impl From<TallyError> for Diagnostic {
     fn from(error: TallyError) -> Self {
         let error_type = match error {
             TallyError::InvalidEvent(_) => "InvalidEvent",
-            TallyError::InvalidRecord(_) => "InvalidRecord",
+            TallyError::NotAStreamRecord(_) => "InvalidRecord",
             TallyError::Store(_) => "Store",
         };
         Self { error_type: error_type.to_owned(), error_message: error.to_string() }

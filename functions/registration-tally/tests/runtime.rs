@@ -30,7 +30,7 @@ async fn the_binary_counts_every_sample_event_once() {
         for _ in 0..2 {
             assert_eq!(binary.invoke(&event).await.unwrap().unwrap(), json!({"state": {}}), "{name}");
         }
-        let counts = store.counts(campaign, "2016-11-09".parse().unwrap()).await.unwrap();
+        let counts = store.counts_since(campaign, "2016-11-09".parse().unwrap()).await.unwrap();
         let count = |kind, part| counts.totals.get(kind, part);
         let (installs, uninstalls) = (count(ChangeKind::Install, Part::All), count(ChangeKind::Uninstall, Part::All));
         assert_eq!(count(ChangeKind::Install, Part::Wallet(Wallet::Passbook)), 2);

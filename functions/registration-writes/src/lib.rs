@@ -3,11 +3,11 @@
 
 use api::{
     Response,
-    access::{self, refuse_after},
+    access::{self, check_if_invalid},
     body,
     error::{ApiError, ErrorCode},
-    function::HttpFunction,
     json,
+    lambda::HttpFunction,
     path::{self, PassPath, RegistrationsPath},
     request_log::RequestLog,
     route::Route,
@@ -76,7 +76,7 @@ impl RegistrationWrites {
             RequestLog::event(request, None, &Outcome::Refused(Refusal::Invalid(FieldErrors::default())));
             Ok(())
         };
-        let (installation, at) = refuse_after(check, body).await?;
+        let (installation, at) = check_if_invalid(check, body).await?;
         self.table.claim(campaign_id, &account_id, Some(campaign_type), now).await?;
         let registered = self.table.register(campaign_id, pass_id, &installation, at, now).await?;
         RequestLog::event(request, Some(installation.wallet), &registered.outcome());

@@ -1,6 +1,6 @@
 //! Wires the function to Lambda.
 
-use api::function;
+use api::lambda;
 use lambda_runtime::Error;
 use process::{config::environment, log};
 use registration_writes::{Config, RegistrationWrites};
@@ -9,5 +9,5 @@ use registration_writes::{Config, RegistrationWrites};
 async fn main() -> Result<(), Error> {
     log::init();
     let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
-    function::run(RegistrationWrites::new(&config)).await
+    lambda::run(RegistrationWrites::new(&config)).await
 }

@@ -4,7 +4,7 @@
 //! API Gateway's own error bodies have another shape, so this function is the target of `$default` and of `ANY` on each
 //! path.
 
-use api::{Response, error::ApiError, function::HttpFunction, route};
+use api::{Response, error::ApiError, lambda::HttpFunction, route};
 use domain::time::Timestamp;
 use lambda_http::Request;
 pub use process::config::NoVariables as Config;

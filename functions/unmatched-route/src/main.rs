@@ -1,6 +1,6 @@
 //! Wires the function to Lambda.
 
-use api::function;
+use api::lambda;
 use lambda_runtime::Error;
 use process::{config::environment, log};
 use unmatched_route::{Config, UnmatchedRoute};
@@ -9,5 +9,5 @@ use unmatched_route::{Config, UnmatchedRoute};
 async fn main() -> Result<(), Error> {
     log::init();
     let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
-    function::run(UnmatchedRoute::new(&config)).await
+    lambda::run(UnmatchedRoute::new(&config)).await
 }

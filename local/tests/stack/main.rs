@@ -7,6 +7,7 @@ mod burst;
 mod command;
 mod contract;
 mod costs;
+mod docs;
 mod errors;
 mod exports;
 mod faults;

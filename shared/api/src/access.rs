@@ -59,7 +59,7 @@ impl<'a> ReadRequest<'a> {
         path::campaign_type(request)?;
         let credentials = Credentials::of(request).ok_or_else(ApiError::unauthorized)?;
         let key_is_valid = async { caller(table, request, &credentials, now).await.map(drop) };
-        let path = refuse_after(key_is_valid, read_path(request)).await?;
+        let path = check_if_invalid(key_is_valid, read_path(request)).await?;
         Ok(Self { table, request, credentials, path, now })
     }
 
@@ -109,17 +109,17 @@ impl<'a> ReadRequest<'a> {
 
     /// Returns what was parsed from the rest of the request. Refuses an invalid request only if its caller has access (rules 2 and 5
     /// before rule 6).
-    pub async fn refuse_after_access<T>(&self, parsed: Result<T, ApiError>) -> Result<T, ApiError> {
+    pub async fn check_access_if_invalid<T>(&self, parsed: Result<T, ApiError>) -> Result<T, ApiError> {
         let check = async {
             self.admit(false).await?;
             self.expect_known_pass().await
         };
-        refuse_after(check, parsed).await
+        check_if_invalid(check, parsed).await
     }
 }
 
 /// Returns `parsed`. If it is an error, runs `check` first, and the error of the check takes precedence.
-pub async fn refuse_after<T>(
+pub async fn check_if_invalid<T>(
     check: impl Future<Output = Result<(), ApiError>>,
     parsed: Result<T, ApiError>,
 ) -> Result<T, ApiError> {

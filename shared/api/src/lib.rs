@@ -1,6 +1,6 @@
 //! HTTP: turns an API Gateway event into a typed request, and an answer or an error into a response.
 //!
-//! [`function`] runs a handler as a Lambda function. A handler finds its [`route`], parses its request with [`path`], [`query`] and
+//! [`lambda`] runs a handler as a Lambda function. A handler finds its [`route`], parses its request with [`path`], [`query`] and
 //! [`body`], asks [`access`] who may do it, and answers with [`listing`] or [`json`]. Every failure is an [`error::ApiError`], and
 //! [`request_log`] writes one line for each request.
 
@@ -8,7 +8,7 @@ pub mod accept;
 pub mod access;
 pub mod body;
 pub mod error;
-pub mod function;
+pub mod lambda;
 pub mod listing;
 pub mod path;
 pub mod query;
@@ -18,7 +18,7 @@ pub mod route;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 
-/// A handler's response. [`function::service`] puts it into API Gateway's envelope.
+/// A handler's response. [`lambda::service`] puts it into API Gateway's envelope.
 pub type Response = http::Response<String>;
 
 /// Returns a response with `body` as JSON.

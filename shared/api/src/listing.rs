@@ -7,7 +7,7 @@
 //!
 //! - [`query`]: what the caller asks for, with its [`filter`] and [`order`]
 //! - `walk`: reading through a collection
-//! - `pages`: which registrations a page has, and its neighbours
+//! - `paging`: which registrations a page has, and its neighbours
 //! - [`cursor`]: where a page begins, as an opaque text
 //! - [`format`](mod@format): JSON, CSV or NDJSON
 
@@ -15,7 +15,7 @@ pub mod cursor;
 pub mod filter;
 pub mod format;
 pub mod order;
-mod pages;
+mod paging;
 pub mod query;
 mod walk;
 
@@ -36,7 +36,7 @@ use self::{
     cursor::{Cursor, ListingId, Side},
     filter::{Attribute, Filter},
     format::Format,
-    pages::{Page, PageStart, Paging, page_before},
+    paging::{Page, PageStart, Paging, page_before},
     query::{ListingQuery, Position},
     walk::{WalkEnd, Walker, Wanted},
 };
@@ -67,7 +67,7 @@ pub async fn answer(
     let format = Format::of(request);
     let query = parameters(request).and_then(|parameters| ListingQuery::from_parameters(parameters, format));
     let listing = query.and_then(|query| Listing::new(table, reading.path(), query, now));
-    let listing = reading.refuse_after_access(listing).await?;
+    let listing = reading.check_access_if_invalid(listing).await?;
 
     // A failed access check cancels the page; any other error is reported only once the check has passed.
     let admission = Box::pin(reading.admit(listing.needs_totals()));
@@ -167,13 +167,13 @@ impl<'a> Listing<'a> {
             return Ok(Some(usize::try_from(totals.active(part)).unwrap_or_default()));
         }
         if self.query.filter.is_empty() {
-            return Ok(self.table.count(self.path.collection, MAX_EXAMINED).await?);
+            return Ok(self.table.count_active(self.path.collection, MAX_EXAMINED).await?);
         }
         let wanted = Wanted { direction: Direction::Ascending, ..self.wanted(usize::MAX, 0) };
         let walk = self.walker().walk(wanted).await?;
         Ok(match walk.end {
-            WalkEnd::Found | WalkEnd::Collection => Some(walk.skipped),
-            WalkEnd::Examined(_) => None,
+            WalkEnd::Found | WalkEnd::EndOfCollection => Some(walk.skipped),
+            WalkEnd::Limit(_) => None,
         })
     }
 

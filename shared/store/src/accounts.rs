@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    dynamodb::item::{self, Item, ItemKey, text},
+    dynamodb::codec::{self, Item, ItemKey, text},
     keys,
     registrations::apply::has_written,
 };
@@ -69,7 +69,7 @@ impl Table {
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(Some(item::encode(&account_item)?))
+            .set_item(Some(codec::encode(&account_item)?))
             .condition_expression("attribute_not_exists(pk)");
         has_written(put.send().await)
     }
@@ -94,7 +94,7 @@ impl Table {
             last_four: api_key.last_four(),
             revoked_at: None,
         };
-        let is_new = self.enter_key(account, id, item::encode(&key_item)?).await?;
+        let is_new = self.enter_key(account, id, codec::encode(&key_item)?).await?;
         is_new.then(|| key_item.record()).transpose()
     }
 
@@ -104,7 +104,7 @@ impl Table {
         let Some(AccountItem { key_ids, .. }) = self.account_item(account).await? else { return Ok(None) };
         let keys = key_ids.iter().filter_map(|id| id.parse().ok()).map(api_key_key).collect();
         let found =
-            self.consistent_items(keys).await?.into_iter().map(|found| item::decode::<KeyItem>(found)?.record());
+            self.consistent_items(keys).await?.into_iter().map(|found| codec::decode::<KeyItem>(found)?.record());
         let mut records = found.collect::<Result<Vec<_>, _>>()?;
         records.sort_by_key(|record| (record.issued_at, record.id));
         Ok(Some(records))
@@ -130,7 +130,7 @@ impl Table {
             .expression_attribute_values(":account", text(account.as_str()))
             .return_values(ReturnValue::AllNew);
         match update.send().await {
-            Ok(response) => response.attributes.map(|found| item::decode::<KeyItem>(found)?.record()).transpose(),
+            Ok(response) => response.attributes.map(|found| codec::decode::<KeyItem>(found)?.record()).transpose(),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
                 _ => Err(error.into()),
@@ -151,7 +151,7 @@ impl Table {
     /// The key in this item, if there is one and it is not revoked. Remembers it.
     pub(crate) fn valid_key(&self, item: Option<Item>, now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
         let Some(item) = item else { return Ok(None) };
-        let record = item::decode::<KeyItem>(item)?.record()?;
+        let record = codec::decode::<KeyItem>(item)?.record()?;
         if record.revoked_at.is_some() {
             return Ok(None);
         }
@@ -189,7 +189,7 @@ impl Table {
     }
 
     async fn account_item(&self, account: &AccountId) -> Result<Option<AccountItem>, StoreError> {
-        self.consistent_item(account_key(account)).await?.map(item::decode).transpose()
+        self.consistent_item(account_key(account)).await?.map(codec::decode).transpose()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{StoreError, Table, dynamodb::item, keys};
+use crate::{StoreError, Table, dynamodb::codec, keys};
 
 /// How long a bookmark is valid. A walk asks for the next page within seconds; a much older bookmark would show
 /// outdated page boundaries.
@@ -38,7 +38,7 @@ impl Table {
             cursor,
             expires_at: now.plus(BOOKMARK_LIFE).unix_seconds(),
         };
-        let item = item::encode(&item)?;
+        let item = codec::encode(&item)?;
         self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await?;
         Ok(())
     }
@@ -49,7 +49,7 @@ impl Table {
         // beginning.
         let found = self.consistent_item((keys::bookmark_pk(listing), keys::bookmark_sk(page))).await?;
         let Some(item) = found else { return Ok(None) };
-        let BookmarkItem { pk: _, sk: _, cursor, expires_at } = item::decode(item)?;
+        let BookmarkItem { pk: _, sk: _, cursor, expires_at } = codec::decode(item)?;
         // DynamoDB deletes an expired item within days, not at once.
         Ok((expires_at > now.unix_seconds()).then_some(cursor))
     }

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::{
     StoreError, Table,
-    dynamodb::item::{self, Item, ItemKey, text},
+    dynamodb::codec::{self, Item, ItemKey, text},
     keys,
 };
 
@@ -145,6 +145,6 @@ pub(crate) fn campaign_key(campaign: CampaignId) -> ItemKey {
 
 /// Reads a campaign's own item.
 pub(crate) fn read_campaign_item(item: Item) -> Result<Campaign, StoreError> {
-    let CampaignItem { account_id, campaign_type } = item::decode(item)?;
+    let CampaignItem { account_id, campaign_type } = codec::decode(item)?;
     Ok(Campaign { account_id, campaign_type })
 }

@@ -70,7 +70,7 @@ pub(crate) struct SequenceNumber(String);
 /// Why a record has no position: it does not come from the table's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected a record of the table's stream: {0}")]
-pub struct InvalidRecord(String);
+pub struct NotAStreamRecord(String);
 
 impl StreamRecord {
     /// Reads a record as Lambda delivers it. A record whose item is malformed is kept as unreadable.
@@ -78,9 +78,9 @@ impl StreamRecord {
     /// # Errors
     ///
     /// It has no sequence number.
-    pub fn from_json(record: &Value) -> Result<Self, InvalidRecord> {
+    pub fn from_json(record: &Value) -> Result<Self, NotAStreamRecord> {
         let sequence_number = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default();
-        let sequence_number = SequenceNumber::parse(sequence_number).map_err(InvalidRecord)?;
+        let sequence_number = SequenceNumber::parse(sequence_number).map_err(NotAStreamRecord)?;
         let content = Content::from_json(&record["dynamodb"])
             .unwrap_or_else(|problem| Content::Unreadable { record: record.to_string(), problem });
         Ok(Self { sequence_number, content })

@@ -19,13 +19,13 @@ use crate::{
     campaigns::{campaign_key, read_campaign_item},
     counts::{Census, spread},
     dynamodb::{
-        item::{self, Item, text},
+        codec::{self, Item, text},
         limits::CONCURRENCY,
     },
     keys,
     registrations::{
         apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES, has_written},
-        item::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER},
+        items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER},
     },
 };
 
@@ -76,14 +76,14 @@ impl Table {
     /// has. Returns how many keys are new there.
     pub async fn copy_account(&self, account: &AccountId, except: &[KeyId], to: &Self) -> Result<usize, StoreError> {
         let Some(mut item) = self.consistent_item(account_key(account)).await? else { return Ok(0) };
-        let AccountItem { key_ids, .. } = item::decode(item.clone())?;
+        let AccountItem { key_ids, .. } = codec::decode(item.clone())?;
         let ids = key_ids.iter().filter_map(|id| id.parse().ok()).filter(|id| !except.contains(id));
         let keys = self.consistent_items(ids.map(api_key_key).collect()).await?;
         item.remove(KEY_IDS);
         to.put_new(item).await?;
         let mut new = 0;
         for found in keys {
-            let record = item::decode::<KeyItem>(found.clone())?.record()?;
+            let record = codec::decode::<KeyItem>(found.clone())?.record()?;
             new += usize::from(to.enter_key(account, record.id, found).await?);
         }
         Ok(new)
@@ -113,7 +113,7 @@ impl Table {
             let part = self.everything_of(campaign).set_exclusive_start_key(start).limit(READ_SIZE);
             let part = part.send().await.map_err(StoreError::from)?;
             let items = stream::iter(part.items.unwrap_or_default());
-            let mut results = items.map(|item| to.put_later(item, now)).buffer_unordered(CONCURRENCY);
+            let mut results = items.map(|item| to.put_if_later(item, now)).buffer_unordered(CONCURRENCY);
             while let Some(is_written) = results.try_next().await? {
                 *(if is_written { &mut copied.written } else { &mut copied.unchanged }) += 1;
             }
@@ -142,7 +142,7 @@ impl Table {
     }
 
     /// Writes a pass or a registration on the same condition as an event. Returns whether it was written.
-    async fn put_later(&self, mut item: Item, now: Timestamp) -> Result<bool, StoreError> {
+    async fn put_if_later(&self, mut item: Item, now: Timestamp) -> Result<bool, StoreError> {
         let sk = item.get(keys::SK).and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
         let instant = |name: &str| {
             item.get(name).cloned().ok_or_else(|| StoreError::malformed(&sk, format_args!("{name}: is required")))

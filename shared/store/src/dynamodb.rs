@@ -2,7 +2,7 @@
 
 pub(crate) mod batch_get;
 mod client;
-pub(crate) mod item;
+pub(crate) mod codec;
 pub mod limits;
 pub(crate) mod transaction;
 

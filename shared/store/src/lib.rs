@@ -38,7 +38,7 @@ use self::remembered::Remembered;
 pub use self::{
     admission::Admission,
     campaigns::ClaimError,
-    changes::{InvalidRecord, RegistrationChange, RegistrationState, StreamRecord},
+    changes::{NotAStreamRecord, RegistrationChange, RegistrationState, StreamRecord},
     copy::{Contents, Copied},
     counts::{CampaignCounts, Recount, RecountOutcome, Tallied},
     dynamodb::{Connection, Credentials, limits},

@@ -2,7 +2,7 @@
 
 pub(crate) mod apply;
 mod batch;
-pub(crate) mod item;
+pub(crate) mod items;
 mod list;
 mod page_reader;
 

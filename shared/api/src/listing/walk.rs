@@ -57,9 +57,9 @@ pub(super) enum WalkEnd {
     /// It found as many matches as it should.
     Found,
     /// It reached the end of the collection.
-    Collection,
+    EndOfCollection,
     /// It examined as many registrations as it may; this was the last one.
-    Examined(Registration),
+    Limit(Registration),
 }
 
 impl Walker<'_> {
@@ -68,7 +68,7 @@ impl Walker<'_> {
         let Wanted { filter, direction, after, skip, count } = wanted;
         let budget = MAX_EXAMINED + count;
         let mut filtered_read = INITIAL_FILTERED_READ.max(count).max(skip.min(MAX_FILTERED_READ));
-        let mut walk = Walk { matches: Vec::new(), skipped: 0, end: WalkEnd::Collection };
+        let mut walk = Walk { matches: Vec::new(), skipped: 0, end: WalkEnd::EndOfCollection };
         let mut last = after.cloned();
         let mut examined = 0;
         loop {
@@ -92,7 +92,7 @@ impl Walker<'_> {
             }
             match last {
                 _ if !segment.has_more => return Ok(walk),
-                Some(last) if examined >= budget => return Ok(Walk { end: WalkEnd::Examined(last), ..walk }),
+                Some(last) if examined >= budget => return Ok(Walk { end: WalkEnd::Limit(last), ..walk }),
                 _ => filtered_read = filtered_read.saturating_mul(READ_GROWTH).min(MAX_FILTERED_READ.max(count)),
             }
         }

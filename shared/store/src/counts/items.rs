@@ -15,7 +15,7 @@ use domain::{
 
 use crate::{
     StoreError, Table,
-    dynamodb::item::{Item, ItemKey, text},
+    dynamodb::codec::{Item, ItemKey, text},
     keys,
 };
 
@@ -33,7 +33,7 @@ pub struct CampaignCounts {
 
 impl Table {
     /// Returns the counts of a campaign from `start` on, with one query of one range.
-    pub async fn counts(&self, campaign: CampaignId, start: Day) -> Result<CampaignCounts, StoreError> {
+    pub async fn counts_since(&self, campaign: CampaignId, start: Day) -> Result<CampaignCounts, StoreError> {
         self.read_counts(campaign, &keys::day_sk(start), false).await
     }
 

@@ -20,11 +20,11 @@ use super::items::{CampaignCounts, CountUpdate};
 use crate::{
     StoreError, Table,
     dynamodb::{
-        item::{self, text},
+        codec::{self, text},
         transaction::{self, Transacted},
     },
     keys,
-    registrations::item::TOMBSTONE_LIFE,
+    registrations::items::TOMBSTONE_LIFE,
 };
 
 /// After this time a change is either counted or gone from the table's stream, which keeps it for 24 hours (Amazon
@@ -121,7 +121,7 @@ impl Table {
                 .send()
                 .await?;
             for item in response.items.unwrap_or_default() {
-                census.add(item::decode(item)?)?;
+                census.add(codec::decode(item)?)?;
             }
             start = response.last_evaluated_key;
             if start.is_none() {

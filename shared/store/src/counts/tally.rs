@@ -19,7 +19,7 @@ use crate::{
     StoreError, Table,
     changes::{Content, RegistrationChange, RegistrationState, SequenceNumber, StreamRecord},
     dynamodb::{
-        item::{self, text},
+        codec::{self, text},
         transaction::{self, Transacted},
     },
     keys,
@@ -124,7 +124,7 @@ impl Table {
     async fn checkpoint(&self, shard: &str) -> Result<Option<SequenceNumber>, StoreError> {
         let found = self.consistent_item((keys::tally_pk(shard), keys::TALLY_SK.to_owned())).await?;
         let Some(found) = found else { return Ok(None) };
-        let CheckpointItem { pk, last_sequence_number, .. } = item::decode(found)?;
+        let CheckpointItem { pk, last_sequence_number, .. } = codec::decode(found)?;
         let read = SequenceNumber::parse(&last_sequence_number);
         read.map(Some).map_err(|problem| StoreError::malformed(&pk, problem))
     }
@@ -150,7 +150,7 @@ impl Table {
             let expires_at = now.plus(UNREADABLE_LIFE).unix_seconds();
             let item =
                 UnreadableItem { pk: keys::UNREADABLE_PK, sk, problem, record: kept, received_at: now, expires_at };
-            let put = Put::builder().table_name(&self.name).set_item(Some(item::encode(&item)?)).build();
+            let put = Put::builder().table_name(&self.name).set_item(Some(codec::encode(&item)?)).build();
             writes.push(TransactWriteItem::builder().put(put.map_err(StoreError::unwritable)?).build());
         }
         self.transact(writes).await
@@ -169,7 +169,7 @@ impl Table {
             last_sequence_number: to.as_str().to_owned(),
             expires_at: now.plus(CHECKPOINT_LIFE).unix_seconds(),
         };
-        let put = Put::builder().table_name(&self.name).set_item(Some(item::encode(&item)?));
+        let put = Put::builder().table_name(&self.name).set_item(Some(codec::encode(&item)?));
         let put = match from {
             None => put.condition_expression("attribute_not_exists(last_sequence_number)"),
             Some(from) => put

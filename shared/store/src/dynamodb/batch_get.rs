@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use tokio::time;
 
 use super::{
-    item::{Item, ItemKey, key_of, text},
+    codec::{Item, ItemKey, key_of, text},
     limits,
 };
 use crate::{StoreError, Table, keys};

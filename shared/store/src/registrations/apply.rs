@@ -21,10 +21,10 @@ use domain::{
 };
 use serde::Serialize;
 
-use super::item::{PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
+use super::items::{PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
 use crate::{
     Outcome, StoreError, Table,
-    dynamodb::item::{self, text},
+    dynamodb::codec::{self, text},
     keys,
 };
 
@@ -225,7 +225,7 @@ impl Table {
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(Some(item::encode(item)?))
+            .set_item(Some(codec::encode(item)?))
             .condition_expression(condition)
             .expression_attribute_values(":at", text(at));
         Ok(put)
@@ -244,7 +244,7 @@ impl Table {
         let Err(error) = put.send().await else { return Ok(Ok(())) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(failure)) => {
-                failure.item.clone().map(item::decode).transpose().map(Err)
+                failure.item.clone().map(codec::decode).transpose().map(Err)
             }
             _ => Err(error.into()),
         }

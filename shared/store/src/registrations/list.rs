@@ -16,7 +16,7 @@ use domain::{
 use super::page_reader::{PageReader, Segment};
 use crate::{
     StoreError, Table,
-    dynamodb::item::{Item, text},
+    dynamodb::codec::{Item, text},
     keys,
 };
 
@@ -146,7 +146,7 @@ impl Table {
     }
 
     /// Returns how many registrations the collection has; `None` if there are more than `bound`.
-    pub async fn count(&self, collection: Collection, bound: usize) -> Result<Option<usize>, StoreError> {
+    pub async fn count_active(&self, collection: Collection, bound: usize) -> Result<Option<usize>, StoreError> {
         let mut count = 0;
         let mut start = None;
         while count <= bound {

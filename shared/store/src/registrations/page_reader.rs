@@ -26,7 +26,7 @@ use aws_smithy_runtime_api::client::{
 use domain::registration::Registration;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::item::registration;
+use super::items::registration;
 use crate::StoreError;
 
 /// The result of one read of a stretch: at most 1 MB, about 5,000 registrations.
@@ -170,7 +170,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::dynamodb::item as dynamodb_item;
+    use crate::dynamodb::codec;
 
     /// An item as serde reads it from the SDK's map of attributes.
     #[derive(Deserialize)]
@@ -221,7 +221,7 @@ mod tests {
         let has_more = output.last_evaluated_key.is_some();
         let items = output.items.unwrap_or_default().into_iter();
         let registrations = items.map(|item| {
-            let ListedItem { sk, wallet, device_os, created_at } = dynamodb_item::decode(item)?;
+            let ListedItem { sk, wallet, device_os, created_at } = codec::decode(item)?;
             registration(&sk, wallet, device_os, created_at)
         });
         Ok((registrations.collect::<Result<_, _>>()?, has_more))

@@ -160,7 +160,7 @@ async fn play(table: &TestTable, stream: &mut TableStream, story: &[Vec<Happenin
     }
     let active = table.active(Collection::Campaign(campaign)).await;
     tally(table, stream, cuts).await;
-    let counts = table.counts(campaign, "1970-01-01".parse().unwrap()).await.unwrap();
+    let counts = table.counts_since(campaign, "1970-01-01".parse().unwrap()).await.unwrap();
     tally::expect_exact(&counts, &active);
     (items, active, by_pass)
 }

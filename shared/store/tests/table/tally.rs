@@ -56,7 +56,7 @@ pub(crate) async fn apply(table: &TestTable, events: &[Event]) {
 }
 
 pub(crate) async fn counts(table: &TestTable, campaign: CampaignId) -> CampaignCounts {
-    table.counts(campaign, "1970-01-01".parse().unwrap()).await.unwrap()
+    table.counts_since(campaign, "1970-01-01".parse().unwrap()).await.unwrap()
 }
 
 /// Checks the counts of a campaign against its listing.

@@ -63,11 +63,11 @@ impl Paging {
     /// 400 `page_too_far` if the walk ended before it had skipped as many.
     pub(super) fn page_from_beginning(self, number: u32, walk: Walk) -> Result<Page, ApiError> {
         let Walk { mut matches, skipped, end } = walk;
-        if skipped < self.skip(number) && matches!(end, WalkEnd::Examined(_)) {
+        if skipped < self.skip(number) && matches!(end, WalkEnd::Limit(_)) {
             return Err(ApiError::page_too_far(MAX_EXAMINED));
         }
         matches.truncate(self.per_page);
-        let total = matches!(end, WalkEnd::Collection).then_some(skipped + matches.len());
+        let total = matches!(end, WalkEnd::EndOfCollection).then_some(skipped + matches.len());
         let previous = match matches.first() {
             _ if number == 1 => None,
             Some(first) => Some(start_before(number, first)),
@@ -125,8 +125,8 @@ pub(super) fn page_before(number: u32, walk: Walk) -> Option<Page> {
     matches.reverse();
     let (first, last) = match (end, matches.first(), matches.last()) {
         (WalkEnd::Found, Some(first), Some(last)) => (first.clone(), last.clone()),
-        (WalkEnd::Examined(first), _, last) => (first.clone(), last.cloned().unwrap_or(first)),
-        (WalkEnd::Found | WalkEnd::Collection, _, _) => return None,
+        (WalkEnd::Limit(first), _, last) => (first.clone(), last.cloned().unwrap_or(first)),
+        (WalkEnd::Found | WalkEnd::EndOfCollection, _, _) => return None,
     };
     let previous = (number > 1).then(|| start_before(number, &first));
     Some(Page { number, registrations: matches, next: Some(cursor_after(number, last)), previous, total: None })
@@ -136,8 +136,8 @@ pub(super) fn page_before(number: u32, walk: Walk) -> Option<Page> {
 fn next_page(number: u32, end: WalkEnd, last: Option<&Registration>) -> Option<Cursor> {
     match end {
         WalkEnd::Found => last.map(|last| cursor_after(number, last.clone())),
-        WalkEnd::Examined(last) => Some(cursor_after(number, last)),
-        WalkEnd::Collection => None,
+        WalkEnd::Limit(last) => Some(cursor_after(number, last)),
+        WalkEnd::EndOfCollection => None,
     }
 }
 
@@ -222,14 +222,14 @@ mod tests {
 
     #[rstest]
     #[case::more_follow(1, walk(&[1, 2, 3], 0, WalkEnd::Found), page(1, &[1, 2], Some(after(2, 2)), None, None))]
-    #[case::all_fit(1, walk(&[1, 2], 0, WalkEnd::Collection), page(1, &[1, 2], None, None, Some(2)))]
-    #[case::nothing(1, walk(&[], 0, WalkEnd::Collection), page(1, &[], None, None, Some(0)))]
+    #[case::all_fit(1, walk(&[1, 2], 0, WalkEnd::EndOfCollection), page(1, &[1, 2], None, None, Some(2)))]
+    #[case::nothing(1, walk(&[], 0, WalkEnd::EndOfCollection), page(1, &[], None, None, Some(0)))]
     #[case::second(2, walk(&[3, 4, 5], 2, WalkEnd::Found), page(2, &[3, 4], Some(after(3, 4)), Some(PageStart::Number(1)), None))]
-    #[case::last(3, walk(&[5], 4, WalkEnd::Collection), page(3, &[5], None, Some(before(2, 5)), Some(5)))]
-    #[case::just_past_the_end(3, walk(&[], 4, WalkEnd::Collection), page(3, &[], None, Some(PageStart::Number(2)), Some(4)))]
-    #[case::far_past_the_end(9, walk(&[], 4, WalkEnd::Collection), page(9, &[], None, None, Some(4)))]
+    #[case::last(3, walk(&[5], 4, WalkEnd::EndOfCollection), page(3, &[5], None, Some(before(2, 5)), Some(5)))]
+    #[case::just_past_the_end(3, walk(&[], 4, WalkEnd::EndOfCollection), page(3, &[], None, Some(PageStart::Number(2)), Some(4)))]
+    #[case::far_past_the_end(9, walk(&[], 4, WalkEnd::EndOfCollection), page(9, &[], None, None, Some(4)))]
     #[case::few_match(
-        1, walk(&[1], 0, WalkEnd::Examined(registration(9))), page(1, &[1], Some(after(2, 9)), None, None)
+        1, walk(&[1], 0, WalkEnd::Limit(registration(9))), page(1, &[1], Some(after(2, 9)), None, None)
     )]
     fn a_page_from_the_beginning(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
         assert_eq!(PAGING.page_from_beginning(number, walk).unwrap(), expected);
@@ -237,15 +237,15 @@ mod tests {
 
     #[test]
     fn a_page_that_a_filter_hides_too_deep_is_too_far() {
-        let walk = walk(&[], 1, WalkEnd::Examined(registration(9)));
+        let walk = walk(&[], 1, WalkEnd::Limit(registration(9)));
         assert!(PAGING.page_from_beginning(2, walk).is_err());
     }
 
     #[rstest]
     #[case::more_follow(3, walk(&[5, 6, 7], 0, WalkEnd::Found), page(3, &[5, 6], Some(after(4, 6)), Some(before(2, 5)), None))]
-    #[case::last(3, walk(&[5], 0, WalkEnd::Collection), page(3, &[5], None, Some(before(2, 5)), None))]
-    #[case::all_removed(3, walk(&[], 0, WalkEnd::Collection), page(3, &[], None, Some(before(2, 4)), None))]
-    #[case::second(2, walk(&[5], 0, WalkEnd::Collection), page(2, &[5], None, Some(PageStart::Number(1)), None))]
+    #[case::last(3, walk(&[5], 0, WalkEnd::EndOfCollection), page(3, &[5], None, Some(before(2, 5)), None))]
+    #[case::all_removed(3, walk(&[], 0, WalkEnd::EndOfCollection), page(3, &[], None, Some(before(2, 4)), None))]
+    #[case::second(2, walk(&[5], 0, WalkEnd::EndOfCollection), page(2, &[5], None, Some(PageStart::Number(1)), None))]
     fn a_page_after_a_registration(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
         assert_eq!(PAGING.page_after(number, &registration(4), walk), expected);
     }
@@ -253,12 +253,12 @@ mod tests {
     #[rstest]
     #[case::full(walk(&[4, 3], 0, WalkEnd::Found), Some(page(3, &[3, 4], Some(after(4, 4)), Some(before(2, 3)), None)))]
     #[case::few_match(
-        walk(&[4], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[4], Some(after(4, 4)), Some(before(2, 1)), None))
+        walk(&[4], 0, WalkEnd::Limit(registration(1))), Some(page(3, &[4], Some(after(4, 4)), Some(before(2, 1)), None))
     )]
     #[case::none_match(
-        walk(&[], 0, WalkEnd::Examined(registration(1))), Some(page(3, &[], Some(after(4, 1)), Some(before(2, 1)), None))
+        walk(&[], 0, WalkEnd::Limit(registration(1))), Some(page(3, &[], Some(after(4, 1)), Some(before(2, 1)), None))
     )]
-    #[case::the_beginning_was_reached(walk(&[1], 0, WalkEnd::Collection), None)]
+    #[case::the_beginning_was_reached(walk(&[1], 0, WalkEnd::EndOfCollection), None)]
     fn a_page_before_a_registration(#[case] walk: Walk, #[case] expected: Option<Page>) {
         assert_eq!(page_before(3, walk), expected);
     }
