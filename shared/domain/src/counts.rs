@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, iter,
     ops::{AddAssign, SubAssign},
 };
 
@@ -55,14 +55,9 @@ impl ChangeKind {
 impl Part {
     /// Returns every part.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::divisions().into_iter().flatten()
-    }
-
-    /// Returns the ways to divide all registrations into parts: not at all, by wallet, by operating system.
-    fn divisions() -> [Vec<Self>; 3] {
-        let wallets = Wallet::ALL.iter().copied().map(Self::Wallet).collect();
-        let systems = DeviceOs::ALL.iter().copied().map(Self::DeviceOs).collect();
-        [vec![Self::All], wallets, systems]
+        let wallets = Wallet::ALL.iter().copied().map(Self::Wallet);
+        let systems = DeviceOs::ALL.iter().copied().map(Self::DeviceOs);
+        iter::once(Self::All).chain(wallets).chain(systems)
     }
 }
 
@@ -83,36 +78,6 @@ impl Counts {
     #[must_use]
     pub fn active(&self, part: Part) -> i64 {
         self.get(ChangeKind::Install, part) - self.get(ChangeKind::Uninstall, part)
-    }
-
-    /// Returns the fewest installs and uninstalls that, added to these counts, make every part as active as in
-    /// `active`.
-    ///
-    /// Each division gets the same number of installs. If wallets lack more than operating systems, some registrations
-    /// changed their wallet and kept their operating system, so an install and an uninstall are missing for the latter
-    /// too; these go to the operating system with the most active registrations. The same holds the other way round.
-    #[must_use]
-    pub fn missing(&self, active: &Self) -> Self {
-        let lack = |part: &Part| active.active(*part) - self.active(*part);
-        let begun = |division: &Vec<Part>| division.iter().map(|part| lack(part).max(0)).sum::<i64>();
-        let divisions = Part::divisions();
-        let installs = divisions.iter().map(begun).max().unwrap_or_default();
-        let mut missing = Self::default();
-        for division in &divisions {
-            let changed = installs - begun(division);
-            let largest = division.iter().max_by_key(|part| active.active(**part));
-            for part in division {
-                let kept = if Some(part) == largest { changed } else { 0 };
-                missing.add(ChangeKind::Install, *part, lack(part).max(0) + kept);
-                missing.add(ChangeKind::Uninstall, *part, (-lack(part)).max(0) + kept);
-            }
-        }
-        missing
-    }
-
-    /// Adds `count` changes.
-    pub fn add(&mut self, kind: ChangeKind, part: Part, count: i64) {
-        *self.0.entry((kind, part)).or_default() += count;
     }
 
     /// Returns whether every count is 0.
@@ -136,7 +101,7 @@ impl FromIterator<((ChangeKind, Part), i64)> for Counts {
 impl AddAssign<&Self> for Counts {
     fn add_assign(&mut self, other: &Self) {
         for (key, count) in &other.0 {
-            self.add(key.0, key.1, *count);
+            *self.0.entry(*key).or_default() += count;
         }
     }
 }
@@ -151,8 +116,6 @@ impl SubAssign<&Self> for Counts {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{prelude::*, sample::select};
-
     use super::*;
 
     #[test]
@@ -166,43 +129,5 @@ mod tests {
         assert_eq!(counts.get(ChangeKind::Uninstall, Part::DeviceOs(DeviceOs::Ios)), 1);
         assert_eq!(counts.active(Part::All), 1);
         assert_eq!(counts.active(Part::Wallet(Wallet::Pass2u)), 0);
-    }
-
-    fn changes(kind: ChangeKind) -> impl Strategy<Value = Vec<(ChangeKind, Wallet, DeviceOs)>> {
-        prop::collection::vec((Just(kind), select(Wallet::ALL), select(DeviceOs::ALL)), 0..20)
-    }
-
-    fn sum(changes: &[(ChangeKind, Wallet, DeviceOs)]) -> Counts {
-        let mut counts = Counts::default();
-        for (kind, wallet, device_os) in changes {
-            for part in [Part::All, Part::Wallet(*wallet), Part::DeviceOs(*device_os)] {
-                counts.add(*kind, part, 1);
-            }
-        }
-        counts
-    }
-
-    proptest! {
-        #[test]
-        fn adding_what_is_missing_removes_every_difference(
-            installs in changes(ChangeKind::Install),
-            uninstalls in changes(ChangeKind::Uninstall),
-            active in changes(ChangeKind::Install),
-        ) {
-            let (mut counts, active) = (sum(&[installs, uninstalls].concat()), sum(&active));
-            let missing = counts.missing(&active);
-            prop_assert!(missing.iter().all(|(_, _, count)| count > 0));
-            counts += &missing;
-            for part in Part::all() {
-                prop_assert_eq!(counts.active(part), active.active(part));
-            }
-            for kind in ChangeKind::ALL {
-                for division in Part::divisions() {
-                    let sum: i64 = division.into_iter().map(|part| counts.get(kind, part)).sum();
-                    prop_assert_eq!(sum, counts.get(kind, Part::All));
-                }
-            }
-            prop_assert!(counts.missing(&active).is_empty());
-        }
     }
 }

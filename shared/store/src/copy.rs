@@ -17,7 +17,7 @@ use crate::{
     ClaimError, StoreError, Table,
     accounts::{AccountItem, KEY_IDS, KeyItem, account_key, api_key_key},
     campaigns::{campaign_key, read_campaign_item},
-    counts::{Census, spread},
+    counts::{Census, repairs},
     dynamodb::{
         codec::{self, Item, text},
         limits::CONCURRENCY,
@@ -125,18 +125,18 @@ impl Table {
     }
 
     /// Returns the items of the campaign's counts, without the installs of its active registrations.
+    ///
+    /// Example: of 5 installs and 2 uninstalls, 2 installs and 2 uninstalls remain. The other 3 installs are those that
+    /// the target counts when it receives the 3 active registrations.
     async fn counts_without_active(&self, campaign: CampaignId, now: Timestamp) -> Result<Vec<Item>, StoreError> {
         let mut counts = self.consistent_counts(campaign).await?;
-        let Census { began, active, .. } = self.census(campaign).await?;
-        let missing = counts.totals.missing(&active);
-        for (day, missing) in spread(&missing, &began, &counts.days, now.day()) {
-            *counts.days.entry(day).or_default() += &missing;
+        let Census { active, .. } = self.census(campaign).await?;
+        for (day, changes) in repairs(&counts, &active, now.day()) {
+            counts.add(day, &changes);
         }
-        for (day, installs) in &began {
-            *counts.days.entry(*day).or_default() -= installs;
+        for registration in active {
+            counts.subtract(registration.began, &registration.install());
         }
-        counts.totals += &missing;
-        counts.totals -= &active;
         counts.counted_since.get_or_insert(now);
         Ok(counts.items(campaign))
     }

@@ -2,6 +2,7 @@
 
 mod items;
 mod recount;
+mod repair;
 mod tally;
 
 pub use self::{
@@ -9,7 +10,4 @@ pub use self::{
     recount::{Recount, RecountOutcome},
     tally::Tallied,
 };
-pub(crate) use self::{
-    items::totals_key,
-    recount::{Census, spread},
-};
+pub(crate) use self::{items::totals_key, recount::Census, repair::repairs};

@@ -155,6 +155,18 @@ impl<'a> CountUpdate<'a> {
 }
 
 impl CampaignCounts {
+    /// Adds changes of a day.
+    pub(crate) fn add(&mut self, day: Day, changes: &Counts) {
+        *self.days.entry(day).or_default() += changes;
+        self.totals += changes;
+    }
+
+    /// Subtracts changes of a day.
+    pub(crate) fn subtract(&mut self, day: Day, changes: &Counts) {
+        *self.days.entry(day).or_default() -= changes;
+        self.totals -= changes;
+    }
+
     /// Returns the items that hold these counts.
     pub(crate) fn items(&self, campaign: CampaignId) -> Vec<Item> {
         let of = |sk: String, counts: &Counts| {

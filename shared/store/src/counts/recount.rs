@@ -1,22 +1,25 @@
 //! Recounts: a comparison of a campaign's counts with its registrations, and the repair of the counts if they differ.
 //!
 //! The tally counts every change exactly once, but it does not have the changes from before it existed or those that it
-//! could not read. A recount reads all registrations of a campaign and adds what the counts lack. The difficulty is a
-//! change that the stream has not delivered yet, because adding it would count it twice; [`Table::recount`]
-//! says how that is avoided.
+//! could not read. A recount reads all registrations of a campaign and adds the changes that the counts lack, as
+//! [`repairs`] finds them. The difficulty is a change that the stream has not delivered yet, because adding it would
+//! count it twice; [`Table::recount`] says how that is avoided.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::TransactWriteItem};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use domain::{
-    counts::{ChangeKind, Counts},
+    counts::Counts,
     id::CampaignId,
     time::{Day, Timestamp},
     wallet::{DeviceOs, Wallet},
 };
 use serde::Deserialize;
 
-use super::items::{CampaignCounts, CountUpdate};
+use super::{
+    items::{CampaignCounts, CountUpdate},
+    repair::{ActiveRegistration, repairs, sum_of_installs},
+};
 use crate::{
     StoreError, Table,
     dynamodb::{
@@ -71,13 +74,10 @@ struct CountedItem {
     expires_at: Option<i64>,
 }
 
-/// The registrations of a campaign, counted.
+/// The registrations of a campaign, as far as a recount needs them.
 #[derive(Default)]
 pub(crate) struct Census {
-    /// The active registrations, as installs by the day on which they began.
-    pub(crate) began: BTreeMap<Day, Counts>,
-    /// The active registrations, as installs.
-    pub(crate) active: Counts,
+    pub(crate) active: Vec<ActiveRegistration>,
     /// When the last change of a registration was received.
     last_received_at: Option<Timestamp>,
 }
@@ -92,23 +92,23 @@ impl Table {
     /// nothing further if the repair needs several transactions.
     pub async fn recount(&self, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {
         let counted = self.consistent_counts(campaign).await?;
-        let Census { began, active, last_received_at } = self.census(campaign).await?;
-        let missing = counted.totals.missing(&active);
-        let recount = |outcome| Recount { active: active.clone(), counted: counted.totals.clone(), outcome };
-        if missing.is_empty() && counted.counted_since.is_some() {
+        let Census { active, last_received_at } = self.census(campaign).await?;
+        let days = repairs(&counted, &active, now.day());
+        let recount = |outcome| Recount { active: sum_of_installs(&active), counted: counted.totals.clone(), outcome };
+        if days.is_empty() && counted.counted_since.is_some() {
             return Ok(recount(RecountOutcome::Agrees));
         }
         let again_at = last_received_at.map(|received_at| received_at.plus(COUNTED_AFTER));
         if let Some(again_at) = again_at.filter(|again_at| *again_at > now) {
             return Ok(recount(RecountOutcome::Busy { again_at }));
         }
-        let days = spread(&missing, &began, &counted.days, now.day());
         Ok(recount(match self.repair(campaign, &counted, days, now).await? {
             Transacted::Done => RecountOutcome::Repaired,
             Transacted::ConditionFailed => RecountOutcome::Busy { again_at: now.plus(COUNTED_AFTER) },
         }))
     }
 
+    /// Reads every registration of a campaign, with strong consistency.
     pub(crate) async fn census(&self, campaign: CampaignId) -> Result<Census, StoreError> {
         let mut census = Census::default();
         let mut start = None;
@@ -142,6 +142,9 @@ impl Table {
     }
 
     /// Adds `days` to the counts, as long as no other writer adds to them.
+    ///
+    /// The last of the transactions also stores since when the totals agree with the listing. It is needed even if no
+    /// day has a repair.
     async fn repair(
         &self,
         campaign: CampaignId,
@@ -151,28 +154,23 @@ impl Table {
     ) -> Result<Transacted, StoreError> {
         let mut totals = counted.totals.clone();
         let days: Vec<_> = days.into_iter().collect();
-        // Runs once even if no day needs a repair, to store since when the totals agree with the listing.
-        let mut rest = days.as_slice();
-        loop {
-            let (days, later) = rest.split_at(rest.len().min(MAX_DAYS_PER_TRANSACTION));
+        let mut earlier = days.chunks(MAX_DAYS_PER_TRANSACTION);
+        let last = earlier.next_back().unwrap_or_default();
+        for (days, since) in earlier.map(|days| (days, None)).chain([(last, Some(now))]) {
             let mut sum = Counts::default();
-            let mut writes: Vec<TransactWriteItem> = Vec::new();
+            let mut writes = Vec::new();
             for (day, counts) in days {
                 sum += counts;
                 writes.push(self.count_write(campaign, CountUpdate::of_day(*day, counts))?);
             }
-            let since = later.is_empty().then_some(now);
             let update = CountUpdate::of_totals(&sum).if_still(&totals).counted_since(since);
             writes.push(self.count_write(campaign, update)?);
             if self.transact(writes).await? == Transacted::ConditionFailed {
                 return Ok(Transacted::ConditionFailed);
             }
-            if later.is_empty() {
-                return Ok(Transacted::Done);
-            }
             totals += &sum;
-            rest = later;
         }
+        Ok(Transacted::Done)
     }
 }
 
@@ -187,45 +185,10 @@ impl Census {
         match (created_at, wallet, device_os) {
             (None, _, _) => Ok(()),
             (Some(created_at), Some(wallet), Some(device_os)) => {
-                let day = created_at.day();
-                let install = Counts::one(ChangeKind::Install, wallet, device_os);
-                *self.began.entry(day).or_default() += &install;
-                self.active += &install;
+                self.active.push(ActiveRegistration { began: created_at.day(), wallet, device_os });
                 Ok(())
             }
             _ => Err(StoreError::malformed(&sk, "an active registration has a wallet and a device_os")),
         }
     }
-}
-
-/// Assigns missing counts to days. A missing install goes to the oldest day on which more registrations began than
-/// installs were counted; if no day qualifies, its registration has since been removed and it goes to the first known
-/// day. Missing uninstalls go to today, because nothing shows when they happened.
-pub(crate) fn spread(
-    missing: &Counts,
-    began: &BTreeMap<Day, Counts>,
-    counted: &BTreeMap<Day, Counts>,
-    today: Day,
-) -> BTreeMap<Day, Counts> {
-    let first = began.keys().chain(counted.keys()).min().copied().unwrap_or(today);
-    let mut days: BTreeMap<Day, Counts> = BTreeMap::new();
-    for (kind, part, count) in missing.iter() {
-        if kind == ChangeKind::Uninstall {
-            days.entry(today).or_default().add(kind, part, count);
-            continue;
-        }
-        let mut rest = count;
-        for (day, began) in began {
-            let known = counted.get(day).map_or(0, |counted| counted.get(kind, part));
-            let of_this_day = (began.get(kind, part) - known).clamp(0, rest);
-            if of_this_day > 0 {
-                days.entry(*day).or_default().add(kind, part, of_this_day);
-                rest -= of_this_day;
-            }
-        }
-        if rest > 0 {
-            days.entry(first).or_default().add(kind, part, rest);
-        }
-    }
-    days
 }
