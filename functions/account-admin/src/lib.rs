@@ -3,12 +3,12 @@
 //! | event | answer |
 //! |---|---|
 //! | `{"action":"create_account","account_id","user_name"}` | `{"account_id","user_name"}` |
-//! | `{"action":"add_key","account_id","access"?}` | the key's record with `api_key`, which is shown this once |
-//! | `{"action":"list_keys","account_id"}` | `{"keys":[…]}`, never a key |
+//! | `{"action":"add_key","account_id","access"?}` | the key's record and `api_key`: the key, shown only this once |
+//! | `{"action":"list_keys","account_id"}` | `{"keys":[…]}`, the records of the keys, without the keys themselves |
 //! | `{"action":"revoke_key","account_id","key_id"}` | the key's record with `revoked_at` |
 //!
-//! `access` is `read_write` or `read_only`. An account may have several keys, so that they can be rotated without a
-//! gap.
+//! `access` is `read_write` (the default) or `read_only`. An account may have several keys, so that a key can be
+//! replaced without an interruption.
 
 use domain::{
     account::{Access, ApiKey, KeyId, KeyRecord, UserName},
@@ -44,7 +44,7 @@ pub enum Answer {
     },
     /// A key was added.
     NewKey {
-        /// The key, shown this once.
+        /// The key itself, shown only this once.
         api_key: String,
         /// The record of the key.
         #[serde(flatten)]
@@ -59,7 +59,7 @@ pub enum Answer {
     Revoked(ShownKey),
 }
 
-/// The record of a key as operators see it, without the key itself.
+/// The record of a key as operators see it, which does not contain the key itself.
 #[derive(Debug, Serialize)]
 pub struct ShownKey {
     key_id: String,
@@ -72,7 +72,7 @@ pub struct ShownKey {
     revoked_at: Option<Timestamp>,
 }
 
-/// Why an event was not carried out.
+/// Why an operator's request failed.
 #[derive(Debug, Error)]
 pub enum AdminError {
     /// The event is invalid.
@@ -81,7 +81,7 @@ pub enum AdminError {
     /// An account with this id exists already.
     #[error("there is an account {0} already")]
     AccountExists(AccountId),
-    /// There is no such account.
+    /// There is no account with this id.
     #[error("there is no account {0}")]
     UnknownAccount(AccountId),
     /// The account has no such key.
@@ -92,10 +92,10 @@ pub enum AdminError {
         /// The id of the key.
         key: KeyId,
     },
-    /// The operating system returned no random bytes.
-    #[error("no key could be made: {0}")]
+    /// No key could be generated, because the operating system provided no random bytes. The text is its error.
+    #[error("no key could be generated: {0}")]
     NoChance(String),
-    /// The table did not answer.
+    /// The table failed or did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -116,7 +116,7 @@ impl AccountAdmin {
         Self { table: config.connect() }
     }
 
-    /// Carries out the action that an event names.
+    /// Performs the action that an event names.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, AdminError> {
         self.act(Action::parse(&event.payload)?, time::now()).await
     }

@@ -11,7 +11,7 @@ use http::{
 use lambda_http::Request;
 pub use process::config::NoVariables as Config;
 
-/// The contract: `OpenAPI` 3.1 as JSON.
+/// The contract, as an `OpenAPI` 3.1 document in JSON.
 pub const OPENAPI: &str = include_str!("../openapi.json");
 
 /// The function. It has no rights to the table.

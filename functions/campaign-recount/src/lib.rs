@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `{"campaign_id"}` | `{"campaign_id","outcome","again_at"?,"active_count","differences":[{"of","active","counted"}]}` |
 //!
-//! `outcome` is `agrees`, `repaired` (the counts differed) or `busy`. A busy campaign is left
-//! unchanged, because a change of the last 25 hours may still be on its way to the counts; `again_at` is the earliest
-//! time to try again. `of` is `all`, a wallet or an operating system.
+//! `outcome` is `agrees`, `repaired` (the counts differed, or were not known to be complete) or `busy`. The counts of a
+//! busy campaign stay unchanged, because a change of the last 25 hours may not have been counted yet. The exception is
+//! a repair of more than 99 days, which needs several transactions: if the counts change between two of them, it stops,
+//! and the days written so far stay repaired. `again_at` is the earliest time at which to try again. `of` is `all`, a
+//! wallet or an operating system.
 
 use domain::{
     counts::Part,
@@ -53,10 +55,10 @@ pub enum RecountError {
     /// The event is invalid.
     #[error("invalid event: {0}")]
     InvalidEvent(FieldErrors),
-    /// There is no such campaign.
+    /// There is no campaign with this id.
     #[error("there is no campaign {0}")]
     UnknownCampaign(CampaignId),
-    /// The table did not answer.
+    /// The table failed or did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

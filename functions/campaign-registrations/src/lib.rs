@@ -1,4 +1,5 @@
-//! `GET /v2/{campaign_type}/{campaign_id}/registrations`: the active registrations of a campaign, oldest first.
+//! `GET /v2/{campaign_type}/{campaign_id}/registrations`: the active registrations of a campaign, oldest first by
+//! default.
 
 use api::{Response, error::ApiError, lambda::HttpFunction, listing, path::RegistrationsPath};
 use domain::time::Timestamp;

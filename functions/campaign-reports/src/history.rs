@@ -1,6 +1,7 @@
 //! The history of a campaign: its counts on each day of a period.
 //!
-//! The table has the counts in total and those of each day. The counts until the end of a past day are the totals without all later days.
+//! The table stores only the counts of each day and the totals up to now. The counts up to the end of a past day are
+//! therefore the totals minus the counts of all later days.
 
 use api::error::ApiError;
 use domain::{counts::Counts, fields::FieldErrors, id::CampaignId, time::Day};
@@ -14,7 +15,7 @@ pub const MAX_DAYS: usize = 366;
 pub struct Period {
     /// The first day.
     pub start: Day,
-    /// The last day, included.
+    /// The last day, inclusive.
     pub end: Day,
 }
 
@@ -39,8 +40,8 @@ pub struct PastDay {
 }
 
 impl Period {
-    /// Parses `start_date` and `end_date`. The defaults are today for the end and a month before the end for the start.
-    /// Unknown names are ignored.
+    /// Parses `start_date` and `end_date`. The default of the end is today, and the default of the start is a month
+    /// before the end. Unknown names are ignored.
     ///
     /// # Errors
     ///
@@ -64,7 +65,7 @@ impl Period {
         let start = start.unwrap_or_else(|| end.a_month_before());
         if errors.is_empty() {
             match start.count_through(end) {
-                0 => errors.add("start_date", format_args!("expected a day up to the last, {end}")),
+                0 => errors.add("start_date", format_args!("expected a day at or before end_date, {end}")),
                 days if days > MAX_DAYS => errors.add("start_date", format_args!("expected at most {MAX_DAYS} days")),
                 _ => return Ok(Self { start, end }),
             }
@@ -74,8 +75,7 @@ impl Period {
 }
 
 impl History {
-    /// Returns the history of a period, from counts that cover every day since its start. Only totals as of now are
-    /// stored, so the counts up to the end of a day are the totals less the counts of all later days.
+    /// Returns the history of a period. `counts` must have every day from the start of the period until now.
     #[must_use]
     pub fn of(campaign: CampaignId, period: Period, counts: &CampaignCounts) -> Self {
         let Period { start, end } = period;
@@ -105,7 +105,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Parameters, and the names of the invalid ones.
+    /// Parameters, and the names of those that are invalid.
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
     fn period(parameters: &[(&str, &str)]) -> Result<(String, String), Vec<String>> {

@@ -1,5 +1,5 @@
-//! A report as an HTML page. Its charts are inline SVG, so the page loads nothing, and it follows the reader's light or
-//! dark theme. Each chart also has its numbers as text.
+//! A report as an HTML page. Its charts are inline SVG, so the page loads nothing. It follows the reader's light or
+//! dark theme, and each chart also has its numbers as text.
 
 use api::{Response, accept};
 use domain::{
@@ -18,7 +18,7 @@ use crate::history::{History, PastDay};
 /// The size of a chart in SVG units. The browser scales it to the page.
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 220.0;
-/// The margins: numbers on the left, days below.
+/// The margins of a chart, with numbers on the left and days below.
 const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 30.0;
 const TOP: f64 = 12.0;
@@ -37,7 +37,7 @@ th,td{padding:.15rem .9rem .15rem 0;text-align:right;font-weight:400}th[scope=ro
 .bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:.35rem .8rem;align-items:center;margin:.5rem 0 0;padding:0;list-style:none}\
 .bars li{display:contents}.bars i{display:block;height:.9rem;background:var(--in);border-radius:2px}@media(max-width:34rem){svg text{font-size:23px}}.bars b{font-weight:400;font-variant-numeric:tabular-nums}";
 
-/// Returns whether a request prefers HTML to JSON, as a browser's does.
+/// Returns whether a request prefers HTML to JSON, as browsers do.
 pub(crate) fn is_preferred(request: &Request) -> bool {
     accept::preferred(request, &["application/json", "text/html"]) == 1
 }
@@ -165,7 +165,7 @@ fn changes_by_day(days: &[PastDay]) -> Markup {
     }
 }
 
-/// Draws a bar for each part with its number next to it. The numbers serve as the text alternative.
+/// Draws a bar for each part, with its number next to it. The numbers are also the text alternative.
 fn split(title: &str, counts: &Counts, parts: &[(&str, Part)]) -> Markup {
     let most = parts.iter().map(|(_, part)| counts.active(*part)).max().unwrap_or_default().max(1);
     html! {
@@ -202,7 +202,7 @@ fn numbers(days: &[PastDay], names: &[&str], values: impl Fn(&PastDay) -> Vec<i6
     }
 }
 
-/// Converts numbers and positions of days into the chart's units.
+/// The scale of a chart: converts numbers and positions of days into SVG units.
 struct Scale {
     /// The number at the top.
     top: i64,
@@ -212,7 +212,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// Returns the scale for numbers up to `most` above and `most_below` below zero.
+    /// Returns the scale for numbers from `-most_below` to `most`.
     fn of(most: i64, most_below: i64, days: usize) -> Self {
         Self { top: round_up(most.max(1)), bottom: -round_up(most_below), days: days.max(1) }
     }
@@ -230,8 +230,8 @@ impl Scale {
         LEFT + (float(i64::try_from(place).unwrap_or_default()) + 0.5) * self.step()
     }
 
-    /// Draws lines with their numbers at the top, halfway, at zero and at the bottom, and names the first, middle and
-    /// last day.
+    /// Draws a line with its number at the top, at half of the top, at zero and at the bottom. Names the first, middle
+    /// and last day, or only the first if there are at most two days.
     fn grid(&self, days: &[PastDay]) -> Markup {
         let mut levels = vec![self.top, self.top / 2, 0, self.bottom];
         levels.dedup();
@@ -253,7 +253,7 @@ impl Scale {
     }
 }
 
-/// Writes a round number in few characters.
+/// Writes a number, with `k` or `M` if it is a whole number of thousands or millions.
 fn short(number: i64) -> String {
     match number {
         1_000_000.. if number % 1_000_000 == 0 => format!("{}M", number / 1_000_000),
@@ -262,7 +262,7 @@ fn short(number: i64) -> String {
     }
 }
 
-/// Rounds up to 0, 1, 2, 4, 6, 10, 20, 40, …: half of each but 1 is a whole number.
+/// Rounds up to 0, 1, 2, 4, 6, 10, 20, 40, …, so that half of the result is a whole number, except for 1.
 fn round_up(number: i64) -> i64 {
     let mut unit = 1;
     while unit * 10 < number {

@@ -1,5 +1,5 @@
 //! `GET …/reports` and `GET …/reports/totals`: how often a campaign's passes were installed and uninstalled, and how
-//! many are active.
+//! many registrations are active.
 
 mod history;
 mod html;
@@ -55,7 +55,7 @@ impl CampaignReports {
         json(StatusCode::OK, &TotalsReport::of(reading.path().collection.campaign(), &counts.totals))
     }
 
-    /// Reads the counts from a day on, concurrently with the access check.
+    /// Reads the counts from `start` on and checks access concurrently.
     async fn counts(&self, reading: &ReadRequest<'_>, start: Day) -> Result<CampaignCounts, ApiError> {
         let admission = Box::pin(reading.admit(false));
         let counts = Box::pin(self.table.counts_since(reading.path().collection.campaign(), start)).map(Ok);

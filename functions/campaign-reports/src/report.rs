@@ -1,6 +1,7 @@
 //! The body of a report, in the shape that Passworks documents (Passworks API v2, "Campaign Reports").
 //!
-//! Passworks also reports redeems and pushes. This system does not observe them, so they are left out rather than reported as 0.
+//! Passworks also reports redeems and pushes. This system does not observe them, so they are left out rather than
+//! reported as 0.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ pub struct Report {
     start_date: Day,
     /// The last day of the report.
     end_date: Day,
-    /// The counts of every day, also of days without events.
+    /// The counts of every day, even of days without events.
     #[serde(rename = "report")]
     days: BTreeMap<Day, DayReport>,
 }
@@ -47,7 +48,7 @@ pub struct DayReport {
     wallets: ByWallet,
 }
 
-/// A campaign's counts in total.
+/// A campaign's total counts.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub struct TotalsReport {
@@ -124,7 +125,7 @@ pub struct WalletReport {
     installs_count: i64,
     /// How many registrations ended.
     uninstalls_count: i64,
-    /// How many registrations were active at the end of the day or, in a total, are active now.
+    /// How many registrations were active at the end of the day or, in totals, are active now.
     active_count: i64,
 }
 
@@ -140,7 +141,7 @@ impl Report {
 }
 
 impl TotalsReport {
-    /// Returns the report of these counts.
+    /// Returns the report of these totals.
     #[must_use]
     pub fn of(campaign_id: CampaignId, totals: &Counts) -> Self {
         Self { campaign_id, report: Totals::of(totals) }
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_active_count_of_a_day_is_the_count_now_less_all_later_changes() {
+    fn the_active_count_of_a_day_is_the_current_count_minus_all_later_changes() {
         let counts = |installs, uninstalls| -> Counts {
             let of = |kind, count| [((kind, Part::All), count), ((kind, Part::Wallet(Wallet::Pass2u)), count)];
             [of(ChangeKind::Install, installs), of(ChangeKind::Uninstall, uninstalls)].into_iter().flatten().collect()

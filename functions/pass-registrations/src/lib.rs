@@ -1,5 +1,5 @@
 //! `GET /v2/{campaign_type}/{campaign_id}/passes/{pass_id}/registrations`: the active registrations of a pass, oldest
-//! first.
+//! first by default.
 
 use api::{Response, error::ApiError, lambda::HttpFunction, listing, path::RegistrationsPath};
 use domain::time::Timestamp;

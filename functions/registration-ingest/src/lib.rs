@@ -1,4 +1,4 @@
-//! Applies install and uninstall events from the queue in batches. Only the messages that failed go back to the queue.
+//! Applies events from the queue in batches. Only messages whose event was refused or failed go back to the queue.
 
 use std::convert::Infallible;
 
@@ -26,7 +26,7 @@ impl RegistrationIngest {
         Self { table: config.connect() }
     }
 
-    /// Applies one batch.
+    /// Applies one batch and returns the ids of the messages that go back to the queue.
     pub async fn handle(&self, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Infallible> {
         let LambdaEvent { payload, context } = event;
         let request_id = &context.request_id;
@@ -44,7 +44,7 @@ impl RegistrationIngest {
                 Outcome::Refused(refusal) => refusal.to_string(),
                 Outcome::Failed(error) => error.to_string(),
             };
-            // Without an id the message cannot be named; an empty id makes SQS deliver the whole batch again.
+            // A message without an id cannot be named. An empty id sends the whole batch back to the queue.
             let id = message.message_id.clone().unwrap_or_default();
             warn!(request_id, message_id = id, reason, "a message goes back to the queue");
             response.batch_item_failures.push(failure(id));

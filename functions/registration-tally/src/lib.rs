@@ -1,9 +1,12 @@
 //! Counts installs and uninstalls from the table's stream.
 //!
-//! Lambda passes in the changes of one shard in their order, each at least once. Each record is nevertheless counted
-//! exactly once, because one transaction adds to the counts and moves the shard's checkpoint past the record. This
-//! relies on three properties of the event source, which the template sets: a tumbling window, because only its events
-//! name their shard; one batch of a shard at a time; and no limit to how often a batch is sent again.
+//! Lambda delivers the records of a shard in order, each at least once. Each record is nevertheless counted exactly
+//! once, because one transaction adds to the counts and moves the shard's checkpoint past the record. This relies on
+//! three properties of the event source, which the template sets:
+//!
+//! - It has a tumbling window, because Lambda names the shard only in events of a window.
+//! - It sends one batch of a shard at a time.
+//! - It sends a batch again until the batch is counted, without a limit.
 
 use domain::time;
 use lambda_runtime::{Diagnostic, LambdaEvent};
@@ -20,8 +23,8 @@ pub struct RegistrationTally {
     table: Table,
 }
 
-/// The parts of an event that are used (AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB", "Tumbling
-/// windows").
+/// The parts of an event that this function reads (AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB",
+/// "Tumbling windows").
 #[derive(Debug, Deserialize)]
 struct Batch {
     #[serde(rename = "Records", default)]
@@ -36,7 +39,7 @@ pub struct Answer {
     state: Map<String, Value>,
 }
 
-/// Why a batch was not counted to its end. Lambda sends the batch again.
+/// Why a batch was not counted completely. Lambda sends the batch again.
 #[derive(Debug, Error)]
 pub enum TallyError {
     /// The event is not a batch of the table's stream.
@@ -45,7 +48,7 @@ pub enum TallyError {
     /// A record of the batch has no valid sequence number.
     #[error(transparent)]
     NotAStreamRecord(#[from] NotAStreamRecord),
-    /// The table did not answer.
+    /// The table failed or did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -57,7 +60,7 @@ impl RegistrationTally {
         Self { table: config.connect() }
     }
 
-    /// Counts one batch.
+    /// Counts the records of one batch that have not been counted yet.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, TallyError> {
         let LambdaEvent { payload, context } = event;
         let Batch { records, shard } = Batch::deserialize(payload)?;

@@ -62,7 +62,7 @@ async fn the_log_counts_unreadable_records_and_does_not_show_them() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_of_a_window_is_refused() {
+async fn an_event_that_is_not_a_batch_of_the_stream_is_refused() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     for event in [json!({"Records": []}), json!([]), json!({"Records": [{}], "shardId": "shard"}), Value::Null] {

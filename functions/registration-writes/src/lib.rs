@@ -71,6 +71,7 @@ impl RegistrationWrites {
         let path @ PassPath { campaign_type, campaign_id, pass_id } = PassPath::parse(request)?;
         let body = body::parse(request)
             .and_then(|body| passworks::installation_from_json(&body, pass_id, now).map_err(ApiError::invalid_body));
+        // Runs only if the body is invalid: checks the campaign and logs the refused event.
         let check = async {
             self.campaign_is_known(&account_id, path, now).await?;
             RequestLog::event(request, None, &Outcome::Refused(Refusal::Invalid(FieldErrors::default())));
@@ -132,7 +133,7 @@ impl RegistrationWrites {
         }
     }
 
-    /// Applies the events in `bodies` and returns an outcome for each.
+    /// Applies the events in `bodies` and returns an outcome for each, in their order.
     async fn apply(&self, request: &Request, source: &Source, bodies: &[Value], now: Timestamp) -> Vec<Outcome> {
         let bodies = bodies.iter().map(|body| Parsed::from_json(body, source, now)).collect();
         let received = intake::apply(&self.table, bodies, now).await;
@@ -143,8 +144,8 @@ impl RegistrationWrites {
         outcomes.collect()
     }
 
-    /// Returns whether the campaign is known. Answers 404 if it belongs to another account or has another type. Writes
-    /// nothing.
+    /// Returns whether the campaign is known. Fails with 404 if it belongs to another account or has another type.
+    /// Writes nothing.
     async fn campaign_is_known(
         &self,
         account_id: &AccountId,
@@ -185,7 +186,7 @@ impl EventResult {
     ///
     /// # Errors
     ///
-    /// 503 if the table did not answer.
+    /// 503 if the table did not answer, 500 if it failed otherwise.
     fn of(outcome: Outcome) -> Result<Self, ApiError> {
         match outcome {
             Outcome::Applied => Ok(Self::Applied),

@@ -23,7 +23,7 @@ async fn the_binary_answers_every_sample_event() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
-        // The first call changes something, the second finds it done.
+        // The first call changes something; the second has no effect.
         let first = binary.invoke(&event).await.unwrap().unwrap();
         let again = binary.invoke(&event).await.unwrap().unwrap();
         let statuses = (first["statusCode"].as_u64().unwrap(), again["statusCode"].as_u64().unwrap());
@@ -45,8 +45,7 @@ async fn the_binary_answers_every_sample_event() {
                 let webhook = samples::read(&samples::folder().join("webhook/installed.json")).unwrap();
                 assert_eq!(serde_json::from_str::<Value>(event["body"].as_str().unwrap()).unwrap(), webhook);
                 assert_eq!(statuses, (200, 200));
-                // The sample before it, an array, removed this registration later than the webhook says it was
-                // installed.
+                // The array in the previous sample removed this registration after the instant of the webhook.
                 assert_eq!(body(&first), json!({"result": "unchanged"}));
             }
             "http/take-events.json" => {
@@ -135,7 +134,7 @@ async fn outcomes_of_events_are_counted_by_wallet() {
     let events = lines.iter().map(|line| &line["fields"]).filter(|fields| fields["message"] == "events processed");
     let expected = [
         ("google_wallet", [1, 0, 0, 0]),
-        // A path names no wallet.
+        // A `DELETE` names no wallet.
         ("unknown", [1, 0, 0, 0]),
         ("unknown", [0, 1, 0, 0]),
         ("unknown", [0, 0, 1, 0]),

@@ -1,8 +1,8 @@
 //! Answers requests that match no route: 404 for an unknown path, 405 with `Allow` for a method that a path does not
 //! accept.
 //!
-//! API Gateway's own error bodies have another shape, so this function is the target of `$default` and of `ANY` on each
-//! path.
+//! API Gateway's own error bodies have another shape, so API Gateway sends `$default` and `ANY` on each path to this
+//! function.
 
 use api::{Response, error::ApiError, lambda::HttpFunction, route};
 use domain::time::Timestamp;

@@ -3,8 +3,8 @@
 use http::header::ACCEPT;
 use lambda_http::Request;
 
-/// Returns the index of the preferred media type in `offered`: the first of those with the highest quality, and the
-/// first of all if none is accepted.
+/// Returns the index of the preferred media type in `offered`: the first one with the highest quality, or 0 if none is
+/// accepted.
 #[must_use]
 pub fn preferred(request: &Request, offered: &[&str]) -> usize {
     let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -19,7 +19,8 @@ pub fn preferred(request: &Request, offered: &[&str]) -> usize {
     preferred.0
 }
 
-/// Returns the quality of a media type. The most specific range decides, not the one with the highest quality.
+/// Returns the quality of a media type. The most specific matching range determines it, not the one with the highest
+/// quality.
 fn quality(ranges: &[(&str, f32)], media_type: &str) -> f32 {
     let matching = ranges.iter().filter(|(range, _)| is_in(media_type, range));
     matching.max_by_key(|(range, _)| range.len() - range.matches('*').count()).map_or(0.0, |(_, quality)| *quality)
@@ -32,7 +33,7 @@ fn is_in(media_type: &str, range: &str) -> bool {
         || everything_of.is_some_and(|kind| media_type.split('/').next() == Some(kind))
 }
 
-/// Splits a media range into the range without parameters and its quality: 1 if none is given, 0 if it is not a number.
+/// Splits a media range into the range without parameters and its quality: 1 if absent, 0 if it is not a number.
 fn range(text: &str) -> (&str, f32) {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();

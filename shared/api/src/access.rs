@@ -1,10 +1,11 @@
-//! Access: who may do what, and in which order a request is refused.
+//! Access: who may do what, and in which order a request is checked.
 //!
-//! A request is refused by the first of these rules that it breaks, so that no answer reveals anything that its caller may not know:
+//! The first of these rules that a request breaks determines its error, so that no response reveals anything that its
+//! caller may not know:
 //!
 //! | | refused with | because |
 //! |--:|---|---|
-//! | 1 | 404 `route_not_found`, 405 `method_not_allowed` | there is no such path or campaign type, or the path has other methods; no key is needed to learn that |
+//! | 1 | 404 `route_not_found`, 405 `method_not_allowed` | there is no such path or campaign type, or the path does not accept the method; this needs no key |
 //! | 2 | 401 `unauthorized` | there are no valid credentials |
 //! | 3 | 403 `forbidden` | the key may only read |
 //! | 4 | 400 `invalid_parameter` | an id in the path is malformed |
@@ -12,8 +13,13 @@
 //! | 6 | 400, 413, 415, 422 | the query or the body is invalid |
 //! | 7 | 404 `registration_not_found`, 409 `registration_removed` | the registration is not in a state that allows the request |
 //!
-//! One exception: a `POST` to an unknown campaign makes it known, so rule 5 refuses such a request only if the campaign belongs to
-//! another account or has another type.
+//! The exceptions are writes:
+//!
+//! - For writes, rule 5 covers only the campaign. A `POST` accepts an unknown pass; a `DELETE` answers
+//!   `registration_not_found`.
+//! - A `POST` to an unknown campaign makes it known, so it is refused only if the campaign belongs to another account
+//!   or has another type.
+//! - Events name their campaign in the body, so rule 6 comes before rule 5, and another type is an `invalid_body`.
 
 mod credentials;
 
@@ -35,7 +41,7 @@ use crate::{
 
 /// A request that reads a campaign or a pass, before its access is checked.
 ///
-/// What it reads may be fetched concurrently with the check, but must not be returned before the check has passed.
+/// The data may be read concurrently with the check, but must not be returned before the check has passed.
 pub struct ReadRequest<'a> {
     table: &'a Table,
     request: &'a Request,
@@ -45,11 +51,11 @@ pub struct ReadRequest<'a> {
 }
 
 impl<'a> ReadRequest<'a> {
-    /// Reads the credentials of a request, and its path by `read_path`.
+    /// Parses the credentials of a request, and its path with `read_path`.
     ///
     /// # Errors
     ///
-    /// Rules 1, 2 and 4. The table is read only to check the key before rule 4 applies.
+    /// Rules 1, 2 and 4. Reads the table only if the path is invalid, because rule 2 comes first.
     pub async fn new(
         table: &'a Table,
         request: &'a Request,
@@ -63,15 +69,16 @@ impl<'a> ReadRequest<'a> {
         Ok(Self { table, request, credentials, path, now })
     }
 
-    /// The path of the request.
+    /// Returns the path of the request.
     #[must_use]
     pub fn path(&self) -> RegistrationsPath {
         self.path
     }
 
-    /// Checks the key and the campaign. Returns the campaign's counts in total, if `with_totals` and if they cover the whole campaign.
+    /// Checks the key and the campaign. Returns the campaign's total counts, if requested and complete.
     ///
-    /// One call to the table, or none if this process remembers what is needed.
+    /// Makes one call to the table, or none if this process remembers the key and the campaign and no counts are
+    /// requested.
     ///
     /// # Errors
     ///
@@ -107,8 +114,8 @@ impl<'a> ReadRequest<'a> {
         }
     }
 
-    /// Returns what was parsed from the rest of the request. Refuses an invalid request only if its caller has access (rules 2 and 5
-    /// before rule 6).
+    /// Returns `parsed`. If it is an error, checks access first; an access error takes precedence (rules 2 and 5 before
+    /// rule 6).
     pub async fn check_access_if_invalid<T>(&self, parsed: Result<T, ApiError>) -> Result<T, ApiError> {
         let check = async {
             self.admit(false).await?;
@@ -118,7 +125,7 @@ impl<'a> ReadRequest<'a> {
     }
 }
 
-/// Returns `parsed`. If it is an error, runs `check` first, and the error of the check takes precedence.
+/// Returns `parsed`. If it is an error, runs `check` first; an error of the check takes precedence.
 pub async fn check_if_invalid<T>(
     check: impl Future<Output = Result<(), ApiError>>,
     parsed: Result<T, ApiError>,
@@ -129,7 +136,7 @@ pub async fn check_if_invalid<T>(
     parsed
 }
 
-/// Looks up the account of a request that writes.
+/// Returns the account of a request that writes, after checking its key.
 ///
 /// # Errors
 ///
@@ -153,7 +160,7 @@ async fn caller(
     known_caller(request, credentials, key)
 }
 
-/// The caller whose key was found. A 401 is identical whatever is wrong with the credentials.
+/// Checks the key that was found for the credentials and logs its account. The 401 is identical for every cause.
 fn known_caller(request: &Request, credentials: &Credentials, key: Option<KeyRecord>) -> Result<Caller, ApiError> {
     let known = key.filter(|known| credentials.fit(known)).ok_or_else(ApiError::unauthorized)?;
     let KeyRecord { account_id, access, .. } = known;

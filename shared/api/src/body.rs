@@ -10,11 +10,12 @@ use crate::error::ApiError;
 /// The maximum size of a body, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Parses the body as JSON. A request without `Content-Type` is taken to be JSON.
+/// Parses the body as JSON. A request without `Content-Type` is treated as JSON.
 ///
 /// # Errors
 ///
-/// 415 if `Content-Type` is not JSON, 413 if the body is larger than 1 MiB, 400 if it is not valid JSON.
+/// 415 if `Content-Type` is not JSON, 413 if the body is larger than 1 MiB, 400 if it is not valid JSON or repeats a
+/// key.
 pub fn parse(request: &Request) -> Result<Value, ApiError> {
     let content_type = request.headers().get(CONTENT_TYPE);
     if content_type.is_some_and(|content_type| !content_type.to_str().is_ok_and(is_json)) {
@@ -27,7 +28,7 @@ pub fn parse(request: &Request) -> Result<Value, ApiError> {
     json::parse(body).map_err(|problem| ApiError::invalid_json(&problem))
 }
 
-/// Returns whether a content type is `application/json` or any `+json` (RFC 6839), with or without parameters.
+/// Returns whether a content type is `application/json` or `application/*+json` (RFC 6839), with or without parameters.
 fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))

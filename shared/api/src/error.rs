@@ -1,6 +1,6 @@
-//! The error type of the API, and the one place where it becomes the documented JSON.
+//! The error type of the API, and the only place that turns it into the documented JSON.
 //!
-//! An error has two audiences: the caller gets its code, message and fields; only the log gets its cause.
+//! An error has two audiences: the caller receives its code, message and fields; only the log receives its cause.
 
 use std::fmt::Display;
 
@@ -18,10 +18,10 @@ use crate::Response;
 /// How long a caller should wait before trying again, in seconds.
 const RETRY_AFTER_SECONDS: u16 = 1;
 
-/// The challenge of a 401: how a caller may authenticate (RFC 7617).
+/// The value of `WWW-Authenticate` in a 401 (RFC 7617).
 const CHALLENGE: &str = "Basic realm=\"registrations\", charset=\"UTF-8\"";
 
-/// The error of a function, in the form that the function's callers expect. [`ApiError`] is the one of this API.
+/// The error of a function, which can become the response that the function's callers expect, like [`ApiError`].
 pub trait FunctionError: From<StoreError> + Send {
     /// Returns the HTTP status.
     fn status(&self) -> StatusCode;
@@ -29,14 +29,14 @@ pub trait FunctionError: From<StoreError> + Send {
     /// Returns the kind of the error, for the log.
     fn code(&self) -> &'static str;
 
-    /// Returns the cause, which the log shows and the caller must not see.
+    /// Returns the cause, for the log only: the caller must not see it.
     fn cause(&self) -> Option<&str>;
 
     /// Converts the error into a response.
     fn into_response(self) -> Response;
 }
 
-/// An error that a handler answers with.
+/// An error that a handler returns.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     code: ErrorCode,
@@ -70,7 +70,7 @@ pub enum ErrorCode {
     PageTooFar,
     /// 400: there are too many registrations to order by an attribute other than `created_at`.
     TooManyToSort,
-    /// 400: the body is not JSON.
+    /// 400: the body is not JSON, or repeats a key.
     InvalidJson,
     /// 401: the key is missing or not valid.
     Unauthorized,
@@ -84,7 +84,7 @@ pub enum ErrorCode {
     PassNotFound,
     /// 404: the registration is not known, or was removed long ago.
     RegistrationNotFound,
-    /// 405: the path does not accept this method; `Allow` lists the ones it accepts.
+    /// 405: the path does not accept this method; `Allow` lists the methods it accepts.
     MethodNotAllowed,
     /// 409: the registration was removed at or after the `created_at` of the request.
     RegistrationRemoved,
@@ -135,7 +135,7 @@ impl ErrorCode {
     }
 }
 
-/// The body of an error answered by the API.
+/// The body of an error response of this API.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "contract", derive(utoipa::ToSchema), schema(as = Error))]
 pub struct ErrorBody<'a> {
@@ -149,7 +149,8 @@ pub struct ErrorBody<'a> {
     errors: &'a FieldErrors,
 }
 
-/// The constructors, in the order of the codes. Each builds the message and the fields of its error; nothing else does.
+/// The constructors, in the order of the codes. Every message and field is written here, except those of
+/// `From<StoreError>`.
 impl ApiError {
     /// Returns a 400: the parameter `name` of the path or the query is invalid.
     #[must_use]
@@ -166,32 +167,34 @@ impl ApiError {
     /// Returns a 400: the cursor was altered or belongs to another listing.
     #[must_use]
     pub fn invalid_cursor() -> Self {
-        let errors = FieldErrors::of("cursor", "expected a cursor from a Link of this very listing");
+        let errors = FieldErrors::of("cursor", "expected a cursor from a Link of the same listing");
         Self::with_fields(ErrorCode::InvalidCursor, "invalid cursor", errors)
     }
 
     /// Returns a 400: the page begins beyond the first `max` registrations.
     #[must_use]
     pub fn page_too_far(max: usize) -> Self {
-        let expected = format_args!("expected a page among the first {max} registrations, or a walk along Link");
+        let expected =
+            format_args!("expected a page among the first {max} registrations; follow Link to reach later pages");
         Self::with_fields(ErrorCode::PageTooFar, "the page is too far", FieldErrors::of("page", expected))
     }
 
-    /// Returns a 400: more than `max` registrations are to be ordered by another attribute than `created_at`.
+    /// Returns a 400: more than `max` registrations would have to be ordered by an attribute other than
+    /// `created_at`.
     #[must_use]
     pub fn too_many_to_sort(max: usize) -> Self {
         let expected = format_args!("expected created_at for more than {max} registrations");
         Self::with_fields(ErrorCode::TooManyToSort, "too many registrations to sort", FieldErrors::of("q[s]", expected))
     }
 
-    /// Returns a 400: the body is not JSON.
+    /// Returns a 400: the body is not JSON, or repeats a key.
     #[must_use]
     pub fn invalid_json(problem: &serde_json::Error) -> Self {
         let errors = FieldErrors::of("body", format_args!("expected JSON: {problem}"));
         Self::with_fields(ErrorCode::InvalidJson, "invalid JSON", errors)
     }
 
-    /// Returns a 401, which is the same to the last byte whatever the cause.
+    /// Returns a 401. Its response is identical for every cause.
     #[must_use]
     pub fn unauthorized() -> Self {
         let message = "expected the user name and API key of an account in Authorization";
@@ -217,7 +220,8 @@ impl ApiError {
         Self::with_fields(ErrorCode::RouteNotFound, "there is no such path", errors)
     }
 
-    /// Returns a 404, which is the same if the campaign does not exist, has another type or belongs to another account.
+    /// Returns a 404, which is identical whether the campaign does not exist, has another type or belongs to another
+    /// account.
     #[must_use]
     pub fn campaign_not_found() -> Self {
         Self::not_known(ErrorCode::CampaignNotFound, "the campaign is not known", "campaign_id")
@@ -242,7 +246,7 @@ impl ApiError {
         Self { header: Header::Allow(allow.to_owned()), ..Self::new(ErrorCode::MethodNotAllowed, message) }
     }
 
-    /// Returns a 409: the registration was removed at this instant, which is not before the `created_at` of the request.
+    /// Returns a 409: the registration was removed at this instant, at or after the `created_at` of the request.
     #[must_use]
     pub fn registration_removed(removed_at: Timestamp) -> Self {
         let expected = format_args!("expected an instant after the removal at {removed_at}");
@@ -264,7 +268,7 @@ impl ApiError {
         Self::with_fields(ErrorCode::UnsupportedMediaType, "unsupported media type", errors)
     }
 
-    /// Returns a 422: the body is JSON, but these fields of it are invalid.
+    /// Returns a 422: the body is JSON, but these fields are invalid.
     #[must_use]
     pub fn invalid_body(errors: FieldErrors) -> Self {
         Self::with_fields(ErrorCode::InvalidBody, "invalid body", errors)
@@ -276,7 +280,7 @@ impl ApiError {
         Self::invalid_body(FieldErrors::of("events", format_args!("expected at most {max}")))
     }
 
-    /// Returns the error of a refused event. A wrong type is an invalid field, because the event states the type.
+    /// Returns the error of a refused event. A wrong campaign type is an invalid field, because the event names it.
     #[must_use]
     pub fn refused_event(refusal: Refusal) -> Self {
         match refusal {
@@ -301,7 +305,7 @@ impl ApiError {
         Self { code, message: message.into(), errors: FieldErrors::default(), header: Header::None, cause: None }
     }
 
-    /// An error whose message lists its fields.
+    /// Returns an error whose message lists its fields.
     fn with_fields(code: ErrorCode, problem: &str, errors: FieldErrors) -> Self {
         let message = format!("{problem}: {errors}");
         Self { errors, ..Self::new(code, message) }
@@ -381,7 +385,7 @@ impl From<StoreError> for ApiError {
     }
 }
 
-/// The campaign of a path: one of another account or type is answered like an unknown one.
+/// For a campaign in the path: a campaign of another account or type gets the same 404 as an unknown campaign.
 impl From<ClaimError> for ApiError {
     fn from(error: ClaimError) -> Self {
         match error {

@@ -1,6 +1,6 @@
 //! Runs a handler as a Lambda function behind API Gateway.
 //!
-//! It makes an event safe to parse, answers 503 before Lambda's deadline, writes the log lines of the request,
+//! [`service`] makes an event safe to parse, answers 503 before Lambda's deadline, writes the log lines of the request
 //! and puts the response into API Gateway's envelope.
 
 use std::{
@@ -20,7 +20,7 @@ use store::StoreError;
 
 use crate::{Response, error::FunctionError, request_log::RequestLog};
 
-/// How long before Lambda's deadline a function answers 503, so that the caller gets this API's error and not API
+/// How long before Lambda's deadline a function answers 503, so that the caller receives this API's error and not API
 /// Gateway's.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
 
@@ -40,7 +40,7 @@ const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS
 
 /// A function behind API Gateway.
 pub trait HttpFunction: Clone + Send + Sync + 'static {
-    /// The error that the function answers with.
+    /// The error that the function returns.
     type Error: FunctionError;
 
     /// Prepares the function while Lambda starts the process, before any caller waits for it.
@@ -48,15 +48,15 @@ pub trait HttpFunction: Clone + Send + Sync + 'static {
         async {}
     }
 
-    /// Answers one request that arrived at `now`.
+    /// Answers one request, which arrived at `now`.
     fn handle(&self, request: Request, now: Timestamp) -> impl Future<Output = Result<Response, Self::Error>> + Send;
 }
 
-/// Runs a function as a Lambda process: it answers one request at a time, as long as the process lives.
+/// Runs a function as a Lambda process, which answers one request at a time for as long as it lives.
 ///
 /// # Errors
 ///
-/// An error if the Lambda Runtime API does not answer.
+/// If the Lambda Runtime API does not answer.
 pub async fn run(function: impl HttpFunction) -> Result<(), lambda_http::Error> {
     function.warm_up().await;
     lambda_http::lambda_runtime::run(service(function)).await
@@ -64,7 +64,7 @@ pub async fn run(function: impl HttpFunction) -> Result<(), lambda_http::Error> 
 
 /// Returns a function as the service that `lambda_runtime::run` and the local stack call with API Gateway's events.
 ///
-/// The line that each request has in the log is written here and nowhere else; for a failure it includes the cause.
+/// Only the service writes a request's log line. If the request failed, the line includes the cause.
 pub fn service(
     function: impl HttpFunction,
 ) -> impl Service<LambdaEvent<LambdaRequest>, Response: Serialize + Send, Error = Infallible, Future: Send> {
@@ -75,7 +75,7 @@ pub fn service(
             let mut request = Request::from(legal(payload)).with_lambda_context(context);
             let log = RequestLog::begin(&mut request);
             let time_left = time_left(&request);
-            // Each read has its own timeout, but several reads one after the other can still take too long together.
+            // Each call to the table has its own timeout, but several calls in a row can still take too long.
             let answer = match tokio::time::timeout(time_left, Box::pin(function.handle(request, time::now()))).await {
                 Ok(answer) => answer,
                 Err(_) => Err(StoreError::Unavailable(format!("there was no answer within {time_left:?}")).into()),
@@ -96,8 +96,8 @@ struct Envelope<'a> {
     is_base64_encoded: bool,
 }
 
-/// Writes the response in its envelope as JSON, which the runtime passes on unchanged. `lambda_http` would do the same,
-/// but its generic code is compiled with the binary, for size and not for speed.
+/// Writes the response in its envelope as JSON, which the runtime passes on unchanged. `lambda_http` could do this too,
+/// but its generic code is compiled in the crate of the binary, which is optimised for size and not for speed.
 #[expect(clippy::expect_used, reason = "numbers and texts, written into memory, are always JSON")]
 fn envelope(response: &Response) -> Box<RawValue> {
     let headers = response.headers();
@@ -119,7 +119,7 @@ fn time_left(request: &Request) -> Duration {
 }
 
 /// Makes an event safe for `lambda_http`, which panics on a query or a host that cannot be part of a URI. Encodes the
-/// query, and removes the host that the caller sent, because no answer uses it.
+/// query and removes the host, because no response uses it.
 fn legal(event: LambdaRequest) -> LambdaRequest {
     match event {
         LambdaRequest::ApiGatewayV2(mut event) => {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::error::ApiError;
 
-    /// Returns a context whose deadline lies `time` ahead.
+    /// Returns a context whose deadline is `time` from now.
     fn context(time: Duration) -> Context {
         let mut context = Context::default();
         let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_finds_no_answer_says_so_before_its_end() {
+    fn a_function_that_takes_too_long_answers_503_before_its_deadline() {
         let answer = answer(Silent, RESPONSE_MARGIN + Duration::from_millis(20), "/", "", &[]);
         assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
     }
@@ -215,7 +215,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_a_caller_sends_makes_it_fail(
+        fn no_request_makes_the_service_fail(
             path in "(/.{0,20}){1,3}",
             query in ".{0,40}",
             host in "[ -~]{0,20}",
@@ -227,7 +227,7 @@ mod tests {
         }
 
         #[test]
-        fn a_raw_query_means_what_its_encoded_form_means(value in "[ -~&&[^%&+]]{0,20}") {
+        fn a_raw_query_means_the_same_as_its_encoded_form(value in "[ -~&&[^%&+]]{0,20}") {
             let encoded = crate::query::query_string(&[("name".to_owned(), value.clone())]);
             let (raw, encoded) = (echo(&format!("name={value}")), echo(&encoded));
             prop_assert_eq!(&raw["body"], &encoded["body"]);

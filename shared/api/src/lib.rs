@@ -1,8 +1,8 @@
-//! HTTP: turns an API Gateway event into a typed request, and an answer or an error into a response.
+//! HTTP: turns an API Gateway event into a typed request, and a result or an error into a response.
 //!
-//! [`lambda`] runs a handler as a Lambda function. A handler finds its [`route`], parses its request with [`path`], [`query`] and
-//! [`body`], asks [`access`] who may do it, and answers with [`listing`] or [`json`]. Every failure is an [`error::ApiError`], and
-//! [`request_log`] writes one line for each request.
+//! [`lambda`] runs a handler as a Lambda function. A handler finds its [`route`], parses its request with [`path`],
+//! [`query`] and [`body`], checks with [`access`] that the caller may do this, and answers with [`listing`] or
+//! [`json`]. Every failure is an [`error::ApiError`], and [`request_log`] writes one line for each request.
 
 pub mod accept;
 pub mod access;

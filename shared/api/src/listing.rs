@@ -1,14 +1,15 @@
-//! Listings: pages of registrations in any order and through any filter, at the same cost at any depth.
+//! Listings: pages of registrations, in any order and through any filter.
 //!
-//! In the order of `created_at`, DynamoDB starts to read at the registration where the page begins. A cursor in `Link` names that
-//! registration, and so does a bookmark, which is stored while the page before is answered. Only a page number without a bookmark has
-//! to skip registrations. In any other order the whole collection is read and sorted, so its size is limited. Every answer examines a
-//! bounded number of registrations.
+//! In the order of `created_at`, a page costs the same at any depth, because DynamoDB starts reading right after a
+//! given registration. A cursor names that registration; a bookmark is a cursor stored while the previous page was
+//! answered. A page number without a bookmark is slower and limited, because all registrations before the page have to be
+//! skipped. In any other order the whole collection is read and sorted, so its size is limited. Every walk through a
+//! collection examines a limited number of registrations.
 //!
-//! - [`query`]: what the caller asks for, with its [`filter`] and [`order`]
+//! - [`query`]: the caller's request, with its [`filter`] and [`order`]
 //! - `walk`: reading through a collection
-//! - `paging`: which registrations a page has, and its neighbours
-//! - [`cursor`]: where a page begins, as an opaque text
+//! - `paging`: the registrations of a page, and how to reach the next and the previous page
+//! - [`cursor`]: the position of a page, as an opaque text
 //! - [`format`](mod@format): JSON, CSV or NDJSON
 
 pub mod cursor;
@@ -49,10 +50,10 @@ use crate::{
     request_log::RequestLog,
 };
 
-/// How many registrations can be ordered by an attribute other than `created_at`.
+/// The maximum number of registrations that can be ordered by an attribute other than `created_at`.
 pub const MAX_SORTED: usize = 5_000;
 
-/// Answers a request for registrations. The access check and the page are read concurrently.
+/// Answers a request for a page of registrations. Checks access and reads the page concurrently.
 ///
 /// # Errors
 ///
@@ -69,11 +70,11 @@ pub async fn answer(
     let listing = query.and_then(|query| Listing::new(table, reading.path(), query, now));
     let listing = reading.check_access_if_invalid(listing).await?;
 
-    // A failed access check cancels the page; any other error is reported only once the check has passed.
+    // A failed access check cancels the page. An error of the page is reported only after the check has passed.
     let admission = Box::pin(reading.admit(listing.needs_totals()));
     let (totals, page) = try_join!(admission, Box::pin(listing.page()).map(Ok))?;
+    // A page with a registration proves that its pass is known. Otherwise check it.
     if page.as_ref().map_or(true, |page| page.registrations.is_empty()) {
-        // A page with a registration proves that its pass is known.
         Box::pin(reading.expect_known_pass()).await?;
     }
     let page = page?;
@@ -85,7 +86,7 @@ pub async fn answer(
     listing.respond(page, total, format).await
 }
 
-/// One listing and the request for a page of it.
+/// A listing, and the request for one of its pages.
 struct Listing<'a> {
     table: &'a Table,
     path: RegistrationsPath,
@@ -107,7 +108,7 @@ impl<'a> Listing<'a> {
         Ok(listing)
     }
 
-    /// Reads the page that is asked for.
+    /// Reads the requested page.
     async fn page(&self) -> Result<Page, ApiError> {
         if !self.is_in_time_order() {
             return self.sorted_page().await;
@@ -139,7 +140,8 @@ impl<'a> Listing<'a> {
         paging.page_from_beginning(number, self.walker().walk(wanted).await?)
     }
 
-    /// Reads a page by another attribute than `created_at`: it reads the whole collection and sorts it.
+    /// Reads a page ordered by an attribute other than `created_at`. Reads the whole range of the collection and sorts
+    /// it.
     async fn sorted_page(&self) -> Result<Page, ApiError> {
         let order = self.query.order;
         let everything = Filter::default();
@@ -154,14 +156,14 @@ impl<'a> Listing<'a> {
         Ok(self.paging().page_of_sorted(self.query.page_number(), self.cursor.as_ref(), order, &sorted))
     }
 
-    /// Whether the totals of the campaign's counts hold the size of this listing.
+    /// Whether the campaign's total counts give this listing's size.
     fn needs_totals(&self) -> bool {
         let is_of_campaign = matches!(self.path.collection, Collection::Campaign(_));
         is_of_campaign && self.is_in_time_order() && self.query.filter.counted_part().is_some()
     }
 
-    /// The number of registrations in the listing: from the campaign's counts, which follow the listing by seconds, or by reading
-    /// if there are none. `None` if that would examine too many.
+    /// Returns the number of registrations in the listing: from the counts, which lag by seconds, or, without counts,
+    /// by reading the listing. `None` if reading would examine too many registrations.
     async fn total(&self, totals: Option<&Counts>) -> Result<Option<usize>, ApiError> {
         if let (Some(totals), Some(part)) = (totals, self.query.filter.counted_part()) {
             return Ok(Some(usize::try_from(totals.active(part)).unwrap_or_default()));
@@ -194,13 +196,14 @@ impl<'a> Listing<'a> {
         Wanted { filter, direction: order.direction, after: None, skip, count }
     }
 
-    /// Where the page begins, if the page before it was asked for recently.
+    /// Reads the page's bookmark, which exists if the previous page was recently requested by its number.
     async fn bookmark(&self, page: u32) -> Result<Option<Cursor>, ApiError> {
         let text = self.table.bookmark(&self.id.digest(), page, self.now).await?;
         Ok(text.and_then(|text| self.decode_cursor(&text)))
     }
 
-    /// Decodes a cursor: `None` unless it belongs to this listing and points into it, because DynamoDB refuses to begin elsewhere.
+    /// Decodes a cursor, or returns `None` if it does not belong to this listing or its registration is outside the
+    /// range to read. DynamoDB rejects a start outside the range it reads.
     fn decode_cursor(&self, text: &str) -> Option<Cursor> {
         let cursor = Cursor::decode(text, &self.id)?;
         let registration = &cursor.registration;
@@ -252,14 +255,15 @@ impl<'a> Listing<'a> {
         Ok(response)
     }
 
-    /// Writes the bookmark of a page. Without it the answer is still correct; a walk by page numbers only becomes slower.
+    /// Writes the bookmark of a page. A failure is only logged: without a bookmark, paging by number is slower, and
+    /// cannot go beyond the first [`MAX_EXAMINED`] registrations.
     async fn write_bookmark(&self, page: u32, cursor: String) {
         if let Err(error) = self.table.write_bookmark(&self.id.digest(), page, cursor, self.now).await {
             warn!(%error, "the bookmark of the next page was not written");
         }
     }
 
-    /// One link of the `Link` header (RFC 8288), relative to the API.
+    /// Returns one link of the `Link` header (RFC 8288), relative to the API.
     fn link(&self, rel: &str, start: Option<(&str, String)>) -> String {
         let mut parameters = self.query.common_parameters();
         parameters.extend(start.map(|(name, value)| (name.to_owned(), value)));

@@ -14,9 +14,11 @@ use store::Collection;
 
 use crate::error::ApiError;
 
-/// The path of a list of registrations: `/v2/{campaign_type}/{campaign_id}/registrations`, or the same of a pass.
+/// The path of a list of registrations, either a campaign's or a pass's:
+/// `/v2/{campaign_type}/{campaign_id}/registrations` or
+/// `/v2/{campaign_type}/{campaign_id}/passes/{pass_id}/registrations`.
 ///
-/// Its text is made of the parsed values and never contains the caller's own text, so that it is safe in a `Link`
+/// `Display` writes it from the parsed values and never contains the caller's own text, so it is safe in a `Link`
 /// header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegistrationsPath {
@@ -58,9 +60,9 @@ impl fmt::Display for RegistrationsPath {
 pub struct PassPath {
     /// The type that the path names.
     pub campaign_type: CampaignType,
-    /// The campaign.
+    /// The campaign that the pass belongs to.
     pub campaign_id: CampaignId,
-    /// The pass.
+    /// The pass, which may be unknown.
     pub pass_id: PassId,
 }
 
@@ -69,7 +71,7 @@ impl PassPath {
     ///
     /// # Errors
     ///
-    /// 404 if the campaign type does not exist, 400 that names every invalid id.
+    /// 404 if there is no such campaign type, 400 that names every invalid id.
     pub fn parse(request: &Request) -> Result<Self, ApiError> {
         let campaign_type = campaign_type(request)?;
         let mut errors = FieldErrors::default();
@@ -98,8 +100,8 @@ where
     parse(name, request, &mut errors).ok_or_else(|| ApiError::parameters(errors))
 }
 
-/// Parses the campaign type in the path. With an unknown type the path does not exist, so its 404 comes before every
-/// other error.
+/// Parses the campaign type in the path. If the type is unknown, the path does not exist, so this 404 comes before
+/// every other error.
 pub fn campaign_type(request: &Request) -> Result<CampaignType, ApiError> {
     text("campaign_type", request).parse().map_err(|expected: UnknownName| ApiError::unknown_campaign_type(expected))
 }
@@ -112,7 +114,7 @@ where
     text(name, request).parse().map_err(|expected| errors.add(name, expected)).ok()
 }
 
-/// Returns a parameter of the path, decoded. API Gateway decodes parameters, but `sam local` does not. No valid id
+/// Returns a parameter of the path, decoded. API Gateway has decoded it already, but `sam local` has not. No valid id
 /// contains `%`, so decoding twice does no harm.
 fn text(name: &str, request: &Request) -> String {
     let parameters = request.path_parameters();
@@ -156,7 +158,7 @@ mod tests {
     #[case("coupons", "x", PASS, ErrorCode::InvalidParameter, &["campaign_id"])]
     #[case("coupons", CAMPAIGN, "", ErrorCode::InvalidParameter, &["pass_id"])]
     #[case("coupons", "x", "x", ErrorCode::InvalidParameter, &["campaign_id", "pass_id"])]
-    fn every_invalid_parameter_of_a_path_is_named(
+    fn every_invalid_path_parameter_is_named(
         #[case] campaign_type: &str,
         #[case] campaign_id: &str,
         #[case] pass_id: &str,

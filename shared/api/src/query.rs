@@ -1,11 +1,11 @@
-//! The query string: decoded strictly from a request, and written for a link.
+//! The query string: decoding it strictly from a request, and writing it for a link.
 
 use lambda_http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::error::ApiError;
 
-/// The characters to encode: all but the unreserved ones of RFC 3986.
+/// The characters to encode: all except the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Returns the parameters of a request's query string in their order. Names and values are decoded, and `+` becomes a
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_may_come_encoded_and_plus_is_a_space() {
+    fn brackets_may_be_encoded_and_plus_is_a_space() {
         let expected = pairs(&[("q[s]", "created_at desc")]);
         for query in ["q[s]=created_at+desc", "q%5Bs%5D=created_at%20desc", "&q%5bs]=created_at+desc&"] {
             assert_eq!(parameters(&request(query)).unwrap(), expected, "{query}");

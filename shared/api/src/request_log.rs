@@ -1,7 +1,7 @@
-//! The log of a request: one line with its caller, route, result and duration, and one line per wallet whose events it
-//! contained.
+//! The log of a request: one line with its account, route, result and duration, and one line for each wallet that its
+//! events name.
 //!
-//! Handlers report facts while they work, and the line is written when the answer is known. No line contains a key, a
+//! Handlers record facts while they work, and the lines are written when the result is known. No line contains a key, a
 //! push token, a device identifier or a body.
 
 use std::{
@@ -17,7 +17,7 @@ use tracing::{error, info};
 
 use crate::{Response, error::FunctionError};
 
-/// The log line of a request, filled in while the request is handled. Clones fill in the same line.
+/// The log of a request, filled in while the request is handled. Clones fill in the same log.
 #[derive(Debug, Clone)]
 pub struct RequestLog {
     /// API Gateway's request id, which the caller receives as `apigw-requestid`.
@@ -55,17 +55,17 @@ impl RequestLog {
         Self::gather(request, |gathered| gathered.account_id = Some(account_id.clone()));
     }
 
-    /// Records how many registrations the answer lists.
+    /// Records how many registrations the response lists.
     pub fn listed(request: &Request, registrations: usize) {
         Self::gather(request, |gathered| gathered.listed += registrations);
     }
 
-    /// Records the outcome of an event and the wallet that it names.
+    /// Records the outcome of an event and the wallet that the event names, if it names one.
     pub fn event(request: &Request, wallet: Option<Wallet>, outcome: &Outcome) {
         Self::gather(request, |gathered| gathered.events.add(wallet, outcome));
     }
 
-    /// Writes the line of the request and the lines of its events.
+    /// Writes the lines of the events and then the line of the request.
     pub(crate) fn answered(&self, answer: &Result<Response, impl FunctionError>) {
         let Self { request_id, invocation_id, route, begin, gathered } = self;
         let Gathered { account_id, listed, events } = gathered.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -5,7 +5,7 @@ use strum::VariantArray;
 
 use crate::error::ApiError;
 
-/// A route that does something. The catch-all routes, which answer 404 and 405, are not among them.
+/// A route that handles requests. The catch-all routes, which answer 404 and 405, are not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Route {
     /// Lists a campaign's registrations.
@@ -20,7 +20,7 @@ pub enum Route {
     Events,
     /// Reports a campaign's counts day by day.
     Report,
-    /// Reports a campaign's counts in total.
+    /// Reports a campaign's total counts.
     Totals,
     /// Returns the contract of the API.
     Contract,
@@ -54,7 +54,8 @@ impl Route {
         }
     }
 
-    /// Returns the route that a route key of API Gateway names, such as `GET /v2/openapi.json`.
+    /// Returns the route that a route key of API Gateway names, such as `GET /v2/openapi.json`. `None` if there is
+    /// none.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
         let (method, path) = key.split_once(' ')?;
@@ -65,13 +66,13 @@ impl Route {
     ///
     /// # Errors
     ///
-    /// 500 if it is no route of this API.
+    /// 500 if this API has no such route.
     pub fn of(request: &Request) -> Result<Self, ApiError> {
         let key = key_of(request)?;
         Self::from_key(&key).ok_or_else(|| ApiError::internal(format_args!("there is no route {key}")))
     }
 
-    /// Returns the error of a function that got a request of this route but does not handle it.
+    /// Returns the error of a function that received a request of this route but does not handle it.
     #[must_use]
     pub fn misrouted(self) -> ApiError {
         ApiError::internal(format_args!("this function does not handle {} {}", self.method(), self.path()))
@@ -82,15 +83,15 @@ impl Route {
 ///
 /// # Errors
 ///
-/// 500 if the event is not from an HTTP API.
+/// 500 if the event is not from an HTTP API in format 2.0.
 pub fn key_of(request: &Request) -> Result<String, ApiError> {
     match request.request_context() {
         RequestContext::ApiGatewayV2(context) => Ok(context.route_key.unwrap_or_default()),
-        _ => Err(ApiError::internal("the event is not one of an HTTP API")),
+        _ => Err(ApiError::internal("expected an event of an HTTP API in format 2.0")),
     }
 }
 
-/// Returns the methods of a path, as `Allow` lists them: `None` if there is no such path.
+/// Returns the methods of a path, as `Allow` lists them, or `None` if there is no such path.
 #[must_use]
 pub fn allowed(path: &str) -> Option<String> {
     let methods: Vec<&str> =

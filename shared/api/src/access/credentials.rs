@@ -8,13 +8,14 @@ use lambda_http::Request;
 /// The credentials in a request, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Credentials {
-    /// The user name in HTTP Basic, which must be the one of the key.
+    /// The user name in HTTP Basic. It must be the user name of the key's account.
     user_name: Option<String>,
     key: ApiKey,
 }
 
 impl Credentials {
-    /// Returns the credentials of a request, if it has any in a documented form.
+    /// Returns the credentials of a request, or `None` if it does not have exactly one `Authorization` in a documented
+    /// form.
     pub(super) fn of(request: &Request) -> Option<Self> {
         let mut headers = request.headers().get_all(AUTHORIZATION).iter();
         let header = headers.next().filter(|_| headers.next().is_none())?.to_str().ok()?.trim();
@@ -33,12 +34,12 @@ impl Credentials {
         }
     }
 
-    /// The id by which the key is looked up.
+    /// Returns the id of the key, by which it is looked up.
     pub(super) fn key_id(&self) -> KeyId {
         self.key.id()
     }
 
-    /// Whether the user name, if there is one, is the one of the key.
+    /// Returns whether the user name, if there is one, is the user name of the key's account.
     pub(super) fn fit(&self, known: &KeyRecord) -> bool {
         self.user_name.as_ref().is_none_or(|user_name| user_name == known.user_name.as_str())
     }
@@ -91,7 +92,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic_and_no_key_is_shown(header in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn no_header_panics_and_no_key_is_shown(header in prop::collection::vec(any::<u8>(), 0..64)) {
             let shown = parse(&header).map(|credentials| format!("{:?}", credentials.key));
             prop_assert!(shown.is_none_or(|shown| shown == "ApiKey(…)"));
         }

@@ -1,15 +1,17 @@
-//! Cursors: where a page begins, in a listing of any size.
+//! Cursors: positions of pages in a listing.
 //!
-//! A cursor names the registration next to the page rather than an offset, so a page costs the same at any depth, and
-//! registrations that come or go elsewhere do not shift it. A cursor is valid for one listing only.
+//! A cursor names the registration next to the page, not an offset. So a page in the order of `created_at` costs the
+//! same at any depth, and registrations that are added or removed elsewhere do not shift it. A cursor is valid for one
+//! listing only.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::registration::Registration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// The length of a cursor's checksum, in bytes: enough to notice an altered cursor. The checksum is not a protection:
-/// the partition that is read always comes from the path.
+/// The length of a cursor's checksum, in bytes. The checksum detects damaged cursors and cursors of other listings. It
+/// is not a signature: a caller can compute one, but can read nothing more with it, because the path determines the
+/// partition to read.
 const CHECK_LENGTH: usize = 8;
 
 /// The position of a page in a listing. Callers see it as an opaque text.
@@ -17,9 +19,9 @@ const CHECK_LENGTH: usize = 8;
 pub struct Cursor {
     /// The number of the page.
     pub page: u32,
-    /// On which side of the registration the page lies.
+    /// The side of the registration on which the page is.
     pub side: Side,
-    /// The registration next to the page. It need not be active any more.
+    /// The registration next to the page. It may have been removed since.
     pub registration: Registration,
 }
 
@@ -33,19 +35,19 @@ pub enum Side {
     Before,
 }
 
-/// The identity of a listing. Two requests have the same one if they ask for the same registrations in the
-/// same order with the same page size.
+/// The identity of a listing. Two requests have the same listing if they have the same path, filter, order, page size
+/// and offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingId(String);
 
 impl ListingId {
-    /// Returns the id of the listing at `path` with these parameters.
+    /// Returns the id of the listing at `path` with these parameters, both in their canonical form.
     #[must_use]
     pub fn new(path: &str, parameters: &str) -> Self {
         Self(format!("{path}?{parameters}"))
     }
 
-    /// Returns a short name of the listing: 43 characters.
+    /// Returns the SHA-256 of the id as base64url: 43 characters.
     #[must_use]
     pub fn digest(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
@@ -61,7 +63,7 @@ impl Cursor {
         Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Decodes a cursor of this listing; `None` if the text was altered or belongs to another listing.
+    /// Decodes a cursor of this listing. `None` if the text was altered or belongs to another listing.
     #[must_use]
     pub fn decode(text: &str, listing: &ListingId) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -115,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in ".{0,300}") {
+        fn any_other_text_is_refused_without_a_panic(text in ".{0,300}") {
             prop_assert_eq!(Cursor::decode(&text, &ListingId::new("/", "")), None);
         }
     }

@@ -1,8 +1,8 @@
 //! Filters: `q[<attribute>_<predicate>]=value` (Passworks API v2, "Sorting" and "Registrations").
 //!
-//! A filter is a set of conditions, and a registration must meet all of them. Reading everything and testing each
-//! registration would do, but two shortcuts make it cheaper: [`Filter::created_at_range`] narrows what is read, and
-//! [`Filter::counted_part`] finds a count that exists already.
+//! A filter is a set of conditions, and a registration must meet all of them. It would be enough to read everything and
+//! test each registration, but two shortcuts make it cheaper: [`Filter::created_at_range`] narrows the range to read,
+//! and [`Filter::counted_part`] finds a stored count.
 
 use std::{borrow::Cow, fmt};
 
@@ -30,7 +30,7 @@ pub enum Attribute {
     CreatedAt,
 }
 
-/// How an attribute is compared with a value: as text, case-sensitively, byte by byte.
+/// A comparison of an attribute with a value: as text, case-sensitively, byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Predicate {
@@ -112,7 +112,7 @@ impl Predicate {
 }
 
 impl Condition {
-    /// Parses the condition `q[name]=value`. An error is the text of what was expected.
+    /// Parses the condition `q[name]=value`. The error text says what was expected.
     pub fn parse(name: &str, value: String) -> Result<Self, String> {
         let found = Attribute::ALL.iter().find_map(|attribute| {
             let predicate = name.strip_prefix(attribute.as_str())?.strip_prefix('_')?;
@@ -131,7 +131,7 @@ impl Condition {
         Ok(Self { attribute, predicate, value })
     }
 
-    /// Returns the value.
+    /// Returns the value to compare with.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
@@ -154,20 +154,20 @@ impl Filter {
         Self(conditions)
     }
 
-    /// Returns whether every registration passes.
+    /// Returns whether the filter has no condition, so that every registration passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the conditions.
+    /// Returns the conditions, sorted and without repetitions.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
         &self.0
     }
 
-    /// Returns the counted part of a campaign that has exactly the registrations this filter lets through; `None` if
-    /// there is no such part.
+    /// Returns the counted part of a campaign that consists of exactly the registrations that pass this filter, or
+    /// `None` if there is no such part.
     #[must_use]
     pub fn counted_part(&self) -> Option<Part> {
         match self.0.as_slice() {
@@ -192,7 +192,7 @@ impl Filter {
         self.0.iter().all(holds)
     }
 
-    /// Returns a range of `created_at` that contains every registration the filter can let through.
+    /// Returns a range of `created_at` that contains every registration that passes.
     #[must_use]
     pub fn created_at_range(&self) -> CreatedAtRange {
         let mut range = CreatedAtRange::default();
@@ -224,7 +224,7 @@ fn is_like(text: &str, pattern: &str) -> bool {
     let Some(text) = text.strip_prefix(first) else { return false };
     let Some(text) = text.strip_suffix(last) else { return false };
     let mut remaining = text;
-    // Matching each part at its leftmost place leaves the most text for the parts after it.
+    // Matching each part at its leftmost position leaves the most text for the parts after it.
     middle.split('%').all(|part| {
         let found = remaining.find(part).map(|start| start + part.len());
         found.map(|end| remaining = &remaining[end..]).is_some()
@@ -300,12 +300,12 @@ mod tests {
     #[case("push_token_eq", "x", "expected q[<attribute>_<predicate>]")]
     #[case("", "x", "expected q[<attribute>_<predicate>]")]
     #[case("wallet_eq", &"x".repeat(257), "expected at most 256 bytes")]
-    fn unknown_filters_are_refused(#[case] name: &str, #[case] value: &str, #[case] expected: &str) {
+    fn invalid_conditions_are_refused(#[case] name: &str, #[case] value: &str, #[case] expected: &str) {
         assert!(Condition::parse(name, value.to_owned()).unwrap_err().starts_with(expected));
     }
 
     #[test]
-    fn conditions_are_anded_and_their_order_does_not_matter() {
+    fn a_registration_must_meet_all_conditions_in_any_order() {
         let both = [("wallet_eq", "passbook"), ("device_os_eq", "ios")];
         let reversed = [both[1], both[0], both[1]];
         assert!(filter(&both).matches(&registration()));
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!((range.from.as_deref(), range.to.as_deref()), (Some("2016-11-09"), Some("2016-12")));
     }
 
-    /// Matches like [`is_like`], by trying every length for every `%`.
+    /// Gives the same result as [`is_like`], but tries every length for every `%`.
     fn is_like_slowly(text: &[u8], pattern: &[u8]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),
@@ -354,7 +354,7 @@ mod tests {
         }
 
         #[test]
-        fn every_match_lies_in_the_range(predicate in 0..8_usize, value in "(2016-11-(09|10)(T11)?|)") {
+        fn every_match_is_within_the_range(predicate in 0..8_usize, value in "(2016-11-(09|10)(T11)?|)") {
             let name = format!("created_at_{}", Predicate::ALL[predicate].as_str());
             let filter = filter(&[(&name, &value)]);
             let registration = registration();

@@ -12,8 +12,8 @@ pub const DEFAULT_PER_PAGE: usize = 25;
 /// The maximum number of registrations on a page.
 pub const MAX_PER_PAGE: usize = 1000;
 
-/// The number of registrations in one part of an export, both the default and the maximum. As text they take about 1.5
-/// MB; an answer of Lambda is limited to 6 MB.
+/// The number of registrations in one part of an export, both the default and the maximum. They take at most 2 MB as
+/// text; Lambda limits a response to 6 MB.
 pub const MAX_EXPORT: usize = 10_000;
 
 /// The maximum length of a registration in JSON, in bytes.
@@ -22,9 +22,9 @@ const MAX_JSON_LENGTH: usize = 200;
 /// A format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// `application/json`: one page as an array. The default, also if `Accept` matches no format.
+    /// `application/json`: one page as an array. The default, used even if `Accept` matches no format.
     Json,
-    /// `text/csv` (RFC 4180), for spreadsheets: a row with the names, then a row per registration.
+    /// `text/csv` (RFC 4180), for spreadsheets: a row with the names of the fields, then a row per registration.
     Csv,
     /// `application/x-ndjson`: a line of JSON per registration.
     Ndjson,
@@ -59,8 +59,8 @@ impl Format {
         }
     }
 
-    /// Writes registrations in this format. No id, name or instant contains a character that any of the formats would
-    /// have to escape.
+    /// Writes registrations in this format. Escapes nothing, because no id, name or instant contains a character that
+    /// any of the formats has to escape.
     pub fn write(self, registrations: &[Registration]) -> Result<String, ApiError> {
         let mut text = String::with_capacity((registrations.len() + 1) * MAX_JSON_LENGTH);
         match self {
@@ -90,7 +90,7 @@ impl Format {
     }
 }
 
-/// Writes a registration exactly as serde would, at a third of the cost.
+/// Writes a registration exactly as serde does, at a third of the cost.
 fn write_json(text: &mut String, registration: &Registration) -> fmt::Result {
     let Registration { id, pass_id, wallet, device_os, created_at } = registration;
     write!(text, r#"{{"id":"{id}","pass_id":"{pass_id}","wallet":"{wallet}","#)?;

@@ -12,9 +12,9 @@ use super::filter::Attribute;
 /// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
-    /// The attribute.
+    /// The attribute to order by.
     pub attribute: Attribute,
-    /// Its direction.
+    /// Whether the attribute's values ascend or descend.
     pub direction: Direction,
 }
 
@@ -30,7 +30,7 @@ impl Default for Order {
 }
 
 impl Order {
-    /// Compares two registrations: the lesser comes first in this order.
+    /// Compares two registrations. The lesser one comes first in this order.
     #[must_use]
     pub fn compare(self, left: &Registration, right: &Registration) -> Ordering {
         let by_attribute = self.attribute.of(left).cmp(&self.attribute.of(right));

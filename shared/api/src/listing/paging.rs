@@ -1,7 +1,8 @@
-//! Pages: which registrations a page has, and how its neighbours are reached. Nothing here reads the table.
+//! Pages: the registrations of a page, and how to reach the next and the previous page. Nothing here reads the table.
 //!
-//! Whether there is a next page comes from one registration more than the page holds, never from a count. A neighbour is reached by a
-//! cursor that names a registration at the edge of this page; only page 1 is always reached by its number.
+//! A walk reads one registration more than the page holds. That one, never a count, shows that a next page exists. The
+//! next and the previous page are reached by a cursor that names a registration at the edge of this page. A number is
+//! used for page 1 and for the page before an empty page past the end.
 
 use domain::registration::Registration;
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::error::ApiError;
 
-/// The size of the pages of a listing, and where page 1 begins.
+/// The page size of a listing, and the position at which page 1 begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Paging {
     pub(super) per_page: usize,
@@ -20,18 +21,18 @@ pub(super) struct Paging {
     pub(super) offset: usize,
 }
 
-/// A page, and how its neighbours are reached.
+/// A page, and how to reach the next and the previous page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) number: u32,
     pub(super) registrations: Vec<Registration>,
     pub(super) next: Option<Cursor>,
     pub(super) previous: Option<PageStart>,
-    /// How many registrations the listing has, if reading the page showed that.
+    /// The number of registrations in the listing, if reading the page showed it.
     pub(super) total: Option<usize>,
 }
 
-/// How the previous page is reached.
+/// How to reach the previous page.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PageStart {
     Number(u32),
@@ -39,28 +40,28 @@ pub(super) enum PageStart {
 }
 
 impl Paging {
-    /// How many registrations come before a page.
+    /// Returns the number of registrations before a page, `offset` included.
     pub(super) fn skip(self, page: u32) -> usize {
         let pages = usize::try_from(page.saturating_sub(1)).unwrap_or(usize::MAX);
         pages.saturating_mul(self.per_page).saturating_add(self.offset)
     }
 
-    /// How many registrations a page begins after, if a walk from the beginning may examine as many.
+    /// Returns the number of registrations before a page, if a walk may examine that many.
     ///
     /// # Errors
     ///
-    /// 400 `page_too_far`.
+    /// 400 `page_too_far` if that is more than a walk may examine.
     pub(super) fn reachable_skip(self, page: u32) -> Result<usize, ApiError> {
         let skip = self.skip(page);
         if skip > MAX_EXAMINED { Err(ApiError::page_too_far(MAX_EXAMINED)) } else { Ok(skip) }
     }
 
-    /// The page that a walk found from the beginning of the listing, after [`Paging::skip`] registrations. The walk looked for one more
-    /// registration than the page holds.
+    /// Returns the page that a walk from the beginning of the listing found after skipping [`Paging::skip`]
+    /// registrations. The walk looked for one registration more than the page holds.
     ///
     /// # Errors
     ///
-    /// 400 `page_too_far` if the walk ended before it had skipped as many.
+    /// 400 `page_too_far` if the walk reached its limit before it had skipped them all.
     pub(super) fn page_from_beginning(self, number: u32, walk: Walk) -> Result<Page, ApiError> {
         let Walk { mut matches, skipped, end } = walk;
         if skipped < self.skip(number) && matches!(end, WalkEnd::Limit(_)) {
@@ -71,14 +72,15 @@ impl Paging {
         let previous = match matches.first() {
             _ if number == 1 => None,
             Some(first) => Some(start_before(number, first)),
-            // Past the end: the page before exists only if it has a registration.
+            // Past the end: there is a previous page only if it has a registration.
             None => (self.skip(number - 1) < skipped).then_some(PageStart::Number(number - 1)),
         };
         let next = next_page(number, end, matches.last());
         Ok(Page { number, registrations: matches, next, previous, total })
     }
 
-    /// The page that a walk found after a registration. The walk looked for one more registration than the page holds.
+    /// Returns the page that a walk found after a registration. The walk looked for one registration more than the page
+    /// holds.
     pub(super) fn page_after(self, number: u32, after: &Registration, walk: Walk) -> Page {
         let Walk { mut matches, skipped: _, end } = walk;
         matches.truncate(self.per_page);
@@ -87,7 +89,7 @@ impl Paging {
         Page { number, registrations: matches, next, previous, total: None }
     }
 
-    /// The page of a listing that was sorted as a whole, at a cursor or at the page `number`.
+    /// Returns the page of a sorted listing at the cursor, or else page `number`.
     pub(super) fn page_of_sorted(
         self,
         number: u32,
@@ -118,8 +120,8 @@ impl Paging {
     }
 }
 
-/// The page that a walk found before a registration, in the opposite direction: `None` if the walk reached the beginning of the
-/// listing, so that the page is page 1.
+/// Returns the page before a registration, found by walking in reverse, or `None` if the walk reached the beginning:
+/// then it is page 1.
 pub(super) fn page_before(number: u32, walk: Walk) -> Option<Page> {
     let Walk { mut matches, skipped: _, end } = walk;
     matches.reverse();
@@ -132,7 +134,8 @@ pub(super) fn page_before(number: u32, walk: Walk) -> Option<Page> {
     Some(Page { number, registrations: matches, next: Some(cursor_after(number, last)), previous, total: None })
 }
 
-/// The page after one whose last registration is `last`.
+/// Returns the cursor of the page after page `number`, whose last registration is `last`, or `None` if the walk reached
+/// the end.
 fn next_page(number: u32, end: WalkEnd, last: Option<&Registration>) -> Option<Cursor> {
     match end {
         WalkEnd::Found => last.map(|last| cursor_after(number, last.clone())),
@@ -145,8 +148,8 @@ fn cursor_after(number: u32, registration: Registration) -> Cursor {
     Cursor { page: number.saturating_add(1), side: Side::After, registration }
 }
 
-/// The page before the page `number`, which begins with `registration`. Page 1 begins where the listing begins, whatever was added
-/// since; any other page ends before a registration.
+/// Returns how to reach the page before page `number`, whose first registration is `registration`. Page 1 is reached by
+/// its number, because it begins at the beginning of the listing even if registrations were added there since.
 fn start_before(number: u32, registration: &Registration) -> PageStart {
     match number.saturating_sub(1) {
         0 | 1 => PageStart::Number(1),
@@ -166,7 +169,7 @@ mod tests {
 
     const PAGING: Paging = Paging { per_page: 2, offset: 0 };
 
-    /// The registration with this number, created as many seconds after 1970.
+    /// Returns the registration with this number, created that many seconds after the beginning of 1970.
     fn registration(number: i64) -> Registration {
         let id = format!("00000000-0000-4000-8000-{number:012}");
         Registration {
@@ -216,7 +219,10 @@ mod tests {
     #[rstest]
     #[case(5_001, Some(10_000))]
     #[case(5_002, None)]
-    fn a_page_is_reachable_by_its_number_within_10_000(#[case] number: u32, #[case] skip: Option<usize>) {
+    fn a_page_is_reachable_by_its_number_after_at_most_10_000_registrations(
+        #[case] number: u32,
+        #[case] skip: Option<usize>,
+    ) {
         assert_eq!(PAGING.reachable_skip(number).ok(), skip);
     }
 
@@ -236,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_a_filter_hides_too_deep_is_too_far() {
+    fn a_page_is_too_far_if_the_walk_reaches_its_limit_before_it() {
         let walk = walk(&[], 1, WalkEnd::Limit(registration(9)));
         assert!(PAGING.page_from_beginning(2, walk).is_err());
     }
@@ -269,7 +275,7 @@ mod tests {
     #[case::just_past_the_end(4, None, page(4, &[], None, Some(PageStart::Number(3)), Some(5)))]
     #[case::far_past_the_end(9, None, page(9, &[], None, None, Some(5)))]
     #[case::after(1, Some(after(2, 2)), page(2, &[3, 4], Some(after(3, 4)), Some(PageStart::Number(1)), Some(5)))]
-    #[case::after_one_that_was_removed(1, Some(after(2, 0)), page(2, &[1, 2], Some(after(3, 2)), Some(PageStart::Number(1)), Some(5)))]
+    #[case::after_a_removed_registration(1, Some(after(2, 0)), page(2, &[1, 2], Some(after(3, 2)), Some(PageStart::Number(1)), Some(5)))]
     fn a_page_of_a_sorted_listing(#[case] number: u32, #[case] cursor: Option<Cursor>, #[case] expected: Page) {
         let sorted = registrations(&[1, 2, 3, 4, 5]);
         assert_eq!(PAGING.page_of_sorted(number, cursor.as_ref(), Order::default(), &sorted), expected);

@@ -17,26 +17,26 @@ pub const MAX_OFFSET: usize = 10_000;
 /// A caller's request for a page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListingQuery {
-    /// Where the page begins.
+    /// The position of the page.
     pub position: Position,
     /// The number of registrations per page.
     pub per_page: usize,
     /// The number of registrations to skip before page 1.
     pub offset: usize,
-    /// Which registrations are listed.
+    /// The filter that the listed registrations pass.
     pub filter: Filter,
     /// The order of the registrations.
     pub order: Order,
 }
 
-/// Where a page begins, as the caller stated it.
+/// The position of a page, as the caller requested it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Position {
-    /// At the beginning: the caller named neither a page nor a cursor.
+    /// The beginning: the caller named neither a page nor a cursor.
     Beginning,
-    /// At the page with this number.
+    /// The page with this number.
     Page(NonZeroU32),
-    /// At a cursor, not yet decoded.
+    /// A cursor, not yet decoded.
     Cursor(String),
 }
 
@@ -93,7 +93,7 @@ impl ListingQuery {
         })
     }
 
-    /// The number of the page that is asked for.
+    /// Returns the requested page number. 1 if the caller named none or a cursor.
     #[must_use]
     pub fn page_number(&self) -> u32 {
         match self.position {
@@ -119,7 +119,7 @@ impl ListingQuery {
     }
 }
 
-/// Parses a whole number of decimal digits. An error is the text of what was expected.
+/// Parses a whole number of decimal digits. The error text says what was expected.
 fn number<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
 where
     T: FromStr + PartialOrd + std::fmt::Display,
@@ -129,7 +129,7 @@ where
     value.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))
 }
 
-/// Stores a parameter's value, or an error if it is invalid or if the parameter was given before.
+/// Stores a parameter's value, or adds an error if it is invalid or if the parameter was given before.
 fn once<T>(slot: &mut Option<T>, name: &str, value: Result<T, String>, errors: &mut FieldErrors) {
     match value {
         Err(expected) => errors.add(name, expected),

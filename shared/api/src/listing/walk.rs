@@ -1,21 +1,24 @@
-//! Walks: reads through a collection until enough matching registrations are found, or until enough were examined.
+//! Walks: reads through a collection until enough matching registrations are found, or until the maximum number was
+//! examined.
 //!
-//! DynamoDB does not filter here; this module does, because a filter of DynamoDB costs the same and matches less. A filter that matches
-//! often should read little, and one that matches seldom should need few reads, so each further read through a filter asks for more.
+//! This module filters the registrations itself, because DynamoDB's own filters cost the same and support fewer
+//! conditions. Filtered reads start small, for filters that match often, and grow, for filters that rarely match.
 
 use domain::registration::Registration;
 use store::{Collection, CreatedAtRange, Direction, StoreError, Stretch, Table};
 
 use super::filter::Filter;
 
-/// How many registrations an answer may examine, beyond those it returns, to skip pages, to filter, or to count.
+/// How many registrations one walk may examine to skip pages, to filter or to count, in addition to the number of
+/// matches it should return.
 pub const MAX_EXAMINED: usize = 10_000;
 
-/// How many registrations the first read through a filter asks for.
+/// The minimum number of registrations that the first filtered read requests.
 const INITIAL_FILTERED_READ: usize = 100;
-/// How many registrations one read through a filter asks for at most: as many as fit into one answer of DynamoDB.
+/// The number of registrations to which filtered reads grow: about as many as fit into one response of DynamoDB. A walk
+/// that should return more matches reads more at once.
 const MAX_FILTERED_READ: usize = 5_000;
-/// How many times as many registrations each further read asks for.
+/// The factor by which each further filtered read grows.
 const READ_GROWTH: usize = 4;
 
 /// A collection to walk through.
@@ -23,11 +26,11 @@ const READ_GROWTH: usize = 4;
 pub(super) struct Walker<'a> {
     pub(super) table: &'a Table,
     pub(super) collection: Collection,
-    /// The range that is read.
+    /// The range to read.
     pub(super) created_at: &'a CreatedAtRange,
 }
 
-/// What a walk should find.
+/// The matches that a walk should find.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// Which registrations match.
@@ -37,7 +40,7 @@ pub(super) struct Wanted<'a> {
     pub(super) after: Option<&'a Registration>,
     /// How many matches to skip.
     pub(super) skip: usize,
-    /// How many matches to return after those.
+    /// How many matches to return after the skipped ones.
     pub(super) count: usize,
 }
 
@@ -46,7 +49,7 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Walk {
     /// The matches, in the direction of the walk.
     pub(super) matches: Vec<Registration>,
-    /// How many matches it skipped.
+    /// How many matches were skipped.
     pub(super) skipped: usize,
     pub(super) end: WalkEnd,
 }
@@ -54,16 +57,16 @@ pub(super) struct Walk {
 /// Why a walk ended.
 #[derive(Debug)]
 pub(super) enum WalkEnd {
-    /// It found as many matches as it should.
+    /// All requested matches were found.
     Found,
-    /// It reached the end of the collection.
+    /// The end of the collection, or of the range to read, was reached.
     EndOfCollection,
-    /// It examined as many registrations as it may; this was the last one.
+    /// The maximum number of registrations was examined; this was the last of them.
     Limit(Registration),
 }
 
 impl Walker<'_> {
-    /// Walks until `wanted` is found, examining at most [`MAX_EXAMINED`] registrations beyond the matches that it returns.
+    /// Walks until `wanted` is found. Examines at most [`MAX_EXAMINED`] plus `wanted.count` registrations.
     pub(super) async fn walk(&self, wanted: Wanted<'_>) -> Result<Walk, StoreError> {
         let Wanted { filter, direction, after, skip, count } = wanted;
         let budget = MAX_EXAMINED + count;
