@@ -1,8 +1,11 @@
 //! The public contract of the HTTP API, as an OpenAPI 3.1 document.
 //!
-//! The document is generated from the routes, types, limits and errors of the code, so it cannot promise anything else.
-//! `operations` has one operation per route, `schemas` the shapes of bodies and parameters, `responses` the errors.
+//! The document is generated from the routes, types, limits and errors in the code, so it cannot promise anything else.
 //! `functions/api-contract` serves a copy of the generated file; a test fails if the copy is out of date.
+//!
+//! - `operations` builds one operation for each route.
+//! - `schemas` builds the schemas of bodies and parameters.
+//! - `responses` builds the error responses.
 
 mod operations;
 mod responses;
@@ -36,28 +39,30 @@ use crate::{
 const DESCRIPTION: &str = "\
 Shows which passes are in which wallets right now. This is the registrations part of the Passworks API v2.
 
-**Errors.** A request is checked in this order, and the first failed check decides the answer: the path exists (404), \
-the API key is valid (401), the key has the permission (403), the campaign, pass or registration is known (404), the \
-request itself is valid (400, 415, 413, 422). An account sees only its own campaigns: a campaign of another account is \
-answered like an unknown one.
+**Errors.** A request is checked in this order, and the first check that fails determines the response: the route \
+exists (404, 405); the API key is valid (401); the key permits the operation (403); the ids in the path are well-formed \
+(400); the campaign and the pass are known (404); the query (400) or the body (415, 413, 400, 422) is valid; the state \
+of the registration allows the operation (404, 409). There are two exceptions: registering a pass makes an unknown \
+campaign or pass known, and the campaign of an event is checked after the body. An account sees only its own campaigns: \
+the response for another account's campaign is the same as for an unknown one.
 
 **Formats.** Timestamps in responses are in UTC with milliseconds. Maximum lengths of strings are in bytes of UTF-8.
 
-**Consistency.** A listing reads an index that may lag a few milliseconds behind a write.
+**Consistency.** A listing comes from an index that may lag a few milliseconds behind a write.
 
-**Gateway.** The API gateway in front of this API answers 429 and 431, and sometimes 413, 500 and 503. Those responses \
-have a shape of their own, `GatewayError`. Every response has the header `apigw-requestid`; quote it to the operator, \
-who can find the request in the log by it.";
+**Gateway.** The gateway in front of this API sends 429 and 431, and in some cases 413, 500 and 503. These responses have \
+the schema `GatewayError`. Every response has the header `apigw-requestid`. Quote its value when you report a problem: \
+it identifies the request in the log.";
 
 /// The security schemes of the API. A request needs one of them.
 const SCHEMES: [&str; 3] = ["basic", "bearer", "key"];
 
-/// The values in the contract's examples, read from the sample events.
+/// The values in the contract's examples. They come from the sample events.
 struct Examples {
     /// The three installs of `events/sqs/source-document.json`.
     registrations: Vec<Registration>,
     campaign_id: String,
-    /// The documented webhook body, `events/webhook/installed.json`.
+    /// The webhook body that Passworks documents, `events/webhook/installed.json`.
     webhook: Value,
 }
 
@@ -87,12 +92,12 @@ pub fn write() -> Result<PathBuf, ContractError> {
     Ok(path)
 }
 
-/// Returns the contract as JSON, as it stands in that file.
+/// Generates the contract as JSON, exactly as [`write`] writes it.
 pub fn json() -> Result<String, ContractError> {
     Ok(openapi()?.to_pretty_json()? + "\n")
 }
 
-/// Generates the contract.
+/// Generates the contract as an OpenAPI document.
 pub fn openapi() -> Result<OpenApi, SampleError> {
     let examples = Examples::read()?;
     let mut paths = Paths::new();
@@ -107,10 +112,10 @@ pub fn openapi() -> Result<OpenApi, SampleError> {
         .info(info)
         .servers(Some([Server::new("/")]))
         .tags(Some([
-            tag("Registrations", "Active registrations: list them, create one, end one."),
-            tag("Events", "Receives events in the shape of the Passworks webhook body."),
-            tag("Reports", "Counts of installs, uninstalls and active registrations."),
-            tag("Contract", "This OpenAPI document."),
+            tag("Registrations", "List active registrations, create one, or end one."),
+            tag("Events", "Report events in the shape of the Passworks webhook body."),
+            tag("Reports", "Get counts of installs, uninstalls and active registrations."),
+            tag("Contract", "Get this OpenAPI document."),
         ]))
         .security(Some(SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [""; 0]))))
         .paths(paths)

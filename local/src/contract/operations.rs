@@ -1,4 +1,4 @@
-//! The operations of the contract: one for each route, with its parameters, body, responses and examples.
+//! Builds the operations of the contract: one for each route, with its parameters, body, responses and examples.
 
 use api::{
     error::ErrorCode::{
@@ -39,7 +39,7 @@ use super::{
     schemas::{self, array, named, number, of, text},
 };
 
-/// Returns the operation of a route.
+/// Builds the operation of a route.
 pub(super) fn operation(route: Route, examples: &Examples) -> Operation {
     match route {
         Route::ListCampaign => list_campaign(examples),
@@ -76,13 +76,14 @@ fn list_pass(examples: &Examples) -> Operation {
 fn listing(operation: OperationBuilder, example: &[Registration], errors: &[ErrorCode]) -> Operation {
     let description = format!(
         "Returns one page of registrations, oldest first unless `q[s]` gives another order.\n\n\
-         **Paging.** Follow the `next` link of the `Link` header, or request `page=1`, `page=2`, `page=3` and so on; \
-         both are equally fast at any depth. Jumping straight to a page works within the first {MAX_EXAMINED} \
-         registrations; beyond them the answer is `page_too_far`.\n\n\
-         **Filters.** One request examines at most {MAX_EXAMINED} registrations. If few of them match, the page may be \
-         short or empty although more follow: as long as `Link` has `next`, go on.\n\n\
-         **Export.** With `Accept: text/csv` or `application/x-ndjson` the listing is returned as CSV or NDJSON, in \
-         parts of {MAX_EXPORT} registrations unless `per_page` is smaller. `Link` leads to the next part.",
+         **Paging.** Follow the `next` link in the `Link` header, or request `page=1`, `page=2`, `page=3` and so on in \
+         turn. Either way, a page takes the same time at any depth. A request that jumps to a page must skip the \
+         registrations before it. It may skip at most {MAX_EXAMINED}; beyond that the error is `page_too_far`.\n\n\
+         **Filters.** To find a page, the API examines at most {MAX_EXAMINED} registrations beyond those that it \
+         returns. If few of them match, the page may be short or empty although more matches follow. Continue as long \
+         as `Link` has a `next` link.\n\n\
+         **Export.** With `Accept: text/csv` or `application/x-ndjson`, the response is CSV or NDJSON, in parts of \
+         {MAX_EXPORT} registrations unless `per_page` is smaller. The `next` link leads to the next part.",
     );
     let listed = responses::json("One page of registrations.", array(of::<Registration>()), value(&example));
     let exports = [Format::Csv, Format::Ndjson].into_iter().filter_map(|format| {
@@ -119,10 +120,10 @@ fn register(examples: &Examples) -> Operation {
     });
     let made = responses::json("The registration was created.", of::<Registration>(), created).header(
         "Location",
-        header("The path of the registration: `DELETE` it to end the registration.", text(None), location),
+        header("The path of the registration. Send a `DELETE` to it to end the registration.", text(None), location),
     );
     let known = responses::json(
-        "The registration is already active and is returned unchanged. A new push token is stored.",
+        "The registration was already active and is returned unchanged. If the push token is new, it is stored.",
         of::<Registration>(),
         None,
     );
@@ -130,8 +131,8 @@ fn register(examples: &Examples) -> Operation {
         .operation_id(Some("registerPass"))
         .summary(Some("Register a pass that was added to a wallet"))
         .description(Some(
-            "Creates a registration and counts as an install at `created_at`, or now if that is absent. If the \
-             campaign or the pass was unknown, it is known from then on.",
+            "Creates a registration, which counts as an install at `created_at`, or now if that is absent. Makes the \
+             campaign and the pass known if they were unknown.",
         ))
         .tag("Registrations")
         .request_body(Some(body(named("NewRegistration"), example)));
@@ -157,8 +158,8 @@ fn unregister(examples: &Examples) -> Operation {
         .operation_id(Some("unregisterPass"))
         .summary(Some("End the registration of a pass that was removed from a wallet"))
         .description(Some(
-            "Counts as an uninstall now, or at the time of the registration's latest event if that lies in the future. \
-             Repeating the request is safe.",
+            "Counts as an uninstall now, or at the time of the registration's latest event if that is in the future. It \
+             is safe to repeat the request.",
         ))
         .tag("Registrations");
     let operation = parameters(operation, pass_parameters(examples)).parameter(path_parameter(
@@ -168,15 +169,19 @@ fn unregister(examples: &Examples) -> Operation {
         registration,
     ));
     let codes = [InvalidParameter, Unauthorized, Forbidden, RouteNotFound, CampaignNotFound, RegistrationNotFound];
-    answers(operation, [("204", responses::empty("The registration has ended, now or earlier."))], &codes)
+    answers(
+        operation,
+        [("204", responses::empty("The registration has ended, with this request or before it."))],
+        &codes,
+    )
 }
 
 fn report_events(examples: &Examples) -> Operation {
     let result = named("EventResult");
     let results = schemas::any_of([result.clone(), array(result).into()]);
     let done = responses::json(
-        "The result of the event. For an array, an array with one result per event, in the same order; a refused event \
-         does not affect the others.",
+        "The result of the event. For an array of events, an array with one result per event, in the same order; a \
+         refused event does not affect the others.",
         results,
         Some(json!({"result": "applied"})),
     );
@@ -184,8 +189,11 @@ fn report_events(examples: &Examples) -> Operation {
         .operation_id(Some("takeEvents"))
         .summary(Some("Report one event or an array of events"))
         .description(Some(
-            "Events may arrive in any order and more than once: the resulting registrations are the same. If the \
-             database stops responding midway, the whole request is answered with 503; it is safe to send it again.",
+            "Events may arrive in any order and more than once; the resulting registrations are the same. There are two \
+             exceptions: of two different installs of a registration at the same instant, the first to arrive wins; \
+             and an install that arrives more than 90 days after a later uninstall can make the registration active \
+             again. If the database stops responding midway, the whole request fails with 503. It is safe to send it \
+             again.",
         ))
         .tag("Events")
         .request_body(Some(body(schemas::events(), examples.webhook.clone())));
@@ -209,10 +217,10 @@ fn report(examples: &Examples) -> Operation {
         .operation_id(Some("getCampaignReport"))
         .summary(Some("Get installs, uninstalls and active registrations per day"))
         .description(Some(format!(
-            "Covers at most {MAX_DAYS} days (UTC). Each change of state counts on the day on which it happened: an \
-             install when a registration becomes active, an uninstall when it ends, and both when an active \
-             registration changes its wallet or operating system. Counts lag a few seconds behind the registrations. \
-             With `Accept: text/html` the answer is a page with charts."
+            "Covers at most {MAX_DAYS} days (UTC). Each change counts on the day on which it happened: as an install \
+             when a registration becomes active, as an uninstall when it ends, and as both when an active registration \
+             changes its wallet or operating system. Counts lag a few seconds behind the registrations. With `Accept: \
+             text/html`, the response is a page with charts."
         )))
         .tag("Reports");
     let operation = parameters(operation, campaign_parameters(examples))
@@ -236,13 +244,16 @@ fn report(examples: &Examples) -> Operation {
 fn totals(examples: &Examples) -> Operation {
     let operation = OperationBuilder::new()
         .operation_id(Some("getCampaignTotals"))
-        .summary(Some("Get installs, uninstalls and active registrations in total"))
+        .summary(Some("Get the total installs, uninstalls and active registrations"))
         .tag("Reports");
     let operation = parameters(operation, campaign_parameters(examples));
     let codes = [InvalidParameter, Unauthorized, RouteNotFound, CampaignNotFound];
     answers(
         operation,
-        [("200", responses::json("The counts over the lifetime of the campaign.", of::<TotalsReport>(), None).build())],
+        [(
+            "200",
+            responses::json("The counts over the whole life of the campaign.", of::<TotalsReport>(), None).build(),
+        )],
         &codes,
     )
 }
@@ -252,7 +263,7 @@ fn contract() -> Operation {
     let operation = OperationBuilder::new()
         .operation_id(Some("getContract"))
         .summary(Some("Get this OpenAPI document"))
-        .description(Some("Needs no key."))
+        .description(Some("Needs no API key."))
         .tag("Contract")
         .security(SecurityRequirement::default());
     answers(operation, [("200", responses::json("The OpenAPI 3.1 document.", document, None).build())], &[])
@@ -314,11 +325,11 @@ fn page_parameters() -> [Parameter; 5] {
     let per_page = number(1, Some(MAX_PER_PAGE), Some(DEFAULT_PER_PAGE));
     let offset = number(0, Some(MAX_OFFSET), Some(0));
     let filter = format!(
-        "Filters and sort order. A filter is `q[<attribute>_<predicate>]=<value>`; if there are several, a \
-         registration must match all of them. The order is `q[s]=<attribute> <asc|desc>`. Values are compared byte by \
-         byte and are case-sensitive. `match` is a LIKE pattern in which `%` stands for any text; `cont` finds values \
-         that contain the text. Any number of registrations can be sorted by `created_at`, up to {MAX_SORTED} by \
-         another attribute.",
+        "Filters and sort order. A filter is `q[<attribute>_<predicate>]=<value>`. A registration must match all \
+         filters. The order is `q[s]=<attribute> <asc|desc>`. Values are compared byte by byte, so case matters. The \
+         value of `match` is a pattern in which `%` stands for any text; `cont` matches attributes that contain the \
+         value. Any number of registrations can be sorted by `created_at`, but at most {MAX_SORTED} by another \
+         attribute.",
     );
     [
         query("page", "The number of the page.", page.into()).build(),
@@ -326,7 +337,7 @@ fn page_parameters() -> [Parameter; 5] {
         query("offset", "The number of registrations to skip before page 1.", offset.into()).build(),
         query(
             "cursor",
-            "The position of a page, taken from a `Link`. Cannot be combined with `page`.",
+            "The position of a page, taken from a link in `Link`. Cannot be combined with `page`.",
             text(None).into(),
         )
         .build(),
@@ -342,9 +353,9 @@ fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {
     let count = |description: &str, example: usize| header(description, number(0, None, None), example);
     let page = |description: &str, example: usize| header(description, number(1, None, None), example);
     let uncounted = format!(
-        "For a whole campaign, or one wallet or operating system of it, the value comes from counts that may lag a few \
-         seconds. For other listings it is counted, and absent if that would read more than {MAX_EXAMINED} \
-         registrations."
+        "For a whole campaign, or with `q[wallet_eq]` or `q[device_os_eq]` as the only filter, the value usually comes \
+         from stored counts, which may lag a few seconds. Otherwise the registrations are counted, and the header is \
+         absent if more than {MAX_EXAMINED} would have to be read."
     );
     let link = "</v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?per_page=25>; rel=\"first\"";
     response
@@ -352,17 +363,17 @@ fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {
         .header("X-Total-Pages", count(&format!("The number of pages after `offset`. {uncounted}"), 1))
         .header("X-Page", page("The number of this page.", 1))
         .header("X-Per-Page", page("The number of registrations per page.", DEFAULT_PER_PAGE))
-        .header("X-Offset", count("The number of registrations skipped before page 1.", 0))
+        .header("X-Offset", count("The number of registrations that are skipped before page 1.", 0))
         .header("X-Next-Page", page("The number of the next page. Absent if there is none.", 2))
         .header("X-Prev-Page", page("The number of the previous page. Absent if there is none.", 1))
         .header("Vary", header("The format of the response depends on `Accept`.", text(None), "accept"))
         .header(
             "Link",
-            header("Links to the `next`, `prev` and `first` page (RFC 8288), relative to the API.", text(None), link),
+            header("Links to the `next`, `prev` and `first` pages (RFC 8288), relative to the API.", text(None), link),
         )
 }
 
-/// Adds links to what a caller can do with a created registration.
+/// Adds links to the operations that a caller can use after registering a pass.
 fn links(response: ResponseBuilder) -> ResponseBuilder {
     let of_the_pass = |operation: &str| {
         ["campaign_type", "campaign_id", "pass_id"]

@@ -1,4 +1,4 @@
-//! The responses of the contract: one per error code, with an example that the code of the API itself writes.
+//! Builds the responses of the contract: one for each error code, with an example that the API's own code writes.
 
 use std::collections::BTreeMap;
 
@@ -26,40 +26,41 @@ use super::schemas::{self, any_of, named};
 
 const JSON: &str = "application/json";
 
-/// Returns a response without a body.
+/// Builds a response without a body.
 pub(super) fn empty(description: &str) -> Response {
     Response::new(description)
 }
 
-/// Returns a response with a JSON body, and an example of that body.
+/// Builds a response with a JSON body and an example of that body.
 pub(super) fn json(description: &str, schema: impl Into<RefOr<Schema>>, example: Option<Value>) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(schema)).example(example).build();
     ResponseBuilder::new().description(description).content(JSON, content)
 }
 
-/// Returns a response header.
+/// Builds a response header.
 pub(super) fn header(description: &str, schema: impl Into<RefOr<Schema>>, example: impl Into<Value>) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).example(Some(example.into())).build()
 }
 
-/// The responses that only the gateway sends: status, name, description.
+/// The errors that only the gateway sends: status, name and description.
 const GATEWAYS: [(u16, &str, &str); 2] = [
-    (429, "too_many_requests", "Sent by the gateway: too many requests. Wait, then try again."),
+    (429, "too_many_requests", "Sent by the gateway: there are too many requests. Wait, then try again."),
     (
         431,
         "headers_too_large",
-        "Sent by the gateway: the request line and headers are larger than 10,240 bytes together.",
+        "Sent by the gateway: the request line and the headers together are larger than 10,240 bytes.",
     ),
 ];
 
-/// Returns every named response: one for each error code, and the gateway's.
+/// Returns every named response: one for each error code and one for each error that only the gateway sends.
 pub(super) fn named_responses() -> impl Iterator<Item = (&'static str, Response)> {
     let ours = ErrorCode::ALL.iter().map(|code| (code.as_str(), error(code.status().as_u16(), &[*code])));
     let gateways = GATEWAYS.into_iter().map(|(_, name, why)| (name, json(why, named("GatewayError"), None).build()));
     ours.chain(gateways)
 }
 
-/// Returns the responses for these errors and for the errors that every operation may answer with, by status.
+/// Returns the error responses of an operation, by status: for these codes, and for the errors that every operation can
+/// have.
 pub(super) fn errors(codes: &[ErrorCode]) -> Vec<(String, RefOr<Response>)> {
     let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
     for code in codes.iter().copied().chain([ErrorCode::InternalError, ErrorCode::Unavailable]) {
@@ -73,7 +74,7 @@ pub(super) fn errors(codes: &[ErrorCode]) -> Vec<(String, RefOr<Response>)> {
     ours.chain(gateways).map(|(status, response)| (status.to_string(), response)).collect()
 }
 
-/// Returns the response for the errors with this status.
+/// Builds the response for the errors with this status.
 fn error(status: u16, codes: &[ErrorCode]) -> Response {
     let meanings: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), meaning(*code))).collect();
     let narrowed = ObjectBuilder::new()
@@ -98,31 +99,33 @@ fn error(status: u16, codes: &[ErrorCode]) -> Response {
     response.content(JSON, content.build()).build()
 }
 
-/// Returns the meaning of an error, for readers of the contract.
+/// Returns the meaning of an error, which the contract shows.
 fn meaning(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidParameter => "a path or query parameter has an invalid value",
-        ErrorCode::InvalidCursor => "the cursor was altered or belongs to another listing",
-        ErrorCode::PageTooFar => "a page this far in can only be reached by following `Link`",
+        ErrorCode::InvalidCursor => "the cursor was altered, or belongs to another listing",
+        ErrorCode::PageTooFar => "the page is too far to jump to; follow `Link` instead",
         ErrorCode::TooManyToSort => "there are too many registrations to sort by anything but `created_at`",
-        ErrorCode::InvalidJson => "the body is not JSON, or repeats a key",
+        ErrorCode::InvalidJson => "the body is not valid JSON, repeats a key in an object, or is nested too deeply",
         ErrorCode::Unauthorized => "the API key is missing or not valid",
         ErrorCode::Forbidden => "the API key is read-only",
         ErrorCode::RouteNotFound => "the path does not exist, for example because the campaign type is unknown",
         ErrorCode::CampaignNotFound => "this account has no such campaign of this type",
         ErrorCode::PassNotFound => "no such pass is known in the campaign",
-        ErrorCode::RegistrationNotFound => "no such registration of the pass is known",
+        ErrorCode::RegistrationNotFound => "the pass has no such registration, or it was removed long ago",
         ErrorCode::MethodNotAllowed => "the path does not support this method; `Allow` lists the methods it supports",
-        ErrorCode::RegistrationRemoved => "the registration was removed after the given `created_at`",
+        ErrorCode::RegistrationRemoved => "the registration was removed at or after the given `created_at`",
         ErrorCode::BodyTooLarge => "the body is larger than 1 MiB",
-        ErrorCode::UnsupportedMediaType => "`Content-Type` does not declare the body as JSON",
-        ErrorCode::InvalidBody => "the body is JSON, but a field is missing or invalid",
-        ErrorCode::InternalError => "an error in the API, which its log records",
-        ErrorCode::Unavailable => "the database does not respond; it is safe to send the same request again",
+        ErrorCode::UnsupportedMediaType => "`Content-Type` is present but is not JSON",
+        ErrorCode::InvalidBody => {
+            "the body is JSON, but it is not valid for this operation, for example because a required field is missing"
+        }
+        ErrorCode::InternalError => "an internal error of the API, which is recorded in its log",
+        ErrorCode::Unavailable => "the database did not respond in time; it is safe to send the same request again",
     }
 }
 
-/// Returns an error with this code, as a caller would see it.
+/// Returns an error with this code, as a handler would return it.
 fn example(code: ErrorCode) -> ApiError {
     match code {
         ErrorCode::InvalidParameter => ApiError::parameter("per_page", "expected a number from 1 to 1000"),

@@ -1,4 +1,4 @@
-//! The schemas of the contract: the shapes of bodies and parameters.
+//! Builds the schemas of the contract: the shapes of bodies and parameters.
 
 use api::{
     error::{ErrorBody, ErrorCode},
@@ -84,17 +84,17 @@ pub(super) fn date() -> Object {
     text(None).format(Some(SchemaFormat::KnownFormat(KnownFormat::Date))).build()
 }
 
-/// Returns a schema that any object meets.
+/// Returns the schema of any object.
 pub(super) fn object() -> Object {
     ObjectBuilder::new().build()
 }
 
-/// Returns a schema that is met by a value that meets one of `items`.
+/// Returns the schema of a value that matches at least one of `items`.
 pub(super) fn any_of(items: impl IntoIterator<Item = RefOr<Schema>>) -> Schema {
     items.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item).build().into()
 }
 
-/// Returns the schema of a whole number in a range.
+/// Returns the schema of a whole number from `min` to `max`, both included.
 pub(super) fn number(min: usize, max: Option<usize>, default: Option<usize>) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
@@ -104,12 +104,12 @@ pub(super) fn number(min: usize, max: Option<usize>, default: Option<usize>) -> 
         .build()
 }
 
-/// Returns the schema of a string of at most `max_length` characters, or of any length.
+/// Returns the schema of a string of at most `max_length` characters, or of any length if that is `None`.
 pub(super) fn text(max_length: Option<usize>) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).max_length(max_length)
 }
 
-/// Returns the schema of `q`: a property for each attribute with each predicate, and `s` for the order.
+/// Returns the schema of `q`: a property for each attribute and predicate, and `s` for the order.
 fn filter() -> Object {
     let attributes = <Attribute as VariantNames>::VARIANTS.join("|");
     let order = text(None)
@@ -139,7 +139,7 @@ fn campaign_type() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(known.chain(["event_tickers"])))
-        .description(Some("The type of a campaign. `event_tickers` is another spelling of `event_tickets`."))
+        .description(Some("The type of a campaign. `event_tickers` means the same as `event_tickets`."))
         .build()
 }
 
@@ -147,7 +147,7 @@ fn instant() -> Object {
     text(None)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .description(Some(
-            "A timestamp (RFC 3339, any offset) from 1970 to five minutes in the future. It is cut to milliseconds.",
+            "A timestamp (RFC 3339, any offset) from 1970 to five minutes in the future. It is truncated to milliseconds.",
         ))
         .build()
 }
@@ -161,9 +161,9 @@ fn new_registration() -> Schema {
         .property("push_token", push_token())
         .property("created_at", or_null(named("Instant")))
         .description(Some(
-            "A registration to create. It needs an `id` or a `device_library_identifier`: if `id` is absent, the id is \
+            "A registration to create. It needs an `id` or a `device_library_identifier`. If `id` is absent, the id is \
              the UUIDv5 of `<pass_id>/<wallet>/<device_library_identifier>` in the namespace \
-             `38094546-e4ad-49f8-8eec-0d03a2a40ca6`. The default of `created_at` is now.",
+             `38094546-e4ad-49f8-8eec-0d03a2a40ca6`. The default of `created_at` is the current time.",
         ))
         .build();
     having(object, [&["id"], &["device_library_identifier"]])
@@ -184,9 +184,9 @@ fn event() -> Schema {
         .fold(OneOfBuilder::new(), |schema, name| schema.item(named(name)))
         .discriminator(Some(Discriminator::with_mapping("event", mapping)))
         .description(Some(
-            "Something that happened to a pass, in the shape of the Passworks webhook body. Unknown fields are \
-             ignored. The event with the latest `event_at` decides the state of a registration; at the same instant an \
-             uninstall wins over an install.",
+            "An event of a pass, in the shape of the Passworks webhook body. Unknown fields are ignored. The event with \
+             the latest `event_at` determines the state of a registration; at the same instant, an uninstall wins over \
+             an install.",
         ))
         .build()
         .into()
@@ -222,7 +222,7 @@ fn uninstalled_event() -> Object {
 }
 
 fn created_event() -> Object {
-    effective_event("created", "The pass was created. Makes the campaign and the pass known.")
+    effective_event("created", "The pass was created. The event makes the campaign and the pass known.")
         .property("serial_number", or_null(bounded(SerialNumber::MAX_LENGTH, "The serial number of the pass.")))
         .build()
 }
@@ -231,11 +231,11 @@ fn other_event() -> Object {
     required(["event"])
         .property("event", kinds(["downloaded", "fetched", "redeemed"]))
         .property("account_id", account_id())
-        .description(Some("An event that is accepted and has no effect."))
+        .description(Some("An event that is accepted but has no effect."))
         .build()
 }
 
-/// Builds the fields that all events with an effect share.
+/// Builds a schema with the fields that all events with an effect share.
 fn effective_event(kind: &'static str, description: &str) -> ObjectBuilder {
     required(["event", "campaign_id", "pass_id", "event_at"])
         .property("event", kinds([kind]))
@@ -250,12 +250,12 @@ fn effective_event(kind: &'static str, description: &str) -> ObjectBuilder {
 fn account_id() -> Schema {
     let own = text(None)
         .format(Some(SchemaFormat::Custom("account-id".to_owned())))
-        .description(Some("The account of the API key. Any other account is refused."));
+        .description(Some("The account that the API key belongs to. Any other account is refused."));
     or_null(own)
 }
 
 fn device_library_identifier() -> Schema {
-    or_null(bounded(DeviceLibraryIdentifier::MAX_LENGTH, "The identifier by which the wallet names the device."))
+    or_null(bounded(DeviceLibraryIdentifier::MAX_LENGTH, "The identifier that the wallet uses for the device."))
 }
 
 fn push_token() -> Schema {
@@ -265,7 +265,7 @@ fn push_token() -> Schema {
 fn gateway_error() -> Object {
     required(["message"])
         .property("message", text(None))
-        .description(Some("An error that the gateway reports, in its own shape."))
+        .description(Some("An error that the gateway reports. It has another shape than the errors of the API."))
         .build()
 }
 
@@ -273,7 +273,7 @@ fn required<const N: usize>(names: [&str; N]) -> ObjectBuilder {
     names.into_iter().fold(ObjectBuilder::new(), ObjectBuilder::required)
 }
 
-/// Returns the object schema, extended so that all the string fields of at least one of these groups must be present.
+/// Extends the schema of an object so that all string fields of at least one of these groups must be present.
 fn having(object: Object, groups: [&[&str]; 2]) -> Schema {
     let alternatives = groups.map(|names| {
         let text = || ObjectBuilder::new().schema_type(Type::String);
@@ -287,7 +287,8 @@ fn kinds<const N: usize>(names: [&'static str; N]) -> ObjectBuilder {
     text(None).enum_values(Some(names))
 }
 
-/// Returns the schema of a string of 1 to `max_length` bytes without control characters.
+/// Returns the schema of a string of 1 to `max_length` characters without control characters. The API counts bytes
+/// instead, which a schema cannot express.
 fn bounded(max_length: usize, description: &str) -> ObjectBuilder {
     text(Some(max_length))
         .min_length(Some(1))
