@@ -1,4 +1,4 @@
-//! The AWS services that the stack uses, as they behave on one machine.
+//! Stand-ins for the AWS services that the stack uses.
 
 pub mod dynamodb;
 pub mod front;

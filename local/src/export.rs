@@ -15,32 +15,32 @@ use crate::{
 /// Why some or all of the data was not exported.
 #[derive(Debug, Error)]
 pub enum ExportError {
-    /// There is nothing to export.
-    #[error("{0} has no data: no local stack has kept any there")]
+    /// The data folder has no data.
+    #[error("{0} has no data: no local stack has stored any there")]
     NoData(PathBuf),
     /// The data cannot be read.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// Region or credentials are missing.
+    /// The region or the credentials are missing.
     #[error(
         "{0}; set AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if the credentials are temporary, \
          AWS_SESSION_TOKEN"
     )]
     Config(#[from] ConfigError),
     /// One of the two tables did not answer.
-    #[error("{0}. What was copied so far stays; run the same command again to continue")]
+    #[error("{0}. The data copied so far is kept; run the same command again to continue")]
     Store(#[from] StoreError),
-    /// Some campaigns belong to another account, or are of another type, in the target table.
+    /// The number of campaigns that belong to another account or have another type in the target table.
     #[error("{0} campaigns were not exported")]
     Refused(usize),
 }
 
-/// Connects to the table `name` on AWS, or at `AWS_ENDPOINT_URL_DYNAMODB` if that is set, with the region and
-/// credentials in this process's environment.
+/// Connects to the table `name` on AWS, or at the endpoint in `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` if one
+/// is set. The region and the credentials come from this process's environment.
 ///
 /// # Errors
 ///
-/// A variable is missing.
+/// If a variable is missing.
 pub fn table_on_aws(name: &str) -> Result<Table, ExportError> {
     let region = optional(&environment, "AWS_REGION")?.or(optional(&environment, "AWS_DEFAULT_REGION")?);
     let lookup = |variable: &str| match variable {
@@ -55,7 +55,7 @@ pub fn table_on_aws(name: &str) -> Result<Table, ExportError> {
 ///
 /// # Errors
 ///
-/// There is no data, or a running stack holds it.
+/// If there is no data, or a running stack holds it.
 pub async fn open(data: &Data) -> Result<Engine, ExportError> {
     match data {
         Data::Folder(folder) if !dynamodb::has_data(folder) => Err(ExportError::NoData(folder.clone())),
@@ -63,12 +63,13 @@ pub async fn open(data: &Data) -> Result<Engine, ExportError> {
     }
 }
 
-/// Copies every account and every campaign from one table into another, and reports each in a line. The key `demo` is
-/// not copied, because it is public.
+/// Copies every account and every campaign from one table into another, and reports each of them in one line. Does not
+/// copy the key `demo`, because it is public.
 ///
 /// # Errors
 ///
-/// Fails at once if a table does not answer. Fails after all other campaigns were copied if the target refused some.
+/// If a table does not answer, in which case the export stops at once, or if the target refuses some campaigns, in
+/// which case all others are copied.
 pub async fn export(from: &Table, to: &Table, mut report: impl FnMut(String)) -> Result<(), ExportError> {
     let contents = from.contents().await?;
     for account in &contents.accounts {

@@ -1,4 +1,4 @@
-//! The functions, in this process: the same handlers that Lambda runs, called with the same events.
+//! Runs the functions in this process: the same handlers that Lambda runs, called with the same events.
 //!
 //! This is the only module that uses internals of `lambda_http`: `LambdaRequest` and the service that answers it.
 
@@ -29,12 +29,12 @@ pub enum FunctionsError {
     /// A variable that a function needs is missing or invalid in the template.
     #[error("the function {function} does not start: {cause}")]
     Config {
-        /// The function.
+        /// The name of the function's folder.
         function: String,
         /// The variable, and why it cannot be used.
         cause: ConfigError,
     },
-    /// The template has a function that the local stack does not know.
+    /// The template has a function that is missing from the table of functions in this module.
     #[error("the template has a function {0} that this stack does not know")]
     Unknown(String),
 }
@@ -77,7 +77,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<Value, InvokeError>> + Send>>;
 type Invoke = Box<dyn Fn(Value, Context) -> Answer + Send + Sync>;
 
 impl Functions {
-    /// Starts the functions of `template` over `engine`, each with the variables of the template and Lambda's own.
+    /// Starts the functions of `template`. Each gets its variables from the template, and those that Lambda sets, with
+    /// which it reaches the table in `engine`.
     pub fn start(template: &Template, engine: &Engine) -> Result<Self, FunctionsError> {
         let mut functions = BTreeMap::new();
         for (name, function) in &template.functions {
@@ -133,7 +134,7 @@ macro_rules! functions {
     };
 }
 
-// The one table of functions. The name of a crate is that of its folder, with `_` for `-`.
+// The only table of functions. A crate has the name of its folder, with `_` for `-`.
 functions! {
     // Behind API Gateway.
     http {
@@ -144,7 +145,7 @@ functions! {
         registration_writes::RegistrationWrites,
         unmatched_route::UnmatchedRoute,
     }
-    // With events and answers of their own.
+    // With JSON events and answers of their own.
     json {
         account_admin::AccountAdmin,
         campaign_recount::CampaignRecount,
@@ -170,7 +171,7 @@ fn http(http_function: impl HttpFunction) -> Invoke {
     })
 }
 
-/// Wraps a function whose events and answers are JSON of its own.
+/// Wraps a function that defines its own JSON events and answers.
 fn json<P, F, A, E>(handle: impl Fn(LambdaEvent<P>) -> F + Send + Sync + 'static) -> Invoke
 where
     P: DeserializeOwned,
@@ -195,7 +196,7 @@ async fn answer<S: Service<LambdaEvent<LambdaRequest>, Error = Infallible>>(
     response
 }
 
-/// Returns the instant `duration` from now in milliseconds since 1970, the form of Lambda's deadlines.
+/// Returns the instant `duration` from now, in milliseconds since 1970, as Lambda gives deadlines.
 fn milliseconds_from_now(duration: Duration) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from((now + duration).as_millis()).unwrap_or(u64::MAX)

@@ -11,7 +11,7 @@ use local::{
     template::Template,
 };
 
-/// The registrations of the sample campaign, which every new table has.
+/// The path of the sample campaign's registrations. Every new table has this campaign.
 const SAMPLE_PATH: &str = "/v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations";
 
 /// Runs wallet registrations on this machine: the HTTP API, the queue and the table of template.yaml
@@ -53,7 +53,7 @@ enum Command {
         #[arg(long, value_name = "TABLE", conflicts_with_all = ["ephemeral", "dynamodb_endpoint"])]
         from: Option<String>,
     },
-    /// Generate the OpenAPI document from the code, into the file that api-contract serves, and print its path
+    /// Generate the OpenAPI document from the code into the file that api-contract serves, and print its path
     Contract,
 }
 
@@ -69,8 +69,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Logs to standard error, because standard output is for results. Warnings of the embedded engine are off: it warns of
-/// every failed condition, and failed conditions are normal here.
+/// Logs to standard error, because standard output is for results. Warnings of the embedded engine are off: it warns
+/// about every failed condition, and failed conditions are normal here.
 fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,dynoxide=error"));
     subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
@@ -120,7 +120,7 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
     Ok(())
 }
 
-/// Resolves when the process is asked to end, by Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]

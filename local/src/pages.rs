@@ -1,4 +1,4 @@
-//! The pages that only the local stack has.
+//! The HTML pages that only the local stack has.
 
 pub mod docs;
 pub mod home;

@@ -1,4 +1,4 @@
-//! The sample events in `events/`, and the account `demo` with which a new local table begins.
+//! The sample events in `events/`, and the account `demo` that every new local table has.
 
 use std::{
     fmt, fs, io,
@@ -19,7 +19,7 @@ use crate::{
     template::Template,
 };
 
-/// The sample with which a new table begins: the three installs of the source document.
+/// The sample that fills a new table: the three installs of the source document.
 pub const FIRST_EVENTS: &str = "sqs/source-document.json";
 
 /// The local account's id, user name and API key.
@@ -44,18 +44,18 @@ pub enum SampleError {
         /// The place, and what was expected.
         cause: serde_json::Error,
     },
-    /// The account of the samples was not created.
+    /// The account `demo` was not created.
     #[error("the account demo could not be created: {0}")]
     NoAccount(#[from] StoreError),
-    /// No function accepts the first events, or it failed.
-    #[error("{FIRST_EVENTS} has no answer: {0}")]
+    /// The template sends the first events to no function, or the function failed.
+    #[error("{FIRST_EVENTS} was not answered: {0}")]
     Unanswered(#[from] InvokeError),
     /// The first events were not all applied.
     #[error("{FIRST_EVENTS} was not applied: {0}")]
     NotApplied(Value),
 }
 
-/// Creates the account with which a local table begins: user name `demo`, API key `demo`.
+/// Creates the account that every new local table has: user name `demo`, API key `demo`.
 pub async fn create_demo_account(table: &Table) -> Result<(), StoreError> {
     let now = time::now();
     let account = demo();
@@ -99,8 +99,8 @@ pub fn read(path: &Path) -> Result<Value, SampleError> {
     serde_json::from_str(&text).map_err(|cause| SampleError::NotJson { path: path.to_owned(), cause })
 }
 
-/// Returns the samples in `http/`, `sqs/` and `dynamodb/` that the template sends to `function`, each with its name
-/// such as `http/list-campaign.json`, in alphabetical order.
+/// Returns the samples in `http/`, `sqs/` and `dynamodb/` that the template sends to `function`, in alphabetical order.
+/// Each has its name, such as `http/list-campaign.json`.
 pub fn reaching(function: &str, template: &Template) -> Result<Vec<(String, Value)>, SampleError> {
     let mut samples = Vec::new();
     for kind in ["http", "sqs", "dynamodb"] {
@@ -119,7 +119,8 @@ pub fn reaching(function: &str, template: &Template) -> Result<Vec<(String, Valu
     Ok(samples)
 }
 
-/// Returns the function to which the template sends an event, by the event's route, queue or stream.
+/// Returns the function to which the template sends an event, by the event's route, queue or stream, or `None` if the
+/// template sends it to no function.
 #[must_use]
 pub fn function_of<'a>(event: &Value, template: &'a Template) -> Option<&'a str> {
     if let Some(key) = event["routeKey"].as_str() {

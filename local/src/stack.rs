@@ -1,4 +1,4 @@
-//! The whole stack: opens the data, starts the functions, and serves them with queue, stream and fronts.
+//! The whole stack: opens the data, starts the functions, serves the APIs and feeds functions from queues and stream.
 
 use std::{io, net::SocketAddr};
 
@@ -61,7 +61,7 @@ pub enum StackError {
     },
 }
 
-/// The functions over a table, not served yet.
+/// The functions and their table, not served yet.
 pub struct Stack {
     template: Template,
     engine: Engine,
@@ -85,7 +85,7 @@ pub struct Running {
 }
 
 impl Stack {
-    /// Opens the data. Creates the table if it does not exist, and fills a new one with the account `demo` and the
+    /// Opens the data. Creates the table if it does not exist, and fills a new table with the account `demo` and the
     /// first events.
     pub async fn open(template: Template, data: &Data) -> Result<Self, StackError> {
         let engine = data.open().await?;
@@ -103,7 +103,8 @@ impl Stack {
         Ok(self.functions.invoke(function, event).await?)
     }
 
-    /// Serves the API on `port`, or on a free port if it is 0, and feeds functions from the queue and the stream.
+    /// Serves the API on `port`, or on a free port if `port` is 0. Serves the APIs of SQS and Lambda on free ports, and
+    /// feeds functions from the queues and the stream.
     pub async fn serve(self, port: u16) -> Result<Running, StackError> {
         let queues: Vec<_> = self.template.queues.iter().cloned().map(LocalQueue::new).collect();
         let gateway = Gateway::new(&self.template.routes, self.template.cors.clone()).map_err(StackError::Routes)?;
@@ -136,7 +137,7 @@ impl Stack {
 }
 
 impl Running {
-    /// Stops accepting requests, waits for those under way, and releases the data.
+    /// Stops accepting requests, waits at most five seconds for those under way, and releases the data.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for front in self.fronts {

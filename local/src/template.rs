@@ -1,7 +1,7 @@
-//! Reads from `template.yaml` what the local stack needs: routes, functions, table, queues and streams.
+//! Reads the parts of `template.yaml` that the local stack needs: routes, functions, table, queues and streams.
 //!
-//! It understands `!Ref`, `!GetAtt A.B`, `!Sub` of one string, and `!If` with conditions of `!Equals` and `!Not`, and
-//! merges in `Globals`. Anything else in the parts that it reads is an error that names the line.
+//! It understands `!Ref`, `!GetAtt A.B`, `!Sub` of one string, and `!If` with conditions of `!Equals` and `!Not`. It
+//! merges `Globals` into each function. Anything else in the parts that it reads is an error that names the line.
 
 mod node;
 
@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use self::node::{Document, Node};
 
-/// The region that the local stack pretends to be in. It is a real one, because some engines reject others.
+/// The region that the local stack pretends to be in. It is a real region, because some engines reject any other.
 pub const REGION: &str = "eu-west-1";
 /// The account that the local stack pretends to belong to.
 pub const AWS_ACCOUNT: &str = "000000000000";
@@ -51,7 +51,7 @@ pub enum TemplateError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What was found and what was expected.
+        /// What was expected, or what is not understood.
         problem: String,
     },
 }
@@ -73,12 +73,12 @@ pub struct Template {
     pub streams: Vec<StreamSource>,
 }
 
-/// A function.
+/// A function, as the template configures it.
 #[derive(Debug, Clone)]
 pub struct Function {
     /// The name of the function on AWS.
     pub name: String,
-    /// The environment variables.
+    /// The environment variables, including those in `Globals`.
     pub variables: BTreeMap<String, String>,
     /// The timeout of an invocation.
     pub timeout: Duration,
@@ -106,11 +106,11 @@ pub struct Cors {
     pub allow_headers: Vec<String>,
     /// The response headers that they may see.
     pub expose_headers: Vec<String>,
-    /// How long a browser may cache this, in seconds.
+    /// How long a browser may cache these permissions, in seconds.
     pub max_age: String,
 }
 
-/// The table.
+/// The table, as the template defines it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableDefinition {
     /// The name.
@@ -123,7 +123,7 @@ pub struct TableDefinition {
     pub indexes: BTreeMap<String, Index>,
     /// The attribute with the time at which an item may be deleted, if there is one.
     pub time_to_live: Option<String>,
-    /// The view type of the stream: `None` if the table has no stream.
+    /// The view type of the stream, or `None` if the table has no stream.
     pub stream_view: Option<String>,
 }
 
@@ -141,7 +141,7 @@ pub struct TableKey {
 pub struct Index {
     /// The key.
     pub key: TableKey,
-    /// The attributes that it holds in addition to the keys.
+    /// The attributes that it has in addition to the keys.
     pub projected: Vec<String>,
 }
 
@@ -154,15 +154,15 @@ pub struct Queue {
     pub function: String,
     /// How long a received message stays hidden.
     pub visibility_timeout: Duration,
-    /// How often a message may be received before it goes to the dead-letter queue.
+    /// How often a message may be received before it is moved to the dead-letter queue.
     pub max_receive_count: u32,
     /// The name of the dead-letter queue.
     pub dead_letter_queue: String,
-    /// The largest batch.
+    /// The maximum number of messages in a batch.
     pub batch_size: usize,
-    /// How long a batch is collected.
+    /// How long messages are collected into a batch, at most.
     pub batching_window: Duration,
-    /// The number of batches that may be under way at a time.
+    /// The maximum number of concurrent batches.
     pub maximum_concurrency: usize,
 }
 
@@ -173,13 +173,14 @@ pub struct StreamSource {
     pub function: String,
     /// The ARN of the stream.
     pub arn: String,
-    /// The largest batch.
+    /// The maximum number of records in a batch.
     pub batch_size: usize,
-    /// The number of batches of a shard that may be under way at a time.
+    /// The maximum number of concurrent batches of a shard.
     pub parallelization_factor: usize,
-    /// The length of a window.
+    /// The length of a tumbling window.
     pub tumbling_window: Duration,
-    /// The filter patterns: a record must match one of them (AWS Lambda developer guide, "Event filtering").
+    /// The filter patterns. If there are any, a record must match one of them (AWS Lambda developer guide, "Event
+    /// filtering").
     pub filters: Vec<Value>,
 }
 
@@ -199,7 +200,7 @@ impl Template {
         folder.parent().unwrap_or(folder).join("template.yaml")
     }
 
-    /// Reads the template at `path`, with the default of each parameter.
+    /// Reads the template at `path`. Each parameter has its default.
     pub fn read(path: &Path) -> Result<Self, TemplateError> {
         let text =
             fs::read_to_string(path).map_err(|cause| TemplateError::Unreadable { path: path.to_owned(), cause })?;
@@ -387,7 +388,7 @@ fn read_stream(function: &str, event: &Node<'_>) -> Result<StreamSource, Templat
     })
 }
 
-/// Returns the ARN of a table's stream. The creation time in it is made up.
+/// Returns the ARN of a table's stream, with a made-up creation time.
 fn stream_arn(table: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{AWS_ACCOUNT}:table/{table}/stream/2016-11-09T00:00:00.000")
 }
@@ -396,7 +397,7 @@ fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{AWS_ACCOUNT}:{name}")
 }
 
-/// Returns a logical id such as `CampaignRegistrations` in kebab case, `campaign-registrations`: the name of the
+/// Converts a logical id such as `CampaignRegistrations` into kebab case, `campaign-registrations`: the name of the
 /// function's folder and binary.
 #[must_use]
 pub fn kebab_case(logical_id: &str) -> String {

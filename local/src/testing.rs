@@ -1,4 +1,4 @@
-//! What tests and measurements need: a table of their own, and proxies and processes around it.
+//! Tools for tests and measurements: a table of their own, proxies in front of it, and the functions' real processes.
 
 pub mod campaigns;
 pub mod faults;

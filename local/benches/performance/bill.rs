@@ -1,4 +1,4 @@
-//! The monthly cost of a stack, from the request units and bytes measured here and the prices that AWS publishes.
+//! The monthly cost of a stack, computed from the request units and bytes that are measured here and from AWS's prices.
 
 use std::collections::HashMap;
 
@@ -18,21 +18,22 @@ use crate::{
 /// The sizes of a stack, in active registrations.
 const SIZES: [(&str, f64); 3] = [("10 thousand", 1e4), ("10 million", 1e7), ("1 billion", 1e9)];
 
-/// What happens per month and active registration: half as many uninstalls as installs, and each registration is listed
-/// ten times.
+/// Installs per month and active registration.
 const INSTALLS: f64 = 0.1;
+/// Uninstalls per month and active registration.
 const UNINSTALLS: f64 = 0.05;
+/// How often each active registration is listed per month.
 const LISTED: f64 = 10.0;
-/// One report a day per thousand registrations.
+/// Reports per month and active registration: one a day for every thousand registrations.
 const REPORTS: f64 = 30.0 / 1e3;
-/// How long the item of a removed registration is kept.
+/// How long the item of a removed registration is kept, in months.
 const TOMBSTONE_MONTHS: f64 = 3.0;
 
-/// US dollars in us-east-1 without the free tier; see `docs/growing.md` for where they are published.
+/// Prices in US dollars in us-east-1, without the free tier. `docs/growing.md` says where they are published.
 mod price {
     pub(super) const WRITE_UNIT: f64 = 0.625e-6;
     pub(super) const READ_UNIT: f64 = 0.125e-6;
-    /// The table, plus its continuous backups of 35 days.
+    /// A gigabyte in the table for a month, and in its continuous backups of 35 days.
     pub(super) const GIGABYTE_MONTH: f64 = 0.25 + 0.20;
     pub(super) const INVOCATION: f64 = 0.20e-6;
     pub(super) const GIGABYTE_SECOND: f64 = 0.000_013_333_4;
@@ -46,31 +47,37 @@ mod price {
 }
 
 const GIGABYTE: f64 = 1e9;
+/// The seconds in a month.
 const SECONDS: f64 = 30.0 * 24.0 * 3600.0;
-/// Memory of a function, and duration of an invocation on AWS: estimates above the values measured here.
+/// The memory of a function.
 const MEMORY_GIGABYTES: f64 = 0.25;
+/// How long a function runs for a request on AWS: an estimate above the times measured here.
 const REQUEST_SECONDS: f64 = 0.02;
+/// How long a function runs for a batch on AWS: an estimate above the times measured here.
 const BATCH_SECONDS: f64 = 0.05;
-/// Bytes logged per request, by the function and the API, and per batch, by its function.
+/// Bytes that the function and the API log per request.
 const REQUEST_LOG: f64 = 750.0;
+/// Bytes that the function logs per batch.
 const BATCH_LOG: f64 = 400.0;
-/// The tally's units for a change that comes alone, which is the maximum: it writes checkpoint, day and total, each for
-/// two units in a transaction, and reads the checkpoint.
+/// Write units of the tally for a change that comes alone, which is the maximum: one transaction writes the checkpoint,
+/// the day and the totals, for two units each.
 const TALLY_WRITES: f64 = 6.0;
+/// Read units of the tally for a change that comes alone, which is the maximum: it reads the checkpoint.
 const TALLY_READS: f64 = 1.0;
 /// Bytes of an item or index entry in addition to its attributes (Amazon DynamoDB, "Table size and capacity").
 const ITEM_OVERHEAD: f64 = 100.0;
-/// Requests to an idle queue: Lambda keeps five polls of 20 seconds open.
+/// Requests to an idle queue per month: Lambda keeps five polls of 20 seconds open.
 const IDLE_QUEUE_REQUESTS: f64 = 5.0 * SECONDS / 20.0;
 
 /// The request units and bytes measured on one table.
 struct Units {
-    /// For an event that comes alone: the campaign's claim and the registration.
+    /// Write units of an install in a function that has just started: the campaign's claim and the registration.
     install: f64,
+    /// Write units of an uninstall, measured in the same way.
     uninstall: f64,
     page_of_50: f64,
     report: f64,
-    /// Including its entries in both indexes.
+    /// The bytes of the item and of its entries in both indexes.
     active_bytes: f64,
     removed_bytes: f64,
 }
@@ -94,9 +101,9 @@ pub(crate) async fn print() -> Measured<()> {
     println!("| for each million registrations | {} |", per_million.join(" | "));
     let Units { install, uninstall, page_of_50, report, active_bytes, removed_bytes } = units;
     println!(
-        "\nMeasured: an install {install} write units, an uninstall {uninstall}, a page of 50 {page_of_50} read units, \
-         a report {report}; {active_bytes} bytes stored for an active registration, {removed_bytes} for a removed \
-         one."
+        "\nMeasured: an install takes {install} write units and an uninstall {uninstall}; a page of 50 takes {page_of_50} \
+         read units and a report {report}. An active registration takes {active_bytes} bytes, and a removed registration \
+         {removed_bytes}."
     );
     Ok(())
 }
@@ -124,7 +131,7 @@ impl Units {
             (Method::GET, &report, Value::Null, false),
         ] {
             recorder.take().clear();
-            // Events go to a function that has just started, listings to a warm one.
+            // Writes go to functions that have just started, reads to warm functions.
             let fresh = sandbox.recorded_front(&recorder)?;
             operations::ask(if is_write { &fresh } else { &front }, method, path, &body).await?;
             let writes = |call: &Call| ["PutItem", "UpdateItem"].contains(&call.operation.as_str());
@@ -149,13 +156,14 @@ impl Units {
         let changes = installs + uninstalls;
         let (pages, reports) = (active * LISTED / 50.0, active * REPORTS);
         let requests = pages + reports;
-        // Changes within the window of one second form a batch, up to the template's batch size of 100.
+        // The changes of one second form a batch, up to the template's batch size of 100.
         let batches = changes / (changes / SECONDS).clamp(1.0, 100.0);
         let seconds = requests * REQUEST_SECONDS + 2.0 * batches * BATCH_SECONDS;
         let stored = active * active_bytes + uninstalls * TOMBSTONE_MONTHS * removed_bytes;
         let tally = changes * (TALLY_WRITES * price::WRITE_UNIT + TALLY_READS * price::READ_UNIT);
         let logged = requests * REQUEST_LOG + 2.0 * batches * BATCH_LOG;
-        // Failed requests, and events applied, unchanged and refused for each wallet and without a wallet.
+        // One metric counts failed requests. Three count applied, unchanged and refused events for each wallet, and
+        // three more for events without a wallet.
         let metrics = 1.0 + Wallet::ALL.iter().map(|_| 3.0).sum::<f64>() + 3.0;
         [
             ("writing events", (installs * install + uninstalls * uninstall) * price::WRITE_UNIT),
@@ -199,8 +207,8 @@ async fn stored(sandbox: &Sandbox, sk: &str) -> Measured<f64> {
     Ok(ITEM_OVERHEAD + all + entry(keys::PK) + entry(keys::PASS))
 }
 
-/// Returns the size of an attribute in bytes: its name, plus its text or, for a number, one byte per two digits and one
-/// more.
+/// Returns the size of an attribute in bytes: the length of its name plus the size of its value. A text has its length.
+/// A number has one byte for every two digits, and one more.
 fn size(item: &HashMap<String, AttributeValue>, name: &str) -> f64 {
     let value = match item.get(name) {
         Some(AttributeValue::S(text)) => text.len(),

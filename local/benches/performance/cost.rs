@@ -1,4 +1,4 @@
-//! Times, instructions and sizes: printed as tables, recorded, and guarded against growth.
+//! Times, instructions and sizes: prints them as tables, records them, and guards them against growth.
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +15,9 @@ use crate::{
     tls::{self, Tls},
 };
 
-/// The file with the values that the guard compares with.
+/// The file with the recorded values, with which the guard compares.
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/recorded.json");
-/// How far a count may exceed its recorded value, in per cent. Another libc or processor counts slightly differently.
+/// How far a count may exceed its recorded value, in per cent. With another libc or processor it differs slightly.
 const ALLOWANCE: u64 = 5;
 const LISTER: &str = "campaign-registrations";
 
@@ -31,7 +31,8 @@ const REPEATABLE: [(&str, &str); 6] = [
     ("api-contract", "http/api-contract.json"),
 ];
 
-/// Measures instructions and sizes in bytes, by name. Instructions repeat to a fraction of a per cent.
+/// Measures instructions, and sizes in bytes, by name. Without valgrind it measures sizes only. The instructions of two
+/// runs differ by a fraction of a per cent.
 async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String, u64>> {
     let sandbox = stage::build().await?;
     let binary = |function: &str| Binary { path: binaries[function].clone(), variables: sandbox.variables(function) };
@@ -43,7 +44,7 @@ async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String
         eprintln!("VALGRIND IS NOT INSTALLED: INSTRUCTIONS ARE NOT COUNTED");
         return Ok(counts);
     }
-    // The sizes are far apart, so that differences between runs hardly matter.
+    // The page sizes are far apart, so that differences between runs hardly matter.
     let (page, long_page) = (stage::page(50)?, stage::page(550)?);
     let lister = binary(LISTER);
     counts.insert(format!("{LISTER}: instructions until the first request"), lister.instructions(&page, 0).await?);
@@ -59,8 +60,8 @@ async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String
     Ok(counts)
 }
 
-/// Fails if a count exceeds its recorded value. Measures the binaries that `sam build` left in `folder`, or newly built
-/// ones.
+/// Fails if a count exceeds its recorded value by more than [`ALLOWANCE`], or has no recorded value. Measures the
+/// binaries that `sam build` left in `folder`, or builds the binaries if there is no `folder`.
 pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
     let binaries = folder.map_or_else(measure::build, measure::built)?;
     let recorded: BTreeMap<String, u64> = serde_json::from_str(&fs::read_to_string(RECORDED)?)?;
@@ -95,7 +96,7 @@ pub(crate) async fn print_counts() -> Measured<()> {
     Ok(())
 }
 
-/// Prints times next to those of the raw copy.
+/// Prints times, memory and sizes next to those of the raw copy.
 pub(crate) async fn print_times() -> Measured<()> {
     let binaries = measure::build()?;
     let sandbox = stage::build().await?;
@@ -129,7 +130,7 @@ fn row(name: &str, values: &[String]) {
     println!("| {name} | {} |", values.join(" | "));
 }
 
-/// Returns the variables of the raw copy, whose query asks for the same page as the listing function.
+/// Returns the variables of the raw copy. They include a query for the same page that the listing function returns.
 fn raw_variables(sandbox: &Sandbox) -> BTreeMap<String, String> {
     let query: Value = json!({
         "TableName": sandbox.template.table.name,

@@ -1,9 +1,10 @@
-//! Measures the cost of the functions: release binaries, driven through a Lambda Runtime API, over an embedded table.
+//! Measures the cost of the functions: their release binaries, driven through a Lambda Runtime API, with an embedded
+//! table.
 //!
 //! - `cargo bench -p local` measures everything and prints the tables of `docs/performance.md`.
-//! - `… -- guard` measures instructions and sizes and fails if one exceeds its recorded value; `… -- guard FOLDER`
-//!   measures the binaries that `sam build` left in that folder.
-//! - `… -- record` and `… -- record FOLDER` record the values that the guard compares with.
+//! - `… -- guard` measures instructions and sizes, and fails if one exceeds its recorded value by more than 5 %.
+//!   `… -- guard FOLDER` measures the binaries that `sam build` left in that folder.
+//! - `… -- record` and `… -- record FOLDER` record the values with which the guard compares.
 //! - `… -- bill` prints the monthly cost of a stack, as in `docs/growing.md`.
 //! - `… -- scale` loads a campaign of a million registrations and walks through it.
 

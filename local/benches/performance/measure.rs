@@ -1,4 +1,4 @@
-//! Builds the functions' binaries and measures one: times, memory, size and instructions.
+//! Builds the functions' binaries, and measures the times, memory, size and instructions of a binary.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +12,11 @@ use std::{
 use local::{template::kebab_case, testing::runtime_api::LambdaProcess};
 use serde_json::Value;
 
-/// How often a start is measured.
+/// The number of measured starts.
 const STARTS: usize = 21;
-/// How many events a warm binary is measured with, after [`WARMING`] events that warm it up.
+/// The number of measured events on a warm binary.
 const INVOKES: usize = 400;
+/// The number of events that warm a binary up before it is measured.
 const WARMING: usize = 20;
 
 pub(crate) type Measured<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -27,7 +28,8 @@ pub(crate) struct Binary {
     pub(crate) variables: BTreeMap<String, String>,
 }
 
-/// The cost of an event on a warm binary.
+/// The cost of an event on a warm binary: the median time, the 99th percentile, the mean processor time and the peak
+/// memory.
 pub(crate) struct Warm {
     pub(crate) median: Duration,
     pub(crate) slowest_percent: Duration,
@@ -38,8 +40,8 @@ pub(crate) struct Warm {
 /// Builds the functions in release mode, and returns the path of each binary by the function's name.
 pub(crate) fn build() -> Measured<BTreeMap<String, PathBuf>> {
     let mut cargo = Command::new(env!("CARGO"));
-    // Cargo passes variables about this package to the benchmark; in them, build scripts would see a change and
-    // rebuild.
+    // Cargo passes variables about this package to the benchmark. If the build inherited them, build scripts would see
+    // a change and run again.
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_cargos_own(&name.to_string_lossy())) {
         cargo.env_remove(name);
     }
@@ -64,7 +66,7 @@ pub(crate) fn build() -> Measured<BTreeMap<String, PathBuf>> {
 
 /// Returns the binaries that `sam build` left in `folder`, such as `CampaignReports/bootstrap`, by the function's name.
 pub(crate) fn built(folder: &Path) -> Measured<BTreeMap<String, PathBuf>> {
-    // Cargo runs a benchmark in its package's folder, but `folder` is relative to the repository's.
+    // Cargo runs a benchmark in the folder of its package, but `folder` is relative to the folder of the repository.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     let mut binaries = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
@@ -106,7 +108,8 @@ impl Binary {
         Ok(LambdaProcess::start(&self.path.display().to_string(), self.variables.clone()).await?)
     }
 
-    /// Measures the time from the start of the process until it asks for its first event, and until it has answered it.
+    /// Measures the median time from the start of a process until it requests its first event, and until it has
+    /// answered that event.
     pub(crate) async fn start_times(&self, event: &Value) -> Measured<(Duration, Duration)> {
         let (mut ready, mut answered) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {

@@ -15,7 +15,8 @@ use crate::{
 const PASS: &str = "b0000000-0000-4000-8000-000000000000";
 const REGISTRATION: &str = "c0000000-0000-4000-8000-000000000001";
 
-/// Measures each operation once on a warm function, and some of them twice.
+/// Measures operations one after the other on the same functions, and prints a row for each. The first operation of
+/// each function is cold; all later ones are warm.
 pub(crate) async fn print() -> Measured<()> {
     let sandbox = stage::build().await?;
     let recorder = sandbox.recorder().await?;

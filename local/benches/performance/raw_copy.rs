@@ -1,5 +1,6 @@
-//! The lower bound for a listing function: it sends one fixed query over a socket and copies the answer. The difference
-//! to the real function is what the real one costs. It is compiled on its own, with only the standard library.
+//! The lower bound for a listing function: a program that sends one fixed query over a socket and copies the answer.
+//! The difference between it and the real function is the cost of our code and of the SDK. It is compiled on its own,
+//! with only the standard library.
 
 use std::{
     env,
@@ -28,7 +29,7 @@ fn main() {
     }
 }
 
-/// Sends a request and returns head and body of the response: `None` if the request failed.
+/// Sends a request and returns the head and the body of the response, or `None` if the request failed.
 fn exchange(stream: &mut BufReader<TcpStream>, request: &str) -> Option<(String, String)> {
     stream.get_mut().write_all(request.as_bytes()).ok()?;
     let mut head = String::new();

@@ -1,4 +1,4 @@
-//! A campaign of a million registrations, to show that a page costs the same as in a small campaign.
+//! Measures a campaign of a million registrations, to show that a page costs the same as in a small campaign.
 
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,8 @@ struct Page {
     registrations: usize,
 }
 
-/// Walks through the large campaign from the first page to the last, then compares single requests with a small
-/// campaign.
+/// Walks through the large campaign from the first page to the last. Then compares single requests to it with the same
+/// requests to a small campaign.
 pub(crate) async fn walk() -> Measured<()> {
     let sandbox = Sandbox::start().await?;
     let begin = Instant::now();
@@ -45,7 +45,7 @@ pub(crate) async fn walk() -> Measured<()> {
     let front = sandbox.recorded_front(&recorder)?;
 
     println!(
-        "\n| pages of {PER_PAGE} | calls of one | read units of one | bytes of one | median |\n|---|---|--:|--:|--:|"
+        "\n| pages of {PER_PAGE} | calls a page | read units a page | bytes a page | median |\n|---|---|--:|--:|--:|"
     );
     let pages = REGISTRATIONS / PER_PAGE;
     let mut next = Some(format!("{}?per_page={PER_PAGE}", path(LARGE_CAMPAIGN)));
@@ -70,7 +70,7 @@ pub(crate) async fn walk() -> Measured<()> {
         return Err(format!("{listed} registrations listed").into());
     }
 
-    println!("\n| asked of a campaign | of {SMALL} | of {REGISTRATIONS} |\n|---|---|---|");
+    println!("\n| query | campaign of {SMALL} | campaign of {REGISTRATIONS} |\n|---|---|---|");
     for query in [
         "per_page=50&q[created_at_gteq]=2016-11-09",
         "per_page=50&q[created_at_gteq]=2016-11-09T00:10&q[s]=created_at+desc&q[created_at_lt]=2016-11-09T00:12",

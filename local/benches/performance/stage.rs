@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::measure::Measured;
 
-/// The number of registrations in the campaign: more than the largest page, so that every measured page has a next one.
+/// The number of registrations in the campaign: more than the largest page, so that every measured page has a next
+/// page.
 const REGISTRATIONS: usize = 1_001;
 
 /// The campaign that the measurements list.

@@ -12,7 +12,7 @@ use tokio_rustls::{
     },
 };
 
-/// A self-signed certificate for `localhost`. Its key is in the repository, because it protects nothing.
+/// A self-signed certificate for `localhost`. Its key may be in the repository, because it protects nothing.
 pub(crate) const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/localhost.pem");
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/localhost.key");
 
@@ -34,7 +34,7 @@ impl Tls {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, engine) = (acceptor.clone(), engine.clone());
                 tokio::spawn(async move {
-                    // Like AWS: send data at once instead of collecting it.
+                    // Sends data at once instead of collecting it, as AWS does.
                     let _ = stream.set_nodelay(true);
                     let (Ok(mut caller), Ok(mut engine)) =
                         (acceptor.accept(stream).await, TcpStream::connect(engine).await)

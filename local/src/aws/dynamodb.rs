@@ -1,4 +1,4 @@
-//! The engine that holds the table: an embedded DynamoDB, or any server that speaks its protocol.
+//! The engine that holds the table: an embedded DynamoDB emulator, or any server that speaks DynamoDB's protocol.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ use crate::template::{REGION, TableDefinition, TableKey};
 
 /// The name of the data file in the data folder.
 const DATA_FILE: &str = "registrations.db";
-/// How often expired items are deleted. DynamoDB deletes them within days.
+/// How often expired items are deleted. DynamoDB deletes them within days of their expiry.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How long a new table may take to become usable.
@@ -35,7 +35,7 @@ const CREATION_TIMEOUT: Duration = Duration::from_mins(2);
 /// Where the data is kept.
 #[derive(Debug, Clone)]
 pub enum Data {
-    /// In the memory of this process.
+    /// In the memory of this process, and lost when it ends.
     InMemory,
     /// In this folder, kept between runs.
     Folder(PathBuf),
@@ -48,7 +48,7 @@ impl Data {
     ///
     /// # Errors
     ///
-    /// The data cannot be opened, or another stack holds it.
+    /// If the data cannot be opened, or another stack holds it.
     pub async fn open(&self) -> Result<Engine, EngineError> {
         match self {
             Self::InMemory => Engine::in_memory().await,
@@ -94,7 +94,7 @@ pub enum EngineError {
         cause: String,
     },
     /// The table has other keys or indexes than the template.
-    #[error("the table {table} at {endpoint} has other keys or indexes than the template says")]
+    #[error("the table {table} at {endpoint} has other keys or indexes than the template defines")]
     OtherTable {
         /// The name of the table.
         table: String,
@@ -103,10 +103,10 @@ pub enum EngineError {
     },
 }
 
-/// An engine, embedded or elsewhere, at an endpoint.
+/// An engine, embedded in this process or elsewhere.
 pub struct Engine {
     endpoint: String,
-    /// Dropping it stops the embedded engine and releases the data.
+    /// The embedded engine, or `None` if the engine is elsewhere. Dropping it stops the engine and releases the data.
     embedded: Option<Embedded>,
 }
 
@@ -138,13 +138,13 @@ impl Engine {
         let in_file =
             |error: dynoxide::DynoxideError| EngineError::DataFile { path: path.clone(), cause: error.to_string() };
         let database = Database::new(&path).map_err(in_file)?;
-        // Syncs once per checkpoint instead of once per write: a killed process loses nothing, a power cut may lose
-        // writes.
+        // Despite its name, this makes SQLite sync once per checkpoint instead of once per write: a killed process
+        // loses nothing, but a power cut may lose writes.
         database.disable_bulk_loading().map_err(in_file)?;
         Self::embedded(database, Some(lock)).await
     }
 
-    /// Refers to another engine that speaks DynamoDB's protocol, at `endpoint`.
+    /// Returns a reference to another engine that speaks DynamoDB's protocol, at `endpoint`. Sends nothing to it yet.
     #[must_use]
     pub fn elsewhere(endpoint: &str) -> Self {
         Self { endpoint: endpoint.to_owned(), embedded: None }
@@ -177,7 +177,8 @@ impl Engine {
         &self.endpoint
     }
 
-    /// Returns the environment variables with which a function reaches the engine; on AWS, Lambda sets them.
+    /// Returns the environment variables with which a function reaches the engine. On AWS, Lambda sets all of them
+    /// except the endpoint, which is not needed there.
     #[must_use]
     pub fn variables(&self) -> [(&'static str, &str); 4] {
         [
@@ -198,8 +199,8 @@ impl Engine {
         Ok(self.table_config(table)?.connect())
     }
 
-    /// Imports items, given as DynamoDB's JSON, into the table in bulk and past its stream. Fails unless the engine is
-    /// the embedded one.
+    /// Imports items, given as DynamoDB's JSON, into the table in bulk, without writing them to its stream. Fails
+    /// unless the engine is embedded.
     pub fn import(&self, table: &TableDefinition, items: Vec<serde_json::Value>) -> Result<(), EngineError> {
         let Some(Embedded { database, .. }) = &self.embedded else {
             return Err(self.unreachable("it does not support imports"));
@@ -223,7 +224,10 @@ impl Engine {
         TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))
     }
 
-    /// Creates the table if it does not exist, and returns whether it did.
+    /// Creates the table if it does not exist. Returns whether it was created.
+    ///
+    /// An existing table gets the stream of the template if it has none. It is an error if it has other keys or
+    /// indexes.
     pub async fn ensure_table(&self, table: &TableDefinition) -> Result<bool, EngineError> {
         let client = self.client(table)?;
         let described = client.describe_table().table_name(&table.name).send().await;
@@ -309,13 +313,14 @@ impl Engine {
     }
 }
 
-/// Returns whether a folder has data.
+/// Returns whether a folder has a data file.
 #[must_use]
 pub fn has_data(folder: &Path) -> bool {
     folder.join(DATA_FILE).exists()
 }
 
-/// Returns whether an existing table has the keys and indexes of the template.
+/// Returns whether an existing table has the template's key and indexes. Compares the names and keys of the indexes
+/// only.
 fn is_same(table: &TableDefinition, found: &TableDescription) -> bool {
     let key_of = |schema: &[KeySchemaElement]| {
         let name_of = |kind: &KeyType| schema.iter().find(|element| element.key_type == *kind);

@@ -1,7 +1,7 @@
 //! The HTTP server, and the front that stands in for API Gateway.
 //!
-//! A [`Front`] answers requests; [`serve`] puts one on a port. The other fronts are those of SQS (`queue_front`) and
-//! Lambda (`lambda_front`).
+//! A [`Front`] answers requests, and [`serve`] serves it on a port. The other fronts stand in for the APIs of SQS
+//! ([`sqs`](super::sqs)) and Lambda ([`lambda`](super::lambda)).
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
     pages::{docs, home::HomePage},
 };
 
-/// The largest body that API Gateway accepts, in bytes.
+/// The largest body that API Gateway accepts, in bytes. All fronts have this limit.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// How long API Gateway waits for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ pub struct ApiFront {
     pub gateway: Gateway,
     /// The functions.
     pub functions: Functions,
-    /// The page at `/`, if there is one.
+    /// The page at `/`, or `None` to pass requests for it to the functions.
     pub home: Option<HomePage>,
 }
 
@@ -98,7 +98,8 @@ fn internal_server_error() -> Response<Vec<u8>> {
     gateway::own_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 
-/// Serves a front until `stopping` turns true, then waits at most five seconds for requests under way to end.
+/// Serves a front until `stopping` becomes true or its sender is dropped, then waits at most five seconds for requests
+/// under way to end.
 pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch::Receiver<bool>) {
     let front = Arc::new(front);
     let connections = GracefulShutdown::new();
@@ -122,7 +123,7 @@ pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch
             .serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // An error here means that the caller went away.
+            // An error here means that the caller has closed the connection.
             let _ = connection.await;
         });
     }

@@ -33,14 +33,14 @@ pub struct Gateway {
     cors: Cors,
 }
 
-/// The route of a request, with the values of the path parameters.
+/// The route of a request, and the values of its path parameters.
 pub struct Matched<'a> {
     route: &'a RouteDefinition,
     parameters: BTreeMap<String, String>,
 }
 
 impl Matched<'_> {
-    /// Returns the function of the route.
+    /// Returns the folder name of the function that answers the route.
     #[must_use]
     pub fn function(&self) -> &str {
         &self.route.function
@@ -61,7 +61,7 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// Two paths conflict.
+    /// If two paths conflict.
     pub fn new(routes: &[RouteDefinition], cors: Cors) -> Result<Self, String> {
         let mut by_path: BTreeMap<&str, BTreeMap<String, RouteDefinition>> = BTreeMap::new();
         let mut default = None;
@@ -79,8 +79,8 @@ impl Gateway {
         Ok(Self { paths, default, cors })
     }
 
-    /// Returns the route of a request: that of its method, else `ANY`, else `$default`. `None` if there is none of
-    /// these.
+    /// Returns the route of a request: the path's route for the method, else its `ANY` route, else `$default`, or
+    /// `None` if none of these exists.
     #[must_use]
     pub fn route(&self, method: &Method, path: &str) -> Option<Matched<'_>> {
         let matched = self.paths.at(path).ok().and_then(|found| {
@@ -91,8 +91,8 @@ impl Gateway {
         matched.or_else(|| self.default.as_ref().map(|route| Matched { route, parameters: BTreeMap::new() }))
     }
 
-    /// Returns API Gateway's own response to a preflight: `None` if the request is not one, or if CORS is not
-    /// configured.
+    /// Returns API Gateway's own response to a preflight request, or `None` if the request is not a preflight or CORS
+    /// is not configured.
     #[must_use]
     pub fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Vec<u8>>> {
         let is_preflight = method == Method::OPTIONS && headers.contains_key("access-control-request-method");
@@ -111,7 +111,8 @@ impl Gateway {
         Some(response)
     }
 
-    /// Adds the CORS headers without which a browser hides a response from a page of another origin.
+    /// Adds the CORS headers if the request's origin is allowed. Without them, a browser hides the response from a page
+    /// of that origin.
     pub fn allow_origin(&self, request: &HeaderMap, response: &mut HeaderMap) {
         if let Some(origin) = self.allowed_origin(request) {
             put(response, "access-control-allow-origin", &origin);
@@ -126,7 +127,7 @@ impl Gateway {
     }
 }
 
-/// Returns the event of a request.
+/// Returns the event for a request, in payload format 2.0.
 #[must_use]
 pub fn event(matched: &Matched<'_>, request: &Parts, body: &[u8], source_ip: &str) -> Value {
     let path = decoded(request.uri.path());
@@ -181,7 +182,7 @@ pub fn event(matched: &Matched<'_>, request: &Parts, body: &[u8], source_ip: &st
     event
 }
 
-/// Returns the header with the request id, which API Gateway adds to every response.
+/// Returns the header with the request id of an event, which API Gateway adds to every response.
 #[must_use]
 pub fn request_id(event: &Value) -> Option<(HeaderName, HeaderValue)> {
     let id = HeaderValue::try_from(event["requestContext"]["requestId"].as_str()?).ok()?;
@@ -202,7 +203,8 @@ struct Answer {
     is_base64_encoded: bool,
 }
 
-/// Returns the response of an answer: `None` if API Gateway would not understand the answer.
+/// Converts a function's answer into a response, or `None` if the answer does not have the shape of a full response in
+/// payload format 2.0.
 #[must_use]
 pub fn response(answer: Value) -> Option<Response<Vec<u8>>> {
     let Answer { status_code, headers, cookies, body, is_base64_encoded } = serde_json::from_value(answer).ok()?;
@@ -219,7 +221,7 @@ pub fn response(answer: Value) -> Option<Response<Vec<u8>>> {
     Some(response)
 }
 
-/// Returns a response of API Gateway itself, whose body has a shape of its own.
+/// Returns a response of API Gateway itself. Its body is `{"message": …}`.
 #[must_use]
 pub fn own_response(status: StatusCode, message: &str) -> Response<Vec<u8>> {
     let mut response = Response::new(json!({ "message": message }).to_string().into_bytes());
@@ -236,7 +238,7 @@ pub fn head_size(request: &Parts) -> usize {
     line + headers.sum::<usize>()
 }
 
-/// Returns the headers with lower-case names, and repeated headers joined by commas.
+/// Returns the headers except cookies, with lower-case names. The values of a repeated header are joined by commas.
 fn headers(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let mut joined: BTreeMap<&str, String> = BTreeMap::new();
     for (name, value) in headers.iter().filter(|(name, _)| *name != COOKIE) {
@@ -260,7 +262,8 @@ fn query_parameters(query: &str) -> BTreeMap<String, String> {
     joined
 }
 
-/// Returns whether a body reaches the function as text. All others, HTML forms for example, are encoded in base64.
+/// Returns whether the content type is one whose bodies reach the function as text. Any other body, such as an HTML
+/// form, is encoded in base64.
 fn is_text(request: &HeaderMap) -> bool {
     let content_type = text(request, CONTENT_TYPE.as_str());
     let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -314,14 +317,18 @@ mod tests {
     #[case("POST", "/v2/registration_events", "registration-writes")]
     #[case("GET", "/v2/coupons/c/registrations/", "unmatched-route")]
     #[case("GET", "/", "unmatched-route")]
-    fn a_request_takes_the_most_specific_route(#[case] method: &str, #[case] path: &str, #[case] function: &str) {
+    fn a_request_is_matched_to_the_most_specific_route(
+        #[case] method: &str,
+        #[case] path: &str,
+        #[case] function: &str,
+    ) {
         let gateway = gateway();
         let matched = gateway.route(&method.parse().unwrap(), path).unwrap();
         assert_eq!(matched.function(), function);
     }
 
     #[test]
-    fn an_event_has_the_shape_of_api_gateways() {
+    fn an_event_has_the_shape_of_an_api_gateway_event() {
         let gateway = gateway();
         let headers =
             [("X-Many", "1"), ("X-Many", "2"), ("Cookie", "a=1; b=2"), ("Content-Type", "application/octet-stream")];
@@ -340,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_learns_from_a_preflight_what_it_may_do() {
+    fn the_answer_to_a_preflight_lists_the_permissions() {
         let gateway = gateway();
         let preflight = [("Origin", "https://example.com"), ("Access-Control-Request-Method", "GET")];
         let request = parts("OPTIONS", "/v2/coupons/c/registrations", &preflight);

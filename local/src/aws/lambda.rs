@@ -12,16 +12,16 @@ use crate::{
     functions::{Functions, InvokeError},
 };
 
-/// The functions, as callers of Lambda's API see them.
+/// Lambda's API in front of the functions.
 pub struct LambdaFront {
     /// The functions.
     pub functions: Functions,
-    /// The functions' folders, by the function names in the template.
+    /// The folder of each function, by the function's name on AWS.
     pub names: BTreeMap<String, String>,
 }
 
 impl LambdaFront {
-    /// Returns the folder of the function in `path`. The name there may end in a version or an alias.
+    /// Returns the folder of the function that `path` names. The name may have a version or an alias after a colon.
     fn function(&self, path: &str) -> Result<&str, String> {
         let name = path.strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
         let name = name.map(|name| percent_decode_str(name).decode_utf8_lossy()).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The queue, and Lambda's event source mapping, which feeds a function from it.
 //!
-//! Messages are handed out in batches and stay hidden meanwhile. A message that failed becomes visible again after the
-//! visibility timeout; one that failed too often becomes a dead letter. Everything is in memory: messages are lost when
-//! the stack stops.
+//! Messages are handed out in batches and are hidden in the meantime. A message that fails becomes visible again after
+//! the visibility timeout; a message that fails too often becomes a dead letter. Everything is in memory, so messages
+//! are lost when the stack stops.
 //!
 //! Source: Amazon SQS developer guide, "Visibility timeout" and "Using dead-letter queues"; AWS Lambda developer guide,
 //! "Using Lambda with Amazon SQS".
@@ -35,15 +35,15 @@ pub struct LocalQueue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Message>,
-    /// Messages handed out, by receipt handle, with the time at which they become visible again.
+    /// The messages that are handed out, by receipt handle, each with the time at which it becomes visible again.
     hidden: BTreeMap<String, (Instant, Message)>,
     dead: VecDeque<Message>,
 }
 
-/// A message.
+/// A message in a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The message id.
+    /// The id of the message, a UUID.
     pub id: String,
     /// The body.
     pub body: String,
@@ -52,12 +52,12 @@ pub struct Message {
     receive_count: u32,
 }
 
-/// The number of messages of a queue.
+/// The number of messages in a queue, by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Messages ready to be received.
     pub waiting: usize,
-    /// Messages handed out.
+    /// Messages that are handed out and not yet deleted.
     pub hidden: usize,
     /// Dead letters.
     pub dead: usize,
@@ -83,7 +83,7 @@ impl LocalQueue {
         Self { settings: Arc::new(settings), state: Arc::default(), changed: Arc::default() }
     }
 
-    /// Returns the queue's settings in the template.
+    /// Returns the queue's settings from the template.
     #[must_use]
     pub fn settings(&self) -> &Queue {
         &self.settings
@@ -100,14 +100,14 @@ impl LocalQueue {
         id
     }
 
-    /// Counts the messages.
+    /// Counts the messages, by state.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let state = self.state();
         Counts { waiting: state.waiting.len(), hidden: state.hidden.len(), dead: state.dead.len() }
     }
 
-    /// Returns the dead letters, which also stay in the queue.
+    /// Returns the dead letters, which stay in the queue.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<Message> {
         self.state().dead.iter().cloned().collect()
@@ -171,8 +171,8 @@ impl LocalQueue {
         }
     }
 
-    /// Deletes the messages that did not fail. If the response names a message that is not in the batch, the whole
-    /// batch failed. Failed messages stay hidden until the visibility timeout.
+    /// Deletes the messages that did not fail. If the response names a message that is not in the batch, all messages
+    /// of the batch count as failed. Failed messages stay hidden until the visibility timeout.
     fn settle(&self, batch: &[(String, Message)], response: &BatchResponse) {
         let failures: Vec<&str> =
             response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
@@ -236,7 +236,8 @@ impl LocalQueue {
 }
 
 impl State {
-    /// Makes messages visible again whose timeout is over, or dead letters if they were received too often.
+    /// Makes the messages whose visibility timeout has ended visible again, or turns them into dead letters if they
+    /// were received too often.
     fn return_visible(&mut self, now: Instant, max_receive_count: u32) {
         let due: Vec<String> =
             self.hidden.iter().filter(|(_, (at, _))| *at <= now).map(|(handle, _)| handle.clone()).collect();

@@ -22,7 +22,7 @@ const MAX_BATCH: usize = 10;
 pub struct SqsFront {
     /// The queues.
     pub queues: Vec<LocalQueue>,
-    /// The beginning of the queues' URLs.
+    /// The URL of this front. The URL of a queue is this URL, `/` and the name of the queue.
     pub url: String,
 }
 
@@ -49,7 +49,7 @@ struct Refusal {
     message: String,
 }
 
-/// What a call is about: a queue that feeds a function, or its dead-letter queue.
+/// The queue that a call names: a queue that feeds a function, or the dead-letter queue of one.
 #[derive(Clone, Copy)]
 enum Target<'a> {
     Queue(&'a LocalQueue),

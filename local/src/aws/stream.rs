@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// How long a stream keeps its records (Amazon DynamoDB developer guide, "Change data capture for DynamoDB Streams").
-/// The embedded engine keeps them for ever, so older ones are skipped here.
+/// The embedded engine keeps them longer, so older records are skipped here.
 const RETENTION: Duration = Duration::from_hours(24);
-/// How long to wait if there is nothing new, and before a failed batch is sent again.
+/// The pause if there are no new records, after a failed read, and before a failed batch is sent again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Emulators do not check signatures, but some require one.
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20161109/eu-west-1/dynamodb/aws4_request, \
@@ -33,33 +33,33 @@ const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20161109/eu-west-
 #[error("the stream of the table cannot be read: {0}")]
 pub struct StreamError(String);
 
-/// The records of one shard, in their order.
+/// Records of one shard, in their order.
 #[derive(Debug, Clone)]
 pub struct ShardRecords {
-    /// The shard.
+    /// The id of the shard.
     pub shard: String,
-    /// The records, as `GetRecords` shows them.
+    /// The records, as `GetRecords` returns them.
     pub records: Vec<Value>,
 }
 
-/// A reader of a table's stream, from its beginning.
+/// A reader of a table's stream. It begins with the oldest record.
 #[derive(Debug)]
 pub struct TableStream {
     engine: String,
     table: String,
-    /// The iterator with which to continue, by shard.
+    /// The iterator with which to continue each shard.
     iterators: BTreeMap<String, String>,
 }
 
 impl TableStream {
-    /// Returns a reader of the stream of `table` in the engine at `endpoint`.
+    /// Returns a reader of the stream of `table` in the engine at `endpoint`, which is `http://HOST:PORT`.
     #[must_use]
     pub fn of(endpoint: &str, table: &str) -> Self {
         let engine = endpoint.trim_start_matches("http://").trim_end_matches('/').to_owned();
         Self { engine, table: table.to_owned(), iterators: BTreeMap::new() }
     }
 
-    /// Reads up to `limit` records of each shard that have not been read before.
+    /// Reads up to `limit` new records from each shard. Leaves out shards without new records.
     pub async fn read(&mut self, limit: usize) -> Result<Vec<ShardRecords>, StreamError> {
         self.find_shards().await?;
         let mut found = Vec::new();
@@ -132,7 +132,8 @@ impl StreamSource {
         self.filters.is_empty() || self.filters.iter().any(|filter| matches(filter, record))
     }
 
-    /// Reads the next batch of each shard, with the shard: `None` if there are no new records.
+    /// Reads the next batch of each shard. Returns the events, each with its shard, or `None` if there are no new
+    /// records. There is no event for a shard whose new records do not pass the filters.
     pub async fn next_batches(&self, stream: &mut TableStream) -> Result<Option<Vec<(String, Value)>>, StreamError> {
         let found = stream.read(self.batch_size).await?;
         if found.is_empty() {
@@ -169,7 +170,7 @@ impl StreamSource {
     }
 }
 
-/// Returns whether DynamoDB would still have the record.
+/// Returns whether DynamoDB would still keep the record.
 fn is_kept(record: &Value) -> bool {
     let created = record["dynamodb"]["ApproximateCreationDateTime"].as_f64().unwrap_or_default();
     created >= now().saturating_sub(RETENTION).as_secs_f64()
@@ -179,8 +180,8 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Returns whether a value matches a filter pattern: each field of the pattern has one of the listed values, or begins
-/// with a listed prefix.
+/// Returns whether a value matches a filter pattern: each field in the pattern must have one of the listed values, or
+/// begin with a listed prefix.
 fn matches(pattern: &Value, value: &Value) -> bool {
     match pattern {
         Value::Object(fields) => fields.iter().all(|(name, pattern)| matches(pattern, &value[name])),

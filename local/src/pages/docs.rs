@@ -1,4 +1,5 @@
-//! The page at `/docs`, which shows the contract. Only the local stack has it, and it loads nothing from other servers.
+//! The page at `/docs`, which shows the contract. Only the local stack has this page. It loads nothing from other
+//! servers.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub const PATH: &str = "/docs";
 const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:");
 
-/// Returns the page or one of its files: `None` if `path` names neither.
+/// Returns the page or one of its files, or `None` if `path` names neither.
 #[must_use]
 pub fn answer(path: &str) -> Option<Response<Vec<u8>>> {
     let mut response = Response::new(Vec::new());

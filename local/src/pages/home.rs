@@ -1,5 +1,5 @@
-//! The page at `/`, which lists the known campaigns. Only the local stack has it: on AWS no function may scan the
-//! table.
+//! The page at `/`, which lists the known campaigns. Only the local stack has this page, because on AWS no function may
+//! scan the table.
 
 use aws_sdk_dynamodb::Client;
 use domain::campaign::CampaignType;
@@ -21,7 +21,7 @@ pub struct HomePage {
 }
 
 impl HomePage {
-    /// Returns the page with the campaigns known now, with status 503 if the table cannot be read.
+    /// Returns the page with the campaigns that are known now. Its status is 503 if the table cannot be read.
     pub async fn answer(&self) -> Response<Vec<u8>> {
         let campaigns = self.campaigns().await;
         let page = html! {
@@ -36,7 +36,7 @@ impl HomePage {
                 body {
                     main {
                         h1 { "Wallet registrations" }
-                        p { a href=(docs::PATH) { "The API" } ", to read about and to try. User name " code { "demo" } ", API key " code { "demo" } "." }
+                        p { a href=(docs::PATH) { "The API" } ": read about it and try it. User name " code { "demo" } ", API key " code { "demo" } "." }
                         h2 { "Campaigns" }
                         @match &campaigns {
                             Err(problem) => p { "The table cannot be read: " (problem) },
@@ -63,8 +63,8 @@ impl HomePage {
         response
     }
 
-    /// Returns ids and types of campaigns. A campaign without a stated type answers under every type, so it gets the
-    /// first one.
+    /// Returns the ids and types of up to [`MAX_CAMPAIGNS`] campaigns. A campaign whose type is not known answers under
+    /// every type, so it gets the first type.
     async fn campaigns(&self) -> Result<Vec<(String, String)>, String> {
         let mut pages = self
             .client

@@ -6,7 +6,7 @@ use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 
 use super::{AWS_ACCOUNT, REGION, TemplateError, queue_arn, stream_arn};
 
-/// How many references may lead from one to the next; more are taken for a cycle.
+/// The maximum length of a chain of references. A longer chain is treated as a cycle.
 const MAX_REFERENCE_DEPTH: usize = 8;
 
 /// The parsed YAML of a template.
@@ -41,7 +41,7 @@ impl<'a> Node<'a> {
         self.optional(name)?.ok_or_else(|| self.unexpected(&format!("expected the field {name}")))
     }
 
-    /// Returns the node in the field `name`: `None` if the field is absent.
+    /// Returns the node in the field `name`, or `None` if the field is absent.
     pub(super) fn optional(&self, name: &str) -> Result<Option<Node<'a>>, TemplateError> {
         Ok(self.entries()?.into_iter().find(|(key, _)| key == name).map(|(_, node)| node))
     }
@@ -93,7 +93,7 @@ impl<'a> Node<'a> {
     }
 
     fn child(&self, yaml: &'a MarkedYaml<'a>) -> Node<'a> {
-        // The parser gives no position to a value behind a tag.
+        // The parser does not set the position of a value after a tag.
         let line = if yaml.span.start.line() == 0 { self.line } else { yaml.span.start.line() };
         Node { document: self.document, yaml, line }
     }
@@ -224,7 +224,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Returns a scalar as text, as CloudFormation reads it: `None` if it is not a scalar.
+/// Returns a scalar as text, as CloudFormation reads it, or `None` if the node is not a scalar.
 fn scalar(yaml: &MarkedYaml<'_>) -> Option<String> {
     match &yaml.data {
         YamlData::Value(Scalar::String(text)) => Some(text.to_string()),

@@ -1,4 +1,4 @@
-//! Campaigns of any size, for tests and measurements, loaded in bulk and past the stream.
+//! Campaigns of any size, for tests and measurements, loaded in bulk without writing to the stream.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     template::TableDefinition,
 };
 
-/// The number of items that one import hands to the engine.
+/// The maximum number of items in one import.
 const IMPORT_SIZE: usize = 20_000;
 
 /// Why a campaign cannot be loaded.
@@ -29,15 +29,16 @@ pub enum LoadError {
     /// The engine cannot be reached, or does not support imports.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The store refused the first registration, from which the others are copied.
+    /// The first registration, from which the others are copied, was not accepted.
     #[error("the first registration was refused: {0}")]
     First(String),
-    /// The campaign could not be counted.
+    /// The table did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Returns the id of registration `number`. It belongs to pass `number / 2` and begins one second after the one before.
+/// Returns the id of registration `number`. It belongs to pass `number / 2` and begins one second after registration
+/// `number - 1`.
 #[must_use]
 pub fn registration_id(number: usize) -> String {
     Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0000 + number as u128).to_string()
@@ -50,7 +51,7 @@ fn pass_id(number: usize) -> String {
 /// Loads a coupon campaign of the account `demo` with `count` registrations, and writes its counts.
 ///
 /// The first registration is installed through the store, with a device and a push token. The others are copies of its
-/// item, so that they look exactly as the store writes them.
+/// item, so they look exactly like items that the store writes.
 pub async fn load(
     engine: &Engine,
     table: &TableDefinition,
@@ -83,7 +84,8 @@ pub async fn load(
     while items.peek().is_some() {
         engine.import(table, items.by_ref().take(IMPORT_SIZE).collect())?;
     }
-    // Dated 48 hours ahead, so that the recount treats no change as still on its way through the stream.
+    // The recount gets an instant 48 hours ahead. The stream no longer delivers any change then, so the recount writes
+    // the counts at once.
     store.recount(campaign, time::now().plus(Duration::from_hours(48))).await?;
     Ok(())
 }

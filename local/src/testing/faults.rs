@@ -1,5 +1,5 @@
-//! A table that misbehaves, for tests: a proxy in front of an engine that delays, throttles, fails, cuts off and
-//! garbles responses.
+//! Injects faults into calls to the table, for tests: a proxy in front of an engine that can delay, cut off or garble
+//! responses, and answer with errors.
 
 use std::{
     collections::VecDeque,
@@ -29,11 +29,11 @@ pub enum Fault {
     Internal,
     /// The call is carried out, but the connection closes before the response.
     Unanswered,
-    /// The call is carried out, but the connection closes within the response.
+    /// The call is carried out, but the connection closes in the middle of the response.
     CutOff,
     /// The response has status 200 and is not JSON.
     Rubbish,
-    /// A `BatchGetItem` returns all its keys as unprocessed; other calls are carried out.
+    /// A `BatchGetItem` returns all its keys as unprocessed. Other calls have no fault.
     Unprocessed,
 }
 
@@ -63,7 +63,7 @@ impl Faults {
             while let Ok((stream, _)) = listener.accept().await {
                 let (engine, plan) = (engine.clone(), Arc::clone(&shared));
                 tokio::spawn(async move {
-                    // The caller sees for itself how a connection ends.
+                    // An error ends the connection, which the caller notices.
                     let _ = serve(stream, &engine, &plan).await;
                 });
             }
@@ -82,12 +82,12 @@ impl Faults {
         self.plan().next.extend(faults);
     }
 
-    /// Plans a fault for every call for which `next` has none.
+    /// Plans a fault for every call that has none planned by `next`.
     pub fn always(&self, fault: Fault) {
         self.plan().always = Some(fault);
     }
 
-    /// Returns the number of calls since the last `calls`.
+    /// Returns the number of calls since this method was last called.
     #[must_use]
     pub fn calls(&self) -> usize {
         std::mem::take(&mut self.plan().calls)
@@ -137,7 +137,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
     }
 }
 
-/// Reads one HTTP/1.1 message, head included: `None` if the connection ended.
+/// Reads one HTTP/1.1 message with its head, or returns `None` if the connection has ended.
 async fn message(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>>> {
     let mut message = Vec::new();
     while !message.ends_with(b"\r\n\r\n") {
@@ -167,7 +167,7 @@ fn unprocessed(request: &[u8]) -> Vec<u8> {
 fn error(status: u16, code: &str) -> Vec<u8> {
     response(
         status,
-        &format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"as a test wants it"}}"#),
+        &format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"injected by a test"}}"#),
     )
 }
 

@@ -1,7 +1,7 @@
-//! Measures what a request costs, for tests: a proxy in front of an engine that records each call and its request
+//! Measures the cost of requests, for tests: a proxy in front of an engine that records each call and its request
 //! units.
 //!
-//! To prove that calls run concurrently, it can hold back every call until a given number of them are under way.
+//! To prove that calls run concurrently, it can hold back each call until a given number of calls are under way.
 
 use std::{
     error::Error,
@@ -35,14 +35,14 @@ struct Log {
     held: Mutex<Option<Arc<Barrier>>>,
 }
 
-/// One call of the engine.
+/// One call to the engine.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The operation: `BatchGetItem`, `Query`, …
     pub operation: String,
     /// The request units that the call consumed, of the table and its indexes.
     pub units: f64,
-    /// The sizes of the request body and the response body, in bytes.
+    /// The sizes of the request body and the response body, in bytes. The response includes its consumed capacity.
     pub bytes: (usize, usize),
 }
 
@@ -75,7 +75,7 @@ impl Recorder {
         std::mem::take(&mut self.log.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Holds every call back until `count` calls are under way. Calls made one after the other are never answered.
+    /// Holds back each call until `count` calls are under way. If fewer than `count` calls run concurrently, they hang.
     pub fn hold_until(&self, count: usize) {
         *self.log.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Barrier::new(count)));
     }
@@ -132,7 +132,7 @@ impl Front for Proxy {
     }
 }
 
-/// Returns the units of one table, or the sum over the tables of a batch.
+/// Returns the request units of a call on one table, or their sum for a batch.
 fn units(consumed: &Value) -> f64 {
     match consumed {
         Value::Array(tables) => tables.iter().map(units).sum(),

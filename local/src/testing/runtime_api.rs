@@ -41,7 +41,7 @@ pub enum ProcessError {
     /// The binary could not be started, or communication with it failed.
     #[error("the binary cannot be run: {0}")]
     Io(#[from] io::Error),
-    /// The binary ended.
+    /// The binary ended before it responded.
     #[error("the binary ended; it wrote: {0}")]
     Ended(String),
     /// The binary took too long.
@@ -94,13 +94,13 @@ impl LambdaProcess {
         Ok(Self { process, output, events, answers, asked, _stop: stop })
     }
 
-    /// Returns the id of the process: `None` if it has ended.
+    /// Returns the id of the process, or `None` if it has ended.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Waits until the binary asks for its first event.
+    /// Waits until the binary requests its first event.
     pub async fn ready(&mut self) -> Result<(), ProcessError> {
         match tokio::time::timeout(ANSWER_TIMEOUT, self.asked.wait_for(|asked| *asked)).await {
             Ok(Ok(_)) => Ok(()),
@@ -110,7 +110,7 @@ impl LambdaProcess {
 
     /// Hands an event to the binary and waits for its response.
     pub async fn invoke(&mut self, event: &Value) -> Result<Answer, ProcessError> {
-        // If the binary has ended, sending fails, and the wait below reports it.
+        // If the binary has ended, it never fetches the event, and the wait below reports that.
         let _ = self.events.try_send(event.clone());
         tokio::select! {
             answer = self.answers.recv() => match answer {
@@ -122,20 +122,20 @@ impl LambdaProcess {
         }
     }
 
-    /// Kills the binary and returns what it wrote.
+    /// Kills the binary and returns its output.
     pub async fn stop(mut self) -> Result<String, ProcessError> {
         self.process.kill().await?;
         self.output().await
     }
 
-    /// Offers no more events, so that the binary exits by itself, and returns what it wrote.
+    /// Stops offering events, so that the binary exits by itself, and returns its output.
     pub async fn finish(mut self) -> Result<String, ProcessError> {
         let (events, _) = mpsc::channel(1);
         self.events = events;
         self.ended().await
     }
 
-    /// Waits until the binary ends by itself and returns what it wrote.
+    /// Waits until the binary ends by itself, and returns its output.
     pub async fn ended(mut self) -> Result<String, ProcessError> {
         match tokio::time::timeout(ANSWER_TIMEOUT, self.process.wait()).await {
             Ok(_) => self.output().await,
@@ -143,13 +143,13 @@ impl LambdaProcess {
         }
     }
 
-    /// Returns what the binary wrote, once it has ended.
+    /// Returns the binary's output, once it has ended: standard output, then standard error.
     async fn output(&mut self) -> Result<String, ProcessError> {
         Ok((&mut self.output).await.map_err(io::Error::from)??)
     }
 }
 
-/// Reads the output of the process while it runs, because a process blocks when its pipe is full.
+/// Reads the output of the process while it runs, because a process blocks when a pipe is full.
 async fn read_output(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> io::Result<String> {
     let (mut output, mut errors) = (String::new(), String::new());
     let (stdout, stderr) = tokio::join!(
@@ -190,7 +190,7 @@ impl Front for RuntimeApi {
         }
         *response.status_mut() = StatusCode::ACCEPTED;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        // The receiver is gone if the test is over.
+        // Sending fails if the test is over, because the receiver is dropped then.
         let _ = self.answers.send(if path.ends_with("/response") { Ok(body) } else { Err(body) }).await;
         response
     }
@@ -202,8 +202,9 @@ fn front_closed() -> Response<Vec<u8>> {
     response
 }
 
-/// Parses what a binary wrote: one JSON object a line. Lambda's log filter needs a level and a timestamp at the top of each (AWS Lambda
-/// developer guide, "Log-level filtering"), so a line without them is an error.
+/// Parses the output of a binary, which must be one JSON object per line. Lambda's log filter needs a `level` and a
+/// `timestamp` at the top of each object (AWS Lambda developer guide, "Log-level filtering"), so a line without them is
+/// an error.
 pub fn log_lines(output: &str) -> Result<Vec<Value>, String> {
     let parse = |line: &str| {
         let parsed: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;

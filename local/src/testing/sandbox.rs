@@ -1,4 +1,4 @@
-//! The environment of a function's tests: the template's table in an engine of its own, and functions that reach it.
+//! The environment of a function's tests: the template's table in an engine of its own, and functions that use it.
 
 use std::{collections::BTreeMap, error::Error, io};
 
@@ -19,12 +19,12 @@ use crate::{
 
 /// The template's table in an embedded engine that ends with the sandbox.
 pub struct Sandbox {
-    /// The template.
+    /// The repository's template.
     pub template: Template,
     engine: Engine,
 }
 
-/// Why a sandbox cannot be set up or used. A test only shows it.
+/// The reason why a sandbox cannot be started or used. A test only prints it.
 pub type SandboxError = Box<dyn Error + Send + Sync>;
 
 impl Sandbox {
@@ -37,7 +37,7 @@ impl Sandbox {
         Ok(Self { template, engine })
     }
 
-    /// Starts a sandbox with the three installs of the source document.
+    /// Starts a sandbox with the account `demo` and the three installs of the source document.
     pub async fn with_first_events() -> Result<Self, SandboxError> {
         let sandbox = Self::start().await?;
         samples::apply_first_events(&sandbox.fresh_functions()?, &sandbox.template).await?;
@@ -49,17 +49,17 @@ impl Sandbox {
         Ok(campaigns::load(&self.engine, &self.template.table, campaign, count).await?)
     }
 
-    /// Starts the functions over this table with empty caches, as in processes that have just started.
+    /// Starts new functions on this table. They remember nothing, like processes that have just started.
     pub fn fresh_functions(&self) -> Result<Functions, SandboxError> {
         Ok(Functions::start(&self.template, &self.engine)?)
     }
 
-    /// Starts a proxy in front of the engine that records the calls it passes on.
+    /// Starts a proxy in front of the engine that records the calls to it.
     pub async fn recorder(&self) -> io::Result<Recorder> {
         Recorder::in_front_of(self.engine.endpoint()).await
     }
 
-    /// Returns the API over fresh functions that reach the table through a recorder.
+    /// Returns an API in front of new functions whose calls go through the recording proxy.
     pub fn recorded_front(&self, recorder: &Recorder) -> Result<ApiFront, SandboxError> {
         self.front_over(&Engine::elsewhere(recorder.endpoint()))
     }
@@ -69,17 +69,17 @@ impl Sandbox {
         Faults::in_front_of(self.engine.endpoint()).await
     }
 
-    /// Starts fresh functions that reach the table through faults.
+    /// Starts new functions whose calls go through the fault-injecting proxy.
     pub fn faulty_functions(&self, faults: &Faults) -> Result<Functions, SandboxError> {
         Ok(Functions::start(&self.template, &Engine::elsewhere(faults.endpoint()))?)
     }
 
-    /// Returns the API over fresh functions that reach the table through faults.
+    /// Returns an API in front of new functions whose calls go through the fault-injecting proxy.
     pub fn faulty_front(&self, faults: &Faults) -> Result<ApiFront, SandboxError> {
         self.front_over(&Engine::elsewhere(faults.endpoint()))
     }
 
-    /// Returns the API over fresh functions.
+    /// Returns an API in front of new functions.
     pub fn fresh_front(&self) -> Result<ApiFront, SandboxError> {
         self.front_over(&self.engine)
     }
@@ -108,7 +108,7 @@ impl Sandbox {
         variables
     }
 
-    /// Counts every change so far, by feeding the functions from the table's stream.
+    /// Counts every change so far, by feeding functions from the whole of the table's stream.
     pub async fn tally(&self) -> Result<(), SandboxError> {
         let functions = self.fresh_functions()?;
         for source in &self.template.streams {
@@ -128,18 +128,19 @@ impl Sandbox {
         TableStream::of(self.engine.endpoint(), &self.template.table.name)
     }
 
-    /// Returns a client of the engine, to look at items as they are stored.
+    /// Returns a client of the engine, to read items as they are stored.
     pub fn client(&self) -> Result<aws_sdk_dynamodb::Client, SandboxError> {
         Ok(self.engine.client(&self.template.table)?)
     }
 
-    /// Starts a function's real binary without each of the template's variables in turn. It must end and log which one is missing.
+    /// Starts a function's real binary once for each of its variables in the template, without that variable. Fails
+    /// unless the binary ends and logs the name of the missing variable.
     pub async fn expect_missing_variables_named(&self, function: &str, binary: &str) -> Result<(), SandboxError> {
         for name in self.template.functions.get(function).into_iter().flat_map(|known| known.variables.keys()) {
             let mut variables = self.variables(function);
             variables.remove(name);
             let output = LambdaProcess::start(binary, variables).await?.ended().await?;
-            // The runtime of Rust repeats the error in a line of its own.
+            // The first line is the log; after it, Rust prints the error that `main` returns.
             let line = log_lines(output.lines().next().unwrap_or_default())?.pop().unwrap_or_default();
             let is_named = line["fields"]["error"] == format!("the variable {name} is not set");
             if line["level"] != "ERROR" || !is_named {

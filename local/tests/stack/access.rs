@@ -1,4 +1,4 @@
-//! Accounts, API keys and what each key can see and do.
+//! Accounts, API keys, and the rights of each key.
 
 use http::{Method, StatusCode};
 use local::{aws::front::ApiFront, testing::sandbox::Sandbox};
@@ -9,7 +9,7 @@ use crate::{
     CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post, reports::report_path,
 };
 
-/// Adds a key to an account, which is created if it does not exist. Returns the key and its id.
+/// Adds a key to an account, and creates the account if it does not exist. Returns the key and its id.
 async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {
     let _ = admin(sandbox, json!({"action": "create_account", "account_id": account, "user_name": account})).await;
     let event = json!({"action": "add_key", "account_id": account, "access": access});
@@ -17,7 +17,7 @@ async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, Stri
     (key["api_key"].as_str().unwrap().to_owned(), key["key_id"].as_str().unwrap().to_owned())
 }
 
-/// Returns a valid request for every route.
+/// Returns a valid request for every route that needs a key.
 fn routes() -> [(Method, String, Value); 7] {
     let event = json!({
         "event": "uninstalled", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-12-01T00:00:00Z",
@@ -97,7 +97,7 @@ async fn another_account_sees_nothing_and_changes_nothing() {
             (theirs.status, &theirs.json()["error_code"]),
             (StatusCode::NOT_FOUND, &json!("campaign_not_found"))
         );
-        // Byte for byte the answer for an unknown campaign.
+        // The answer is identical, byte for byte, to the answer for an unknown campaign.
         if route.0 == Method::GET {
             let unknown = (route.0, route.1.replace(CAMPAIGN, "00000000-0000-4000-8000-000000000000"), route.2);
             let unknown = ask(&front, &unknown, &key).await;
@@ -171,13 +171,13 @@ async fn an_operator_adds_lists_and_revokes_keys() {
 #[case(json!({"action": "revoke_key", "account_id": "demo", "key_id": "x"}), "key_id: expected the 64 hexadecimal")]
 #[case(json!({"action": "revoke_key", "account_id": "demo", "key_id": "0".repeat(64)}), "the account demo has no key 0000")]
 #[tokio::test]
-async fn an_operator_learns_what_is_wrong(#[case] event: Value, #[case] expected: &str) {
+async fn an_error_of_account_admin_names_the_problem(#[case] event: Value, #[case] expected: &str) {
     let sandbox = Sandbox::start().await.unwrap();
     let error = admin(&sandbox, event).await.unwrap_err();
     assert!(error.contains(expected), "{error}");
 }
 
-/// A request that breaks several rules is refused by the first of them, in the order of `api::access`.
+// The order of the rules is documented in `api::access`.
 #[rstest]
 #[case::type_before_key(Method::GET, "/v2/tickets/x/registrations?page=x", "Bearer wrong", "", "route_not_found")]
 #[case::key_before_path(Method::GET, "/v2/coupons/x/registrations?page=x", "Bearer wrong", "", "unauthorized")]
@@ -241,7 +241,7 @@ async fn an_operator_learns_what_is_wrong(#[case] event: Value, #[case] expected
 )]
 #[case::key_before_body_of_events(Method::POST, "/v2/registration_events", "Bearer wrong", "x", "unauthorized")]
 #[tokio::test]
-async fn of_several_errors_the_first_rule_answers(
+async fn a_request_that_breaks_several_rules_is_refused_by_the_first(
     #[case] method: Method,
     #[case] target: &str,
     #[case] authorization: &str,
@@ -255,7 +255,7 @@ async fn of_several_errors_the_first_rule_answers(
 }
 
 #[tokio::test]
-async fn a_read_only_key_is_refused_before_the_path_and_the_body_are_looked_at() {
+async fn a_read_only_key_is_refused_before_the_path_and_the_body_are_checked() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let (key, _) = key_of(&sandbox, "demo", "read_only").await;
     let headers = [("authorization", key.as_str()), ("content-type", "text/plain")];

@@ -1,7 +1,7 @@
-//! Simulates a burst: 100,000 installs of one campaign in a minute, more than its index can absorb at that rate.
+//! Simulates a burst: 100,000 installs of one campaign in a minute, faster than its index can absorb them.
 //!
-//! Time is virtual. The queue, its event source and their limits are those of the template; concurrency, retries and
-//! timeouts are those of the store; the table absorbs as much as one DynamoDB partition of the index. Sources: Amazon
+//! Time is virtual. The queue, its event source and their limits come from the template. Concurrency, retries and
+//! timeouts come from the store. The table absorbs as much as one DynamoDB partition of the index. Sources: Amazon
 //! DynamoDB developer guide, "Burst and adaptive capacity" (1,000 write units per second and partition); AWS Lambda
 //! developer guide, "Using Lambda with Amazon SQS"; AWS SDKs reference guide, "Retry behavior" (full jitter).
 
@@ -17,7 +17,7 @@ const INSTALLS: usize = 100_000;
 const BURST: Micros = 60_000_000;
 /// The number of writes that the partition of the index absorbs per second.
 const WRITES_A_SECOND: u64 = 1_000;
-/// The duration of a call, whether it succeeds or is throttled.
+/// The duration of a call, successful or throttled.
 const CALL: Micros = 5_000;
 
 /// Virtual time, in microseconds.
@@ -36,7 +36,7 @@ struct Batch {
     waiting: VecDeque<usize>,
     under_way: usize,
     received_at: Micros,
-    /// A call failed after all its attempts, so the remaining messages are not tried.
+    /// Whether a call failed after all its attempts. If so, the remaining messages are not tried.
     gave_up: bool,
 }
 
@@ -132,7 +132,7 @@ impl Simulation {
         }
     }
 
-    /// Starts the next message of a batch, or returns the rest to the queue if the batch gave up.
+    /// Starts the next message of a batch. If the batch gave up, returns all its remaining messages to the queue.
     fn next_of(&mut self, batch: usize) {
         let now = self.now;
         let of = &mut self.batches[batch];
@@ -178,7 +178,8 @@ impl Simulation {
         }
     }
 
-    /// Returns a random wait of at most one second, doubled with each attempt up to the maximum backoff.
+    /// Returns a random wait. Its upper limit is one second, doubled with each attempt, but at most the maximum
+    /// backoff.
     fn jitter(&mut self, attempt: u32) -> Micros {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

@@ -24,7 +24,7 @@ use crate::{campaign_path, exchange};
 const BINARY: &str = env!("CARGO_BIN_EXE_local");
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Creates a folder with a copy of the template, next to which the stack keeps its data.
+/// Creates a folder with a copy of the template. The stack keeps its data next to the template.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(Template::default_path(), folder.path().join("template.yaml")).unwrap();
@@ -38,7 +38,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Starts a stack and returns it with its URL.
+/// Starts a stack and returns its process and its URL.
 async fn start(folder: &Path, arguments: &[&str]) -> (Child, String) {
     let mut child = command(folder, arguments).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -102,7 +102,7 @@ async fn an_event_that_was_answered_as_applied_survives_a_kill() {
     };
     let answered = post_events(&url, &json!((0..50).map(event).collect::<Vec<_>>())).await;
     assert_eq!(answered.matches(r#"{"result":"applied"}"#).count(), 50, "{answered}");
-    // The kill comes in the middle of the next load.
+    // The stack is killed while it handles more events.
     let more = json!((50..550).map(event).collect::<Vec<_>>());
     let load = tokio::spawn({
         let url = url.clone();
@@ -120,7 +120,7 @@ async fn an_event_that_was_answered_as_applied_survives_a_kill() {
     let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
     let kept: usize = total(&url, 1000).await.parse().unwrap();
     assert!(kept >= 53, "{kept}");
-    // The function that counts was killed too; its counts reach the same number.
+    // The counting function was killed too, but its counts reach the same number.
     let begin = Instant::now();
     while total(&url, 1).await != kept.to_string() {
         assert!(begin.elapsed() < TIMEOUT, "{} of {kept}", total(&url, 1).await);

@@ -1,4 +1,4 @@
-//! The contract and the code agree: every route, error, header and example of one is in the other.
+//! The contract and the code agree: every route, error, header and example in one of them is also in the other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use crate::{
 /// The contract as it is served.
 static CONTRACT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(api_contract::OPENAPI).unwrap());
 
-/// Returns the operations of the contract by their route keys, `GET /v2/…`.
+/// Returns the operations of the contract, by route key such as `GET /v2/…`.
 fn operations() -> BTreeMap<String, &'static Value> {
     let paths = CONTRACT["paths"].as_object().unwrap().iter();
     let operations = paths.flat_map(|(path, methods)| {
@@ -28,7 +28,7 @@ fn operations() -> BTreeMap<String, &'static Value> {
     operations.collect()
 }
 
-/// Follows a reference to its value; any other value is returned as it is.
+/// Returns the value that a reference leads to. Returns any other value as it is.
 fn resolved(value: &'static Value) -> &'static Value {
     let Some(reference) = value["$ref"].as_str() else { return value };
     let pointer = reference.strip_prefix('#').unwrap();
@@ -45,7 +45,7 @@ fn error_codes(operation: &'static Value) -> BTreeMap<String, BTreeSet<String>> 
     codes.collect()
 }
 
-/// Fails if the contract does not document this answer. Requests that match no route are not part of it.
+/// Fails if the contract does not document this answer. Requests that match no route are not part of the contract.
 pub(crate) fn expect_documented(front: &ApiFront, method: &Method, target: &str, answer: &Answer) {
     let uri: Uri = target.parse().unwrap();
     let Some(matched) = front.gateway.route(method, uri.path()) else { return };
@@ -76,7 +76,10 @@ pub(crate) fn expect_documented(front: &ApiFront, method: &Method, target: &str,
 #[test]
 fn the_served_contract_is_the_generated_one() {
     let made = contract::json().unwrap();
-    assert!(made == api_contract::OPENAPI, "it has changed: cargo run -p local -- contract");
+    assert!(
+        made == api_contract::OPENAPI,
+        "the contract has changed; to write it again: cargo run -p local -- contract"
+    );
 }
 
 #[test]
@@ -195,7 +198,7 @@ impl Bad {
     }
 }
 
-/// Returns bad requests: for every operation at least one for each error in the contract.
+/// Returns bad requests: at least one for each error that the contract documents for an operation.
 fn bad_requests(reader: &str, stranger: &str) -> Vec<Bad> {
     let events = "/v2/registration_events".to_owned();
     let registration = format!("{}/{REGISTRATION}", pass_path());
@@ -243,7 +246,7 @@ fn bad_requests(reader: &str, stranger: &str) -> Vec<Bad> {
 
 #[tokio::test]
 async fn every_error_of_the_contract_occurs() {
-    // These need a failing table or more registrations than this test has; other tests cover them.
+    // These errors need a failing table or more registrations than this test has. Other tests cover them.
     const TESTED_ELSEWHERE: [&str; 3] = ["internal_error", "unavailable", "too_many_to_sort"];
 
     let sandbox = Sandbox::with_first_events().await.unwrap();

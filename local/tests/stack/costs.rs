@@ -23,9 +23,9 @@ async fn a_listing_and_a_report_take_one_round_trip() {
     let recorder = sandbox.recorder().await.unwrap();
     let front = sandbox.recorded_front(&recorder).unwrap();
     for (path, expected) in [
-        // Key, campaign and totals are one call.
+        // One call reads the key, the campaign and the totals.
         (campaign_path(), vec![("BatchGetItem", 1.5), ("Query", 0.5)]),
-        // A registration on the page proves that the pass is known, and the whole page is the total.
+        // The page shows that the pass is known, and it has all registrations, so they are not counted separately.
         (pass_path(), vec![("BatchGetItem", 1.0), ("Query", 0.5)]),
         (report_path(), vec![("BatchGetItem", 1.0), ("Query", 0.5)]),
     ] {
@@ -59,7 +59,7 @@ async fn a_page_costs_the_same_at_any_depth() {
     let recorder = sandbox.recorder().await.unwrap();
     let path = campaign_path();
     let mut costs = Vec::new();
-    // Page 99 is reached by a jump; every page beyond page 100 by walking.
+    // Page 99 is reached by a jump. Pages beyond page 100 are reached by requesting every page before them.
     let mut walked = 100;
     for page in [2, 100, 2_000] {
         let front = sandbox.fresh_front().unwrap();
@@ -69,7 +69,7 @@ async fn a_page_costs_the_same_at_any_depth() {
         walked = walked.max(page);
         for page in [page - 1, page] {
             recorder.take().clear();
-            // A new front stands for functions that have just started.
+            // A new front has functions that remember nothing.
             let front = sandbox.recorded_front(&recorder).unwrap();
             let answer = call(&front, Method::GET, &format!("{path}?page={page}&per_page=50"), &[], "").await;
             let expected = (page - 1) * 50..page * 50;
@@ -80,7 +80,8 @@ async fn a_page_costs_the_same_at_any_depth() {
         costs.push((operations(&calls).join(" "), units(&calls)));
     }
     assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
-    // The key, the campaign, its totals, the bookmark read and the one written, and 2 read units for the page.
+    // The key, the campaign, the totals, the read of a bookmark, the write of a bookmark, and 2 read units for the
+    // page.
     assert!(costs[0].1 <= 0.5 + 0.5 + 0.5 + 1.0 + 1.0 + 2.0, "{costs:?}");
 
     let front = sandbox.recorded_front(&recorder).unwrap();
@@ -130,7 +131,7 @@ async fn a_page_of_a_pass_costs_the_same_at_any_depth() {
         costs.push((answer.ids().len(), units(&recorder.take())));
         next = answer.link("next");
     }
-    // The first request also looks up key and campaign; the last page has two rows.
+    // The first request also reads the key and the campaign. The last page has two registrations.
     assert_eq!((costs.len(), costs[20].0), (21, 2));
     assert!(costs[1..20].iter().all(|cost| *cost == costs[1]), "{costs:?}");
 }

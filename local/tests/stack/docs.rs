@@ -7,7 +7,7 @@ use std::{
 
 use local::template::Template;
 
-/// What begins a path in code marks.
+/// The beginnings of paths in code marks.
 const FOLDERS: [&str; 8] = ["shared/", "functions/", "local/", "deploy/", "docs/", "events/", ".ci/", ".github/"];
 
 fn root() -> PathBuf {
@@ -20,13 +20,13 @@ fn documents() -> Vec<PathBuf> {
     documents.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
-/// The targets of relative links, without their anchors.
+/// Returns the targets of relative links, without their anchors.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.filter(|target| !target.contains("://")).filter_map(|target| target.split('#').next())
 }
 
-/// The paths in code marks, except patterns and outputs.
+/// Returns the paths in code marks, except patterns and commands.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let marked = text.split('`').skip(1).step_by(2);
     marked.filter(|text| {
@@ -46,7 +46,7 @@ fn every_link_and_every_path_in_a_document_leads_to_a_file() {
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();
         let folder = document.parent().unwrap();
-        // Fenced blocks hold commands and pictures.
+        // Fenced blocks hold commands and diagrams.
         let prose: String = text.split("```").step_by(2).collect();
         let broken = links(&prose).filter(|target| !target.is_empty() && !exists(&folder.join(target)));
         missing.extend(broken.map(|target| format!("{}: {target}", document.display())));

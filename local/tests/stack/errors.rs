@@ -1,4 +1,4 @@
-//! Invalid input of every kind gets the documented error, which names the invalid field.
+//! Every kind of invalid input gets the documented error, which names the invalid field.
 
 use std::collections::HashSet;
 
@@ -56,7 +56,7 @@ fn registration(field: &str, value: &str) -> String {
 #[case::totals_of_unknown("/v2/coupons/U/reports/totals", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::not_utf_8("/v2/coupons/C/registrations?q[wallet_eq]=%ff", 400, "invalid_parameter", Some("q[wallet_eq]"))]
 #[tokio::test]
-async fn a_bad_request_learns_which_parameter_is_wrong(
+async fn the_error_of_a_bad_request_names_the_parameter(
     #[case] target: &str,
     #[case] status: u16,
     #[case] code: &str,
@@ -83,7 +83,7 @@ async fn a_bad_request_learns_which_parameter_is_wrong(
 #[case(Method::GET, format!("{}/{REGISTRATION}", pass_path()), "DELETE")]
 #[case(Method::GET, "/v2/registration_events".to_owned(), "POST")]
 #[tokio::test]
-async fn an_unsupported_method_learns_which_methods_the_path_supports(
+async fn the_error_of_an_unsupported_method_lists_the_supported_methods(
     #[case] method: Method,
     #[case] target: String,
     #[case] allow: &str,
@@ -118,7 +118,7 @@ async fn an_unsupported_method_learns_which_methods_the_path_supports(
 #[case::long_token(JSON, &registration("push_token", &"x".repeat(385)), 422, "invalid_body", &["push_token"])]
 #[case::no_token(JSON, &registration("push_token", ""), 422, "invalid_body", &["push_token"])]
 #[tokio::test]
-async fn a_bad_registration_learns_which_field_is_wrong_and_writes_nothing(
+async fn the_error_of_a_bad_registration_names_the_fields_and_nothing_is_written(
     #[case] content_type: &str,
     #[case] body: &str,
     #[case] status: u16,
@@ -137,7 +137,7 @@ async fn a_bad_registration_learns_which_field_is_wrong_and_writes_nothing(
     assert_eq!(call(&front, Method::POST, &unknown, &headers, body).await.status.as_u16(), status);
     assert_eq!(get(&sandbox, &unknown).await.json()["error_code"], "campaign_not_found");
 
-    // An unknown campaign is reported before an invalid body.
+    // A campaign of another type is reported before an invalid body.
     let other_type = pass_path().replace("coupons", "generics");
     assert_eq!(
         call(&front, Method::POST, &other_type, &headers, body).await.json()["error_code"],
@@ -157,7 +157,7 @@ async fn a_bad_registration_learns_which_field_is_wrong_and_writes_nothing(
     "campaign_type"
 )]
 #[tokio::test]
-async fn bad_events_learn_which_field_is_wrong(#[case] body: Value, #[case] field: &str) {
+async fn the_error_of_bad_events_names_the_field(#[case] body: Value, #[case] field: &str) {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let answer = post(&sandbox, "/v2/registration_events", &body).await;
     assert_eq!(

@@ -7,7 +7,7 @@ use crate::{Answer, call, campaign_path, walks::installed};
 
 const HEAD: &str = "id,pass_id,wallet,device_os,created_at";
 
-/// Exports `count` registrations along `Link`. Returns every part, and the ids that were installed.
+/// Exports `count` registrations by following `Link`. Returns every part, and the ids that were installed.
 async fn parts(accept: &str, target: &str, count: usize) -> (Vec<Answer>, Vec<String>) {
     let (sandbox, all) = installed(count).await;
     let mut parts = Vec::new();

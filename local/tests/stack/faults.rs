@@ -1,5 +1,5 @@
-//! A table that is slow, throttled, fails, cuts off or garbles responses: requests are answered if possible, and
-//! otherwise fail in time. No acknowledged write is lost, and no write is done twice.
+//! A table that is slow or throttled, fails, or cuts off or garbles its responses: a request is answered if possible,
+//! and otherwise fails in time. No acknowledged write is lost, and no event is applied twice.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{CAMPAIGN, PASS, call, campaign_path, get, pass_path};
 
-/// The longest time to an answer. API Gateway waits 30 seconds and Lambda 28.
+/// The maximum time until an answer. API Gateway waits 30 seconds, and Lambda waits 28 seconds.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(26);
 
 async fn faulty() -> (Sandbox, Faults) {
@@ -39,7 +39,7 @@ async fn a_temporary_fault_is_hidden_by_retries(#[case] fault: Fault) {
     let (sandbox, faults) = faulty().await;
     let front = sandbox.faulty_front(&faults).unwrap();
     let expected = get(&sandbox, &campaign_path()).await.body;
-    // Every call of a fresh function meets the fault first.
+    // The functions have just started, and their first four attempts meet the fault.
     faults.next([fault; 4]);
     let answer = call(&front, Method::GET, &campaign_path(), &[], "").await;
     assert_eq!((answer.status, answer.body), (StatusCode::OK, expected));
@@ -120,7 +120,7 @@ async fn messages_that_a_throttled_table_refuses_go_back_to_the_queue_and_are_ap
     assert_eq!(failed(&answer), 50);
     assert!(begin.elapsed() < MAX_ANSWER_TIME, "{:?}", begin.elapsed());
 
-    // A third of the calls is throttled and a third loses its answer; still every event is applied exactly once.
+    // A third of the calls is throttled and a third loses its answer. Even so, every event is applied exactly once.
     faults.always(Fault::None);
     faults.next([Fault::None, Fault::Throttled, Fault::Unanswered].into_iter().cycle().take(90));
     let answer = functions.invoke("registration-ingest", batch.clone()).await.unwrap();

@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 
 const LIST_KEYS: &str = r#"{"action":"list_keys","account_id":"demo"}"#;
 
-/// Invokes a function of a new stack. Returns the status, the kind of error and the answer.
+/// Invokes a function of a new stack. Returns the status, the kind of the error (empty if there is none) and the
+/// answer.
 async fn invoke(method: &str, function: &str, event: &str) -> (StatusCode, String, Value) {
     let template = Template::read(&Template::default_path()).unwrap();
     let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();

@@ -37,8 +37,7 @@ async fn the_source_documents_example_comes_back_byte_for_byte() {
     });
     assert_eq!(body, format!("[{}]", expected.join(",")));
 
-    // One published client compares these names case-sensitively, and loops for ever if the next page is an empty
-    // header.
+    // One published client compares these names case-sensitively, and never ends if `X-Next-Page` is present but empty.
     for line in ["HTTP/1.1 200 OK", "X-Total: 3", "X-Total-Pages: 1", "X-Page: 1", "X-Per-Page: 25", "X-Offset: 0"] {
         assert!(head.lines().any(|found| found == line), "{head}");
     }
@@ -68,7 +67,7 @@ async fn the_documented_webhook_bodies_install_and_uninstall() {
             assert_eq!(get(&sandbox, &format!("{path}/registrations")).await.ids(), active);
         }
     }
-    // The event stated no type, so the campaign answers under every type.
+    // The event named no type, so the campaign answers under every type.
     for campaign_type in ["event_tickets", "event_tickers", "store_cards"] {
         let path = campaign.replace("coupons", campaign_type);
         assert_eq!(get(&sandbox, &format!("{path}/registrations")).await.status, StatusCode::OK);

@@ -53,7 +53,7 @@ pub(crate) fn pass_path() -> String {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// All headers except the request id.
+    /// All headers except `apigw-requestid`.
     pub(crate) headers: HeaderMap,
     pub(crate) request_id: Option<HeaderValue>,
     pub(crate) body: String,
@@ -86,7 +86,8 @@ impl Answer {
     }
 }
 
-/// Sends one request to a front in this process, and fails if the contract does not document the response.
+/// Sends one request, as the account `demo` unless `headers` has credentials. Fails if the contract does not document
+/// the response.
 pub(crate) async fn call(
     front: &ApiFront,
     method: Method,
@@ -127,7 +128,7 @@ pub(crate) async fn post(sandbox: &Sandbox, target: &str, body: &Value) -> Answe
     call(&sandbox.fresh_front().unwrap(), Method::POST, target, &headers, &body.to_string()).await
 }
 
-/// Sends one request, given as text, over a connection of its own, and returns the response as text.
+/// Sends one request over a new connection and returns the response, both as text.
 pub(crate) async fn exchange(url: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -27,7 +27,7 @@ fn every_route_of_the_code_is_in_the_template_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn every_function_of_the_template_starts_with_its_variables_and_reads_them_all() {
+async fn every_function_of_the_template_starts_with_its_variables_and_reads_all_of_them() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.fresh_functions().unwrap();
     for (name, function) in &sandbox.template.functions {
@@ -59,7 +59,7 @@ fn the_table_has_the_keys_and_indexes_that_the_code_uses() {
 }
 
 #[test]
-fn the_queue_hides_messages_for_six_times_the_functions_timeout() {
+fn the_queue_hides_messages_for_at_least_six_times_the_timeout_of_the_function() {
     let template = template();
     let [queue] = template.queues.as_slice() else { panic!("expected one queue") };
     assert!(queue.visibility_timeout >= 6 * template.functions[&queue.function].timeout);
@@ -85,7 +85,7 @@ fn only_pages_of_the_origin_in_the_parameter_may_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("template.yaml");
     let default = "Default: \"*\"";
-    assert_eq!(whole.matches(default).count(), 1, "CorsAllowOrigin's");
+    assert_eq!(whole.matches(default).count(), 1, "only CorsAllowOrigin has this default");
     for (origin, allowed) in
         [("*", "*"), ("https://example.org", "https://example.org"), ("", "https://no-origin.invalid")]
     {
@@ -102,7 +102,7 @@ fn a_listing_function_may_write_bookmarks_only() {
     {
         let resource = text.split(lister).nth(1).and_then(|rest| rest.split(next).next()).unwrap();
         let statements: Vec<_> = resource.split("- Effect: Allow").filter(|part| part.contains("PutItem")).collect();
-        let [statement] = statements.as_slice() else { panic!("{lister} one statement that writes") };
+        let [statement] = statements.as_slice() else { panic!("{lister} expected one statement that writes") };
         assert!(
             statement.contains(&format!(r#""dynamodb:LeadingKeys": ["{}*"]"#, keys::BOOKMARK_PREFIX)),
             "{statement}"

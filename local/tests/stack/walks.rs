@@ -1,4 +1,4 @@
-//! Walks through listings. Every request meets functions that have just started, so nothing depends on their memory.
+//! Walks through listings. Every request goes to functions that have just started, so nothing depends on their memory.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{Answer, CAMPAIGN, campaign_path, get, post};
 
 const COUNT: usize = 5_000;
 
-/// Installs `count` registrations, three per second, of two wallets in turn. Returns their ids in order.
+/// Installs `count` registrations, three per second, alternately in two wallets. Returns their ids in order.
 pub(crate) async fn installed(count: usize) -> (Sandbox, Vec<String>) {
     let sandbox = Sandbox::start().await.unwrap();
     let id = |number: usize| format!("00000000-0000-4000-8000-{number:012x}");
@@ -83,7 +83,7 @@ async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
     assert_eq!(walked, all);
     assert_eq!(paging(&last), [Some("5000"), Some("10"), Some("10"), Some("500"), Some("0"), None, Some("9")]);
     let (walked, first) = follow(&sandbox, last, "prev").await;
-    assert_eq!(walked, all, "the same on the way back");
+    assert_eq!(walked, all, "the same backwards");
     assert_eq!(paging(&first)[5..], [Some("2"), None]);
 
     // Newest first, with an offset.
@@ -92,7 +92,7 @@ async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
     let (walked, _) = follow(&sandbox, first, "next").await;
     assert_eq!(walked.into_iter().rev().collect::<Vec<_>>(), all[..COUNT - 10]);
 
-    // With filters that match every second registration, few, and one minute.
+    // With filters that match every second registration, a few registrations, and those of one minute.
     for (per_page, filter, expected) in [
         (500, "q[wallet_eq]=google_wallet", all.iter().skip(1).step_by(2).cloned().collect::<Vec<_>>()),
         (8, "q%5Bid_match%5D=%25ff", all.iter().filter(|id| id.ends_with("ff")).cloned().collect()),
@@ -106,7 +106,7 @@ async fn five_thousand_registrations_are_walked_by_page_and_by_link() {
         assert_eq!(walked, expected, "{filter}");
     }
 
-    // By another attribute: 5,000 is the limit for sorting.
+    // Sorted by another attribute: the limit is 5,000 registrations.
     let first = get(&sandbox, &format!("{path}?per_page=1000&q[s]=device_os+asc")).await;
     let by_system: Vec<_> = all.iter().skip(1).step_by(2).chain(all.iter().step_by(2)).cloned().collect();
     let (walked, last) = follow(&sandbox, first, "next").await;
@@ -126,7 +126,7 @@ async fn a_jump_finds_its_page_up_to_a_limit() {
     assert_eq!(jump.ids(), all[10_000..11_000]);
     assert_eq!(jump.header("x-total"), None, "counting them would read too many");
     assert_eq!((jump.header("x-next-page"), jump.header("x-prev-page")), (Some("12"), Some("10")));
-    // The jump read to the end of page 11, so page 12 can follow it; without the jump, page 12 is too far.
+    // The jump to page 11 stored a bookmark for page 12. Without it, page 12 would be too far.
     assert_eq!(get(&sandbox, &format!("{path}?page=12&per_page=1000")).await.ids(), all[11_000..]);
     let limit = get(&sandbox, &format!("{path}?page=101&per_page=100")).await;
     assert_eq!(limit.ids(), all[10_000..10_100]);
@@ -140,7 +140,8 @@ async fn a_jump_finds_its_page_up_to_a_limit() {
         (StatusCode::BAD_REQUEST, &json!("too_many_to_sort"))
     );
 
-    // If a filter matches nothing for long, the page ends early and empty; Link leads on to the match.
+    // If a filter matches none of the first 10,000 registrations, the page is empty, and its next link continues the
+    // search.
     let last = &all[11_000];
     let mut answer = get(&sandbox, &format!("{path}?per_page=2&q[id_eq]={last}")).await;
     assert_eq!((answer.ids().len(), answer.header("x-total")), (0, None));
