@@ -147,7 +147,8 @@ fn instant() -> Object {
     text(None)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .description(Some(
-            "A timestamp (RFC 3339, any offset) from 1970 to five minutes in the future. It is truncated to milliseconds.",
+            "A timestamp (RFC 3339, any offset) from 1970 to five minutes in the future. It is truncated to \
+             milliseconds.",
         ))
         .build()
 }
