@@ -203,7 +203,7 @@ fn milliseconds_from_now(duration: Duration) -> u64 {
 }
 
 fn to_json(answer: &impl Serialize) -> Result<Value, InvokeError> {
-    serde_json::to_value(answer).map_err(not_its_event)
+    serde_json::to_value(answer).map_err(|error| InvokeError::Failed(format!("its answer is not JSON: {error}")))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]
