@@ -1,8 +1,7 @@
 //! Accounts and their API keys.
 //!
-//! An account owns campaigns. A caller authenticates with one of its API keys. A key is shown once, when
-//! it is made; the table stores only its SHA-256 ([`KeyId`]) and what operators need to tell keys apart
-//! ([`KeyRecord`]).
+//! An account owns campaigns. A caller authenticates with one of the account's API keys. A key is shown only once, when
+//! it is created. The table stores its SHA-256 ([`KeyId`]) and a [`KeyRecord`], so that operators can tell keys apart.
 
 use std::{fmt, str::FromStr};
 
@@ -16,15 +15,15 @@ use crate::{id::AccountId, names::UnknownName, time::Timestamp};
 
 /// The length in bytes of a key before it is encoded, and of its SHA-256.
 const KEY_LENGTH: usize = 32;
-/// How many characters of a key are shown, so that people can tell keys apart.
+/// How many characters of a key remain visible, so that people can distinguish keys.
 const SHOWN_LENGTH: usize = 4;
 
 /// An API key: 256 random bits, known to its owner only. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
-/// The SHA-256 of an API key, and its key in the table. A lookup succeeds only for a caller who sent the whole key, so
-/// no constant-time comparison is needed.
+/// The SHA-256 of an API key, under which the key's record is stored. A lookup succeeds only for a caller who sent the
+/// whole key, so no constant-time comparison is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; KEY_LENGTH]);
 
@@ -40,28 +39,28 @@ pub struct UserName(String);
     serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<Access>
 )]
 pub enum Access {
-    /// `read_write`: list and write.
+    /// `read_write`: may list and write.
     ReadWrite,
-    /// `read_only`: list.
+    /// `read_only`: may list.
     ReadOnly,
 }
 
-/// What is stored about a key: everything except the key itself.
+/// The stored record of a key, which does not contain the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
     /// The id of the key.
     pub id: KeyId,
-    /// The account that it belongs to.
+    /// The account that the key belongs to.
     pub account_id: AccountId,
-    /// The user name that goes with it in HTTP Basic.
+    /// The user name that a caller must send with the key in HTTP Basic.
     pub user_name: UserName,
-    /// What it may do.
+    /// The rights of the key.
     pub access: Access,
-    /// When it was made.
+    /// When the key was created.
     pub issued_at: Timestamp,
-    /// Its last four characters.
+    /// The last four characters of the key.
     pub last_four: String,
-    /// When it was revoked; `None` if it was not.
+    /// When the key was revoked, or `None` if it was not.
     pub revoked_at: Option<Timestamp>,
 }
 
@@ -70,7 +69,7 @@ pub struct KeyRecord {
 pub struct Caller {
     /// The account of the key.
     pub account_id: AccountId,
-    /// What the key may do.
+    /// The rights of the key.
     pub access: Access,
 }
 
@@ -96,7 +95,7 @@ impl ApiKey {
         Ok(Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// Returns the key that a caller sent, valid or not.
+    /// Wraps a key that a caller sent, valid or not.
     #[must_use]
     pub fn claimed(text: &str) -> Self {
         Self(text.to_owned())
@@ -177,7 +176,7 @@ impl From<UserName> for String {
 }
 
 impl Access {
-    /// Returns the name in events and in the table.
+    /// Returns the name in the table and for `account-admin`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -216,6 +215,7 @@ mod tests {
             assert_eq!(wrong.parse::<UserName>(), Err(InvalidUserName));
         }
         assert_eq!("read_only".parse(), Ok(Access::ReadOnly));
-        assert_eq!("admin".parse::<Access>().unwrap_err().to_string(), "expected one of read_write, read_only");
+        let unknown = "admin".parse::<Access>().unwrap_err();
+        assert_eq!(unknown.to_string(), format!("expected one of {}", Access::VARIANTS.join(", ")));
     }
 }

@@ -1,7 +1,7 @@
-//! Campaigns: what passes are issued for.
+//! Campaigns: the coupons, event tickets and the like that passes are issued for.
 //!
-//! A campaign belongs to one account and, once it is stated, has one type. To another account, or under another type,
-//! it is as good as unknown.
+//! A campaign belongs to one account. Once an event or the path of a write has named its type, the type is fixed too.
+//! To another account, or under another type, the campaign looks unknown.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
@@ -33,7 +33,7 @@ use crate::{id::AccountId, names::UnknownName};
 pub enum CampaignType {
     /// `coupons`
     Coupons,
-    /// `event_tickets`; the source document spells it `event_tickers`, so that spelling is accepted too.
+    /// `event_tickets`. The source document spells it `event_tickers`, so that spelling is accepted too.
     #[strum(to_string = "event_tickets", serialize = "event_tickers")]
     EventTickets,
     /// `boarding_passes`
@@ -55,18 +55,18 @@ impl CampaignType {
     }
 }
 
-/// What is known about a campaign.
+/// The account and the type of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Campaign {
     /// The account that owns the campaign because it was the first to write to it. It never changes.
     pub account_id: AccountId,
-    /// The type, once an event or the path of a write has stated it. Then it never changes.
+    /// The type, or `None` until an event or the path of a write names it. After that it never changes.
     pub campaign_type: Option<CampaignType>,
 }
 
 impl Campaign {
-    /// Returns whether `account` sees this campaign under `campaign_type`. A campaign whose type has not been stated
-    /// yet is seen under every type.
+    /// Returns whether `account` sees this campaign under `campaign_type`. A campaign without a type is seen under
+    /// every type.
     #[must_use]
     pub fn is_seen_by(&self, account: &AccountId, campaign_type: CampaignType) -> bool {
         self.account_id == *account && self.campaign_type.is_none_or(|known| known == campaign_type)
@@ -84,9 +84,10 @@ mod tests {
             assert_eq!(serde_json::to_value(campaign_type).unwrap(), campaign_type.to_string());
         }
         assert_eq!("event_tickers".parse(), Ok(CampaignType::EventTickets));
+        let names: Vec<_> = CampaignType::ALL.iter().map(|campaign_type| campaign_type.as_str()).collect();
         for unknown in ["", "coupon", "Coupons", "event_ticker", "coupons "] {
             let error = unknown.parse::<CampaignType>().unwrap_err().to_string();
-            assert_eq!(error, "expected one of coupons, event_tickets, boarding_passes, generics, store_cards");
+            assert_eq!(error, format!("expected one of {}", names.join(", ")));
         }
     }
 

@@ -1,8 +1,8 @@
-//! Counts: how many installs and uninstalls there were, in total, by wallet and by operating system.
+//! Counts: the numbers of installs and uninstalls, in total, by wallet and by operating system.
 //!
 //! Changes of state are counted, not events. A registration that becomes active is an install; one that stops being
-//! active is an uninstall; an active one that changes its wallet or its operating system is both. A repeated install,
-//! an uninstall of a registration never seen and the end of a tombstone count as nothing. Therefore installs −
+//! active is an uninstall; an active registration that changes its wallet or its operating system is both. A repeated
+//! install, an uninstall of an unknown registration and the expiry of a tombstone are not counted. Therefore installs −
 //! uninstalls = active registrations, always, for each wallet and for each operating system.
 
 use std::{
@@ -27,9 +27,9 @@ pub enum ChangeKind {
 pub enum Part {
     /// All registrations.
     All,
-    /// Those in one wallet.
+    /// The registrations in one wallet.
     Wallet(Wallet),
-    /// Those on one operating system.
+    /// The registrations on one operating system.
     DeviceOs(DeviceOs),
 }
 
@@ -62,7 +62,7 @@ impl Part {
 }
 
 impl Counts {
-    /// Returns the counts of one change.
+    /// Returns the counts of one change: 1 for all registrations, for its wallet and for its operating system.
     #[must_use]
     pub fn one(kind: ChangeKind, wallet: Wallet, device_os: DeviceOs) -> Self {
         [Part::All, Part::Wallet(wallet), Part::DeviceOs(device_os)].into_iter().map(|part| ((kind, part), 1)).collect()

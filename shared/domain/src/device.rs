@@ -1,6 +1,6 @@
 //! Texts that a wallet sends about its device and its pass.
 //!
-//! They may be personal data: they are never shown and never logged, and those about the device are deleted when the
+//! They may be personal data, so they are never shown and never logged, and texts about the device are deleted when the
 //! registration ends. Their lengths are limited, so that an item stays small.
 
 use std::{fmt, str::FromStr};
@@ -67,7 +67,7 @@ macro_rules! bounded_texts {
 
 // With these limits an item and its keys stay under 1 KB, so that an install costs three write units.
 bounded_texts! {
-    /// The device library identifier: the name that a wallet gives to the device it runs on.
+    /// The device library identifier: a wallet's name for the device that it runs on.
     DeviceLibraryIdentifier: 128 bytes,
     /// The push token: the address at which a wallet is notified of changes to a pass.
     PushToken: 384 bytes,

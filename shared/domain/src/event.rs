@@ -1,8 +1,8 @@
-//! Events: what wallets report about passes, whatever the source and its wire form.
+//! Events: reports about passes, independent of their source and wire form.
 //!
-//! Per registration the event with the latest instant decides, so events may arrive in any order and more than once. The store enforces
-//! that rule by the conditions of its writes (`store::registrations::apply`). Each wire form has a module of its own that reads it into
-//! an [`Event`]; [`passworks`] is the first.
+//! The event with the latest instant determines a registration's state, so events may arrive in any order and more than
+//! once. The store enforces that rule with the conditions of its writes (`store::registrations::apply`). Each wire form
+//! has its own module, which parses it into an [`Event`]; [`passworks`] is the first.
 
 pub mod passworks;
 
@@ -19,7 +19,7 @@ use crate::{
     wallet::{DeviceOs, Wallet},
 };
 
-/// How far an event may lie ahead of our clock. An event further ahead would block its registration until then.
+/// How far an event may be ahead of our clock. An event further ahead would block its registration until its instant.
 pub const MAX_LEAD: Duration = Duration::from_mins(5);
 
 /// Something that happened to a pass and that changes the table.
@@ -29,7 +29,7 @@ pub struct Event {
     pub account_id: AccountId,
     /// The campaign of the pass.
     pub campaign_id: CampaignId,
-    /// The campaign's type, if the event states it.
+    /// The campaign's type, if the event names it.
     pub campaign_type: Option<CampaignType>,
     /// The pass.
     pub pass_id: PassId,
@@ -42,9 +42,9 @@ pub struct Event {
 /// What happened to a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The pass exists from now on.
+    /// The pass was created.
     Created {
-        /// Its serial number, if the event states it.
+        /// Its serial number, if the event names it.
         serial_number: Option<SerialNumber>,
     },
     /// A wallet registered the pass.
@@ -59,7 +59,7 @@ pub enum Change {
 /// A registration as an install describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// The registration's id: stated by the source, or derived from the device.
+    /// The registration's id, named by the source or derived from the device.
     pub registration_id: RegistrationId,
     /// The wallet.
     pub wallet: Wallet,
@@ -71,28 +71,28 @@ pub struct Installation {
     pub push_token: Option<PushToken>,
 }
 
-/// Why an event, or a request to register or unregister, is refused. Sending the same again does not help.
+/// The reason why an event, or a request to register or unregister, is refused. Sending the same again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// It is malformed.
+    /// Fields are missing or invalid.
     #[error("{0}")]
     Invalid(FieldErrors),
     /// The campaign belongs to another account. To the caller it is an unknown campaign.
     #[error("the campaign is not known")]
     OtherAccount,
-    /// The campaign has this type, not the stated one.
+    /// The campaign has this type, not the type that was named.
     #[error("the campaign is one of {0}")]
     OtherType(CampaignType),
-    /// The registration was removed at this instant, which is not before the one stated.
+    /// The registration was removed at this instant, which is at or after the requested instant.
     #[error("the registration was removed at {0}")]
     RemovedSince(Timestamp),
-    /// The registration is not known, or was removed so long ago that its tombstone is gone.
+    /// No such registration is stored: it never existed, or its tombstone has expired.
     #[error("the registration is not known")]
     UnknownRegistration,
 }
 
 impl fmt::Display for Event {
-    /// For logs: what happened to which pass, without the device.
+    /// Writes a text for logs: the pass, its campaign, the change and the instant, but nothing about the device.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { account_id: _, campaign_id, campaign_type: _, pass_id, at, change } = self;
         let change = match change {

@@ -1,4 +1,4 @@
-//! A parser for JSON objects that reports everything that is wrong with one of them at once.
+//! A parser for JSON objects that reports all errors of an object at once.
 //!
 //! [`Fields`] parses an object field by field and adds each error to [`FieldErrors`] instead of stopping at the first.
 
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub struct FieldErrors(BTreeMap<String, Vec<String>>);
 
 impl FieldErrors {
-    /// Returns the errors of one field with one error.
+    /// Returns a single error of a single field.
     #[must_use]
     pub fn of(field: &str, error: impl fmt::Display) -> Self {
         let mut errors = Self::default();
@@ -27,13 +27,13 @@ impl FieldErrors {
         self.0.entry(field.to_owned()).or_default().push(error.to_string());
     }
 
-    /// Returns whether nothing is wrong.
+    /// Returns whether there are no errors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the fields that are wrong, in alphabetical order.
+    /// Returns the fields that have errors, in alphabetical order.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -52,14 +52,14 @@ impl fmt::Display for FieldErrors {
 /// The fields of one JSON object. A field that is `null` counts as absent; fields that are never read are ignored.
 pub struct Fields<'a> {
     object: Option<&'a Map<String, Value>>,
-    /// The value is not an object, which is the only error worth reporting.
+    /// Whether the value, or the value that contains it, is not an object. Missing fields are not reported then.
     is_malformed: bool,
     prefix: &'static str,
     errors: &'a mut FieldErrors,
 }
 
 impl<'a> Fields<'a> {
-    /// Returns the fields of `value`, which must be an object; the error calls it `name`.
+    /// Returns the fields of `value`. Adds an error to the field `name` if `value` is not an object.
     pub fn of(value: &'a Value, name: &'static str, errors: &'a mut FieldErrors) -> Self {
         let object = value.as_object();
         if object.is_none() {
@@ -68,7 +68,8 @@ impl<'a> Fields<'a> {
         Self { object, is_malformed: object.is_none(), prefix: "", errors }
     }
 
-    /// Returns the fields of the object in the field `name`; none if it is absent. `prefix` is `name` and a full stop.
+    /// Returns the fields of the object in the field `name`, or no fields if it is absent. Adds an error if it is not
+    /// an object. `prefix` must be `name` and a full stop.
     pub fn nested(&mut self, name: &'static str, prefix: &'static str) -> Fields<'_> {
         let value = self.value(name);
         let is_malformed = self.is_malformed || value.is_some_and(|value| !value.is_object());
@@ -78,7 +79,7 @@ impl<'a> Fields<'a> {
         Fields { object: value.and_then(Value::as_object), is_malformed, prefix, errors: self.errors }
     }
 
-    /// Returns the field `name` as a `T`; adds an error if it is absent or invalid.
+    /// Returns the field `name` as a `T`. Adds an error and returns `None` if it is absent or invalid.
     pub fn required<T>(&mut self, name: &str) -> Option<T>
     where
         T: FromStr,
@@ -90,7 +91,7 @@ impl<'a> Fields<'a> {
         self.optional(name)
     }
 
-    /// Returns the field `name` as a `T`; `None` if it is absent; adds an error if it is invalid.
+    /// Returns the field `name` as a `T`, or `None` if it is absent. Adds an error and returns `None` if it is invalid.
     pub fn optional<T>(&mut self, name: &str) -> Option<T>
     where
         T: FromStr,
@@ -103,7 +104,8 @@ impl<'a> Fields<'a> {
         text.parse().map_err(|error| self.refuse(name, error)).ok()
     }
 
-    /// Returns whether the value is not an object, so that no field can be missing.
+    /// Returns whether the value, or the value that contains it, is not an object. Missing fields are not reported
+    /// then.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         self.is_malformed

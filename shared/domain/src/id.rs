@@ -78,7 +78,7 @@ uuid_ids! {
 }
 
 impl RegistrationId {
-    /// Returns the id of the registration of `pass` in `wallet` on the device that `device_library_identifier` names.
+    /// Returns the id of the registration of `pass` in `wallet` on the device with this library identifier.
     ///
     /// It is the `UUIDv5` of `<pass_id>/<wallet>/<device_library_identifier>`, so every source that knows the device
     /// derives the same id.
@@ -138,8 +138,8 @@ impl fmt::Display for AccountId {
     }
 }
 
-/// Parses the hyphenated form only. The `uuid` crate also accepts braces, URNs and 32 bare digits, but an id in a URL
-/// or an event has one form.
+/// Parses the hyphenated form only. The `uuid` crate also accepts braces, URNs and 32 bare digits, but an id has only
+/// one form in URLs and in events.
 fn hyphenated(text: &str) -> Result<Uuid, InvalidId> {
     const HYPHENATED_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
     if text.len() != HYPHENATED_LENGTH {

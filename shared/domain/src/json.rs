@@ -1,4 +1,4 @@
-//! A strict JSON parser: it refuses an object that has the same name twice, because `serde_json` alone would silently
+//! A strict JSON parser. It refuses an object that has the same name twice, because `serde_json` alone would silently
 //! keep only the last value.
 
 use std::fmt;
@@ -13,7 +13,8 @@ use serde_json::{Map, Number, Value};
 ///
 /// # Errors
 ///
-/// If it is not JSON, is nested more than 127 levels deep, or an object has a name twice; with line and column.
+/// If the text is not JSON, is nested more than 127 levels deep, or has an object with the same name twice. The error
+/// names the line and the column.
 pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(text).map(|Strict(value)| value)
 }

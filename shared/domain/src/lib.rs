@@ -1,9 +1,10 @@
-//! The domain of wallet registrations, free of AWS and of HTTP.
+//! The domain of wallet registrations, independent of AWS and of HTTP.
 //!
-//! A wallet *registers* a pass when a person adds the pass to it, and the registration ends when the pass is removed. [`event`] is
-//! what reports both. [`registration`], [`campaign`], [`wallet`] and [`device`] are what an event is about, each with an id of its own
-//! type in [`id`]. [`account`] is who owns campaigns, [`counts`] is how installs and uninstalls are counted. [`time`] has the one form
-//! of an instant and of a day, [`fields`] reads untrusted JSON.
+//! A wallet *registers* a pass when a person adds the pass to it, and the registration ends when the pass is removed.
+//! An [`event`] reports either. It concerns a [`registration`], its [`campaign`], [`wallet`] and [`device`]. [`id`] has
+//! a type for each kind of id. [`account`] defines the accounts that own campaigns, and [`counts`] defines how installs
+//! and uninstalls are counted. [`time`] defines how instants and days are written, and [`names`] the error for unknown
+//! enum names. [`json`] and [`fields`] parse untrusted JSON.
 
 pub mod account;
 pub mod campaign;

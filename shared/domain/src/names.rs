@@ -1,18 +1,18 @@
-//! The names of closed sets.
+//! Errors for unknown enum names.
 //!
-//! Wallets, operating systems, campaign types and the like are enums whose names `strum` derives. Each set is parsed with the one error
-//! here, which lists the names, so a new variant appears in it by itself.
+//! Wallets, operating systems, campaign types and the like are enums whose names `strum` derives. All of them share
+//! this error, which lists the valid names, so it includes new variants automatically.
 
 use std::fmt;
 
 use strum::VariantNames;
 
-/// Why a text is not a name of a closed set: it lists the names.
+/// The error for a text that is none of an enum's names. It lists the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownName(&'static [&'static str]);
 
 impl UnknownName {
-    /// The error for the names of `T`.
+    /// Returns the error that lists the names of `T`.
     #[must_use]
     pub fn of<T: VariantNames>(_: &str) -> Self {
         Self(T::VARIANTS)

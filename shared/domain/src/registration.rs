@@ -1,6 +1,4 @@
-//! Registrations: one pass in one wallet on one device, now.
-//!
-//! Wallets and operating systems are closed sets. Each has one spelling in the API, in events and in the table.
+//! Registrations: each is one pass in one wallet on one device.
 
 use serde::{Deserialize, Serialize};
 

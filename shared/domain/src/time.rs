@@ -1,7 +1,7 @@
-//! Instants and days, in the form in which the API and the table write them.
+//! Instants and days, and how the API and the table write them.
 //!
-//! Each has exactly one written form, of a fixed length. Texts therefore sort as times do, and DynamoDB, which sorts
-//! texts, keeps registrations in order of time.
+//! Each has exactly one written form, of a fixed length. Sorting the texts therefore sorts the times, and DynamoDB,
+//! which sorts texts, keeps registrations in chronological order.
 
 use std::{fmt, str::FromStr};
 
@@ -44,7 +44,7 @@ pub struct InvalidDay;
 #[error("expected an instant between 1970 and 9999 such as 2016-11-09T11:09:00.745Z")]
 pub struct InvalidTimestamp;
 
-/// Returns the current time. This is the only place that reads the clock; below a handler, time is an argument.
+/// Returns the current time. Only entry points and the log call this. All other code receives the time as an argument.
 ///
 /// # Panics
 ///
@@ -65,7 +65,7 @@ impl Timestamp {
         self.0.as_second()
     }
 
-    /// Returns the instant `seconds` after the start of 1970; `None` if it is not between 1970 and 9999.
+    /// Returns the instant `seconds` after the start of 1970, or `None` if it is not between 1970 and 9999.
     #[must_use]
     pub fn of_unix_seconds(seconds: i64) -> Option<Self> {
         Self::cut(jiff::Timestamp::from_second(seconds).ok()?)
@@ -77,20 +77,20 @@ impl Timestamp {
         Day(Offset::UTC.to_datetime(self.0).date())
     }
 
-    /// Returns this instant plus `duration`, at most jiff's last instant (on 9999-12-30).
+    /// Returns this instant plus `duration`, or jiff's last instant (on 9999-12-30) if that is earlier.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
         let later = SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_add(duration).ok());
         later.and_then(Self::cut).unwrap_or(Self(jiff::Timestamp::MAX))
     }
 
-    /// Returns this instant minus `duration`; `None` if that is before 1970.
+    /// Returns this instant minus `duration`, or `None` if that is before 1970.
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Option<Self> {
         Self::cut(self.0.checked_sub(SignedDuration::try_from(duration).ok()?).ok()?)
     }
 
-    /// Parses the written form, which every stored instant has. jiff parses other forms too, at several times the cost.
+    /// Parses the written form, which every stored instant has. jiff accepts more, but is several times slower.
     fn of_own_form(text: &[u8]) -> Option<Self> {
         let is_separated =
             text.len() == FORM.len() && FORM.iter().zip(text).all(|(form, byte)| *form == b'0' || form == byte);
@@ -131,19 +131,19 @@ impl Timestamp {
 }
 
 impl Day {
-    /// Returns the days from this one to `last`, both included; none if `last` is earlier.
+    /// Returns the days from this one to `last`, both included. There are none if `last` is earlier.
     pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
         self.0.series(1.day()).map(Self).take_while(move |day| *day <= last)
     }
 
-    /// Returns the number of days from this one to `last`, both included; 0 if `last` is earlier.
+    /// Returns the number of days from this one to `last`, both included, or 0 if `last` is earlier.
     #[must_use]
     pub fn count_through(self, last: Self) -> usize {
         let days = self.0.duration_until(last.0).as_hours() / 24 + 1;
         usize::try_from(days).unwrap_or_default()
     }
 
-    /// Returns the same day of the month before, or the last day of that month if it has no such day.
+    /// Returns the same day of the previous month, or the last day of that month if it has no such day.
     #[must_use]
     pub fn a_month_before(self) -> Self {
         Self(self.0.saturating_sub(1.month()))
@@ -153,7 +153,7 @@ impl Day {
 impl FromStr for Day {
     type Err = InvalidDay;
 
-    /// Accepts only the form `2016-11-09`; jiff accepts more.
+    /// Accepts only the form `2016-11-09`. jiff accepts more.
     fn from_str(text: &str) -> Result<Self, InvalidDay> {
         let day: Date = text.parse().map_err(|_| InvalidDay)?;
         (day.year() >= 1970 && day.to_string() == text).then_some(Self(day)).ok_or(InvalidDay)
@@ -218,7 +218,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Writes the last digits of `number`, as many as fit into `place`.
+/// Fills `place` with the last digits of `number`.
 fn write_digits(place: &mut [u8], mut number: i32) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();

@@ -1,4 +1,6 @@
 //! Wallets, and the operating systems that they run on.
+//!
+//! Each has one spelling in the API, in events and in the table.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
@@ -76,10 +78,10 @@ pub enum DeviceOs {
 }
 
 impl Wallet {
-    /// Every wallet.
+    /// Every wallet, in the order of the documentation.
     pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
-    /// The name in the API, in events and in the table.
+    /// Returns the name in the API, in events and in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -87,10 +89,10 @@ impl Wallet {
 }
 
 impl DeviceOs {
-    /// Every operating system.
+    /// Every operating system, in the order of the documentation.
     pub const ALL: &'static [Self] = <Self as VariantArray>::VARIANTS;
 
-    /// The name in the API, in events and in the table.
+    /// Returns the name in the API, in events and in the table.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -115,9 +117,12 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
+        let wallets: Vec<_> = Wallet::ALL.iter().map(|wallet| wallet.as_str()).collect();
         let unknown = "apple".parse::<Wallet>().unwrap_err();
-        let known = "passbook, google_wallet, wallet_passes, passworks_wallet, pass2u, passwallet";
-        assert_eq!(unknown.to_string(), format!("expected one of {known}"));
-        assert_eq!("IOS".parse::<DeviceOs>().unwrap_err().to_string(), "expected one of ios, android, wp");
+        assert_eq!(unknown.to_string(), format!("expected one of {}", wallets.join(", ")));
+
+        let systems: Vec<_> = DeviceOs::ALL.iter().map(|device_os| device_os.as_str()).collect();
+        let unknown = "IOS".parse::<DeviceOs>().unwrap_err();
+        assert_eq!(unknown.to_string(), format!("expected one of {}", systems.join(", ")));
     }
 }

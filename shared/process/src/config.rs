@@ -8,10 +8,10 @@ use std::str::FromStr;
 use store::{Connection, Credentials, Table};
 use thiserror::Error;
 
-/// A function that returns the value of a variable: from the environment, or as `local` resolves it from the template.
+/// A function that returns the value of a variable, from the environment or, for `local`, from the template.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The reason why a function does not start.
+/// The error for configuration that keeps a function from starting.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// A variable is not set, or is empty.
@@ -22,7 +22,7 @@ pub enum ConfigError {
     Invalid {
         /// The name of the variable.
         name: &'static str,
-        /// What was expected.
+        /// The expected value.
         expected: String,
     },
 }
@@ -32,7 +32,7 @@ pub enum ConfigError {
 pub struct NoVariables;
 
 impl NoVariables {
-    /// Returns the configuration; never fails.
+    /// Returns the configuration. Never fails.
     pub fn from_lookup(_: Lookup<'_>) -> Result<Self, ConfigError> {
         Ok(Self)
     }
@@ -43,12 +43,15 @@ impl NoVariables {
 pub struct TableConfig(Connection);
 
 impl TableConfig {
-    /// Reads `TABLE_NAME` (set by the template), `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` (set by
-    /// Lambda) and, for another engine than AWS's, `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL`.
+    /// Reads the variables of the connection:
+    ///
+    /// - `TABLE_NAME`, from the template;
+    /// - `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and the optional `AWS_SESSION_TOKEN`, from Lambda;
+    /// - `AWS_ENDPOINT_URL_DYNAMODB` or else `AWS_ENDPOINT_URL`, which select another engine than DynamoDB.
     ///
     /// # Errors
     ///
-    /// The variable that is missing.
+    /// If a required variable is missing.
     pub fn from_lookup(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         let endpoint_url = match optional(lookup, "AWS_ENDPOINT_URL_DYNAMODB")? {
             Some(url) => Some(url),
@@ -65,20 +68,20 @@ impl TableConfig {
         }))
     }
 
-    /// Returns how to reach the table.
+    /// Returns the address of the table and the credentials for it.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.0
     }
 
-    /// Returns the table. Sends nothing before the first call.
+    /// Returns the table. Sends nothing until the first call.
     #[must_use]
     pub fn connect(&self) -> Table {
         Table::connect(&self.0)
     }
 }
 
-/// Returns the variable `name` as a `T`, or an error if it is not set, empty or invalid.
+/// Returns the variable `name` as a `T`, or an error if it is not set, is empty or is invalid.
 pub fn required<T>(lookup: Lookup<'_>, name: &'static str) -> Result<T, ConfigError>
 where
     T: FromStr,
@@ -87,7 +90,7 @@ where
     optional(lookup, name)?.ok_or(ConfigError::Missing(name))
 }
 
-/// Returns the variable `name` as a `T`; `None` if it is not set or empty.
+/// Returns the variable `name` as a `T`, or `None` if it is not set or is empty.
 pub fn optional<T>(lookup: Lookup<'_>, name: &'static str) -> Result<Option<T>, ConfigError>
 where
     T: FromStr,
@@ -99,7 +102,7 @@ where
         .transpose()
 }
 
-/// Looks a variable up in the environment of this process.
+/// Returns the value of a variable in the environment of this process, or `None` if it is not set or is not UTF-8.
 #[must_use]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -1,5 +1,6 @@
-//! Metrics of events: one log line for each wallet, with the number of events of each outcome. The metric filters of `template.yaml` add
-//! them up.
+//! Metrics of events: one log line for each wallet, with the number of events of each outcome.
+//!
+//! The metric filters of `template.yaml` add the numbers up.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ struct ByOutcome {
 }
 
 impl EventMetrics {
-    /// Adds one event of `wallet`, the wallet that it states.
+    /// Adds one event. `wallet` is the wallet that it names, or `None` if it names no known wallet.
     pub fn add(&mut self, wallet: Option<Wallet>, outcome: &Outcome) {
         let counts = self.0.entry(wallet).or_default();
         match outcome {
@@ -31,13 +32,13 @@ impl EventMetrics {
         }
     }
 
-    /// The number of events that changed an item.
+    /// Returns the number of events that changed an item.
     #[must_use]
     pub fn applied(&self) -> usize {
         self.0.values().map(|counts| counts.applied).sum()
     }
 
-    /// Writes a log line for each wallet. The wallet `unknown` stands for events that state none.
+    /// Writes a log line for each wallet. Events without a known wallet are logged under `unknown`.
     pub fn log(&self, request_id: &str) {
         for (wallet, ByOutcome { applied, unchanged, refused, failed }) in &self.0 {
             let wallet = wallet.map_or("unknown", Wallet::as_str);

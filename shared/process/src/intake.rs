@@ -1,7 +1,8 @@
-//! Intake: the one way in for events of every source.
+//! Intake: parses and applies events, whatever their source.
 //!
-//! A queue message and an HTTP body are parsed into [`Parsed`] bodies. [`apply`] applies the valid ones to the table and returns what
-//! became of each, in their order. The sources differ only in what they do with a refused or failed event.
+//! Queue messages and HTTP bodies are parsed into [`Parsed`] bodies. [`apply`] applies the valid ones to the table and
+//! returns the outcome of each body, in the order of the bodies. The sources differ only in how they handle refused and
+//! failed events.
 
 use domain::{
     event::{
@@ -15,16 +16,16 @@ use domain::{
 };
 use store::{Outcome, Table};
 
-/// What became of one body.
+/// A received body and its outcome.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// The wallet that the body states, for metrics.
+    /// The wallet that the body names, or `None` if it names no known wallet. For metrics.
     pub wallet: Option<Wallet>,
-    /// The outcome of its event.
+    /// The outcome of the event in the body.
     pub outcome: Outcome,
 }
 
-/// Parses a body that is still text.
+/// Parses a body from its bytes. A body that is not JSON gives an event with an error.
 #[must_use]
 pub fn parse(body: &[u8], source: &Source, now: Timestamp) -> Parsed {
     match json::parse(body) {
@@ -35,7 +36,7 @@ pub fn parse(body: &[u8], source: &Source, now: Timestamp) -> Parsed {
     }
 }
 
-/// Applies the events in `bodies` and returns what became of each body, in their order.
+/// Applies the events in `bodies` and returns the outcome of each body, in the order of `bodies`.
 pub async fn apply(table: &Table, bodies: Vec<Parsed>, now: Timestamp) -> Vec<Received> {
     let mut received = Vec::with_capacity(bodies.len());
     let (mut positions, mut events) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
-//! What every Lambda process needs, whatever triggers it.
+//! The parts that Lambda processes share, whatever triggers them.
 //!
-//! [`config`] reads the environment once at start, [`log`] writes one JSON object a line, [`intake`] is the one way in for events of
-//! every source, and [`event_metrics`] counts their outcomes by wallet.
+//! [`config`] reads the environment once at start. [`log`] sets up logging. [`intake`] parses and applies events,
+//! whatever their source, and [`event_metrics`] counts their outcomes by wallet.
 
 pub mod config;
 pub mod event_metrics;

@@ -1,7 +1,7 @@
-//! Logs: one JSON object a line on AWS, text elsewhere.
+//! Logs: one JSON object per line if Lambda's log format is JSON, otherwise text.
 //!
-//! Lambda filters the lines itself by `level`, but takes every line without a valid `timestamp` for INFO (AWS Lambda developer guide,
-//! "Log-level filtering"). So each line has both at its top level.
+//! Lambda filters the lines itself by `level`, but treats every line without a valid `timestamp` as INFO (AWS Lambda
+//! developer guide, "Log-level filtering"). So each line has both at its top level.
 
 use std::fmt;
 
@@ -20,7 +20,10 @@ impl FormatTime for Clock {
     }
 }
 
-/// Starts logging: the format is that of `AWS_LAMBDA_LOG_FORMAT`, the level that of `AWS_LAMBDA_LOG_LEVEL`, else of `RUST_LOG`, else INFO.
+/// Starts logging.
+///
+/// The format is JSON if `AWS_LAMBDA_LOG_FORMAT` is `JSON`, otherwise text. The level is `AWS_LAMBDA_LOG_LEVEL`, or
+/// `RUST_LOG` if that is not set. It is INFO if neither is set or the value is invalid.
 pub fn init() {
     let level = environment("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment("RUST_LOG"));
     let level: LevelFilter = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
@@ -33,7 +36,7 @@ pub fn init() {
     }
 }
 
-/// Logs why a function does not start.
+/// Logs the error that keeps a function from starting.
 pub fn not_started(error: &ConfigError) {
     error!(%error, "the function does not start");
 }

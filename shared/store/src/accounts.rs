@@ -1,7 +1,8 @@
 //! Accounts and their API keys in the table.
 //!
-//! An account is an item with the ids of its keys; each key is an item of its own, found by its SHA-256. One transaction adds a key to
-//! both. A process trusts a key that it found valid for up to a minute, so most requests need no read for it.
+//! The item of an account has the ids of its keys. Each key has its own item, found by its SHA-256. One transaction
+//! writes the key's item and adds its id to the account. A process accepts a valid key for up to a minute after reading
+//! it, so most requests do not have to read their key.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -22,7 +23,6 @@ use crate::{
     registrations::apply::has_written,
 };
 
-/// The item of an account. `key_ids` has the ids of its keys.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct AccountItem {
     pk: String,
@@ -33,10 +33,9 @@ pub(crate) struct AccountItem {
     pub(crate) key_ids: Vec<String>,
 }
 
-/// The attribute of an account that has the ids of its keys, a string set.
+/// The attribute of an account with the ids of its keys, a string set.
 pub(crate) const KEY_IDS: &str = "key_ids";
 
-/// The item of a key.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct KeyItem {
     pk: String,
@@ -51,7 +50,7 @@ pub(crate) struct KeyItem {
 }
 
 impl Table {
-    /// Creates an account. Returns `false` if there is one with this id.
+    /// Creates an account. Returns `false` if the id is already in use.
     pub async fn create_account(
         &self,
         account: &AccountId,
@@ -74,7 +73,8 @@ impl Table {
         has_written(put.send().await)
     }
 
-    /// Adds a key to an account. `None` if there is no such account, or if the key exists.
+    /// Adds a key to an account. Returns the key's record, or `None` if the account does not exist or the key already
+    /// does.
     pub async fn add_key(
         &self,
         account: &AccountId,
@@ -98,8 +98,8 @@ impl Table {
         is_new.then(|| key_item.record()).transpose()
     }
 
-    /// Returns the keys of an account, revoked ones included, in the order they were made. `None` if there is no such
-    /// account.
+    /// Returns the keys of an account, including revoked ones, in the order of their creation, or `None` if there is no
+    /// such account.
     pub async fn keys(&self, account: &AccountId) -> Result<Option<Vec<KeyRecord>>, StoreError> {
         let Some(AccountItem { key_ids, .. }) = self.account_item(account).await? else { return Ok(None) };
         let keys = key_ids.iter().filter_map(|id| id.parse().ok()).map(api_key_key).collect();
@@ -110,8 +110,8 @@ impl Table {
         Ok(Some(records))
     }
 
-    /// Revokes a key of an account. A key that was revoked before keeps its instant. `None` if the account has no such
-    /// key.
+    /// Revokes a key of an account and returns its record, or `None` if the account has no such key. A key that is
+    /// already revoked keeps the instant of its revocation.
     pub async fn revoke_key(
         &self,
         account: &AccountId,
@@ -138,7 +138,7 @@ impl Table {
         }
     }
 
-    /// Returns the key with this id, from memory for up to a minute. `None` if it does not exist or is revoked.
+    /// Returns the key with this id, or `None` if it does not exist or is revoked. Remembers a valid key for a minute.
     pub async fn key(&self, id: KeyId, now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
         if let Some(record) = self.keys.get(&id, now) {
             return Ok(Some(record));
@@ -148,7 +148,7 @@ impl Table {
         self.valid_key(found.remove(&item_key), now)
     }
 
-    /// The key in this item, if there is one and it is not revoked. Remembers it.
+    /// Returns the key in this item and remembers it, or returns `None` if there is no item or the key is revoked.
     pub(crate) fn valid_key(&self, item: Option<Item>, now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
         let Some(item) = item else { return Ok(None) };
         let record = codec::decode::<KeyItem>(item)?.record()?;
@@ -159,8 +159,8 @@ impl Table {
         Ok(Some(record))
     }
 
-    /// Writes the item of a key and adds its id to the account. Returns `false` if the key exists or the account does
-    /// not.
+    /// Writes the item of a key and adds its id to the account. Returns `false`, and writes nothing, if the key already
+    /// exists or the account does not.
     pub(crate) async fn enter_key(&self, account: &AccountId, id: KeyId, key_item: Item) -> Result<bool, StoreError> {
         let put = Put::builder()
             .table_name(&self.name)

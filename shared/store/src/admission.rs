@@ -1,8 +1,8 @@
-//! Admission: everything that decides whether a request may read a campaign, in one call.
+//! Admission: reads everything that determines whether a request may read a campaign, in one call.
 //!
-//! Each reading request needs its key and its campaign, and a listing of a campaign needs the totals too. All three are single items, so
-//! one `BatchGetItem` reads those that this process does not remember. A request whose key and campaign are remembered and that needs no
-//! totals makes no call at all.
+//! Every request that reads needs its key and its campaign, and a listing of a campaign needs the totals too. All three
+//! are single items, so one `BatchGetItem` reads those that this process does not remember. If key and campaign are
+//! remembered and no totals are needed, no call is made at all.
 
 use domain::{
     account::{KeyId, KeyRecord},
@@ -14,19 +14,20 @@ use domain::{
 
 use crate::{StoreError, Table, accounts::api_key_key, campaigns::campaign_key, counts::totals_key};
 
-/// What decides whether a request may read a campaign. It may be some milliseconds behind a write.
+/// The data that determines whether a request may read a campaign. A remembered key or campaign may be a minute old,
+/// and an item that is read may be some milliseconds behind a write.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// The key, if it exists and is not revoked.
+    /// The key, or `None` if it does not exist or is revoked.
     pub key: Option<KeyRecord>,
-    /// The campaign, if it is known.
+    /// The campaign, or `None` if it is not known.
     pub campaign: Option<Campaign>,
-    /// The campaign's counts in total, if they were asked for and cover the whole campaign.
+    /// The campaign's totals, or `None` if they were not requested or do not cover the whole campaign.
     pub totals: Option<Counts>,
 }
 
 impl Table {
-    /// Reads the key, the campaign and, if `with_totals`, the campaign's counts in total: at most one `BatchGetItem`.
+    /// Returns the key, the campaign and, if `with_totals`, the campaign's totals, with at most one `BatchGetItem`.
     pub async fn admission(
         &self,
         key: KeyId,
@@ -35,7 +36,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<Admission, StoreError> {
         let known_key = self.keys.get(&key, now);
-        // A campaign without a type may get one at any time, and then answers under that type only.
+        // A campaign without a type may get one at any time, and is then visible under that type only.
         let known_campaign = self.campaigns.get(&campaign, now).filter(|campaign| campaign.campaign_type.is_some());
 
         let key_item = known_key.is_none().then(|| api_key_key(key));

@@ -1,7 +1,8 @@
-//! Bookmarks: where a numbered page of a listing begins.
+//! Bookmarks: the cursors at which the numbered pages of a listing begin.
 //!
 //! DynamoDB cannot skip rows, so a page number alone would mean reading all pages before it. An answer therefore stores
-//! the cursor at which the next page begins, and a walk by page numbers costs the same at any depth.
+//! the cursor at which the next page begins. Each page then costs the same, at any depth, if a caller reads them in
+//! order.
 
 use std::time::Duration;
 
@@ -10,11 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{StoreError, Table, dynamodb::codec, keys};
 
-/// How long a bookmark is valid. A walk asks for the next page within seconds; a much older bookmark would show
-/// outdated page boundaries.
+/// How long a bookmark is valid. A caller usually requests the next page within seconds. A much older bookmark would
+/// show outdated page boundaries.
 const BOOKMARK_LIFE: Duration = Duration::from_mins(15);
 
-/// The item of a bookmark.
 #[derive(Serialize, Deserialize)]
 struct BookmarkItem {
     pk: String,
@@ -24,7 +24,7 @@ struct BookmarkItem {
 }
 
 impl Table {
-    /// Stores that `page` of `listing` begins at `cursor`, for every instance of a function to see.
+    /// Stores that `page` of `listing` begins at `cursor`, so that every instance of a function can read it.
     pub async fn write_bookmark(
         &self,
         listing: &str,
@@ -43,14 +43,14 @@ impl Table {
         Ok(())
     }
 
-    /// Returns the cursor at which `page` of `listing` begins; `None` if it was not stored recently.
+    /// Returns the cursor at which `page` of `listing` begins, or `None` if it was not stored in the last 15 minutes.
     pub async fn bookmark(&self, listing: &str, page: u32, now: Timestamp) -> Result<Option<String>, StoreError> {
-        // The next page may be asked for at once, and a read that lags behind would send the walk back to the
-        // beginning.
+        // The next page may be requested at once. If the read missed the bookmark, all pages before it would have to be
+        // read again.
         let found = self.consistent_item((keys::bookmark_pk(listing), keys::bookmark_sk(page))).await?;
         let Some(item) = found else { return Ok(None) };
         let BookmarkItem { pk: _, sk: _, cursor, expires_at } = codec::decode(item)?;
-        // DynamoDB deletes an expired item within days, not at once.
+        // DynamoDB may take days to delete an expired item.
         Ok((expires_at > now.unix_seconds()).then_some(cursor))
     }
 }

@@ -1,7 +1,7 @@
-//! Campaigns: which account and type a campaign belongs to.
+//! Campaigns: the account that owns a campaign, and the campaign's type.
 //!
-//! The first account that writes to a campaign owns it: it *claims* the campaign by one conditional write. Neither an account nor a
-//! type ever changes once it is stored, so a process may remember them.
+//! The first account that writes to a campaign owns it: it *claims* the campaign with one conditional write. The
+//! account and the type never change once they are stored, so a process may remember them.
 
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
@@ -22,18 +22,18 @@ use crate::{
     keys,
 };
 
-/// Why a campaign cannot be written to.
+/// The error for a campaign that cannot be claimed.
 #[derive(Debug, Clone, Error)]
 pub enum ClaimError {
     /// The campaign belongs to another account or has another type.
     #[error("{0}")]
     Refused(Refusal),
-    /// The table did not answer.
+    /// A call to the table failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What is read of a campaign's own item.
+/// The attributes read from a campaign's item.
 #[derive(Deserialize)]
 struct CampaignItem {
     account_id: AccountId,
@@ -41,9 +41,9 @@ struct CampaignItem {
 }
 
 impl Table {
-    /// Makes `campaign` known as the account's and, if a type is given, as one of that type. The first claim wins.
+    /// Claims `campaign` for the account and, if given, for the type. The first claim wins.
     ///
-    /// One conditional write without a read, and no call at all if this process remembers the campaign.
+    /// Costs one conditional write without a read, or no call if the remembered campaign settles the claim.
     pub async fn claim(
         &self,
         campaign: CampaignId,
@@ -66,7 +66,8 @@ impl Table {
         }
     }
 
-    /// Returns the campaign, if it is known: from memory, else by a strongly consistent read.
+    /// Returns the campaign, or `None` if it is not known. Uses a strongly consistent read unless this process
+    /// remembers the campaign and its type.
     pub async fn consistent_campaign(
         &self,
         campaign: CampaignId,
@@ -82,7 +83,7 @@ impl Table {
         }
     }
 
-    /// Reads the campaign's own item, if it exists, and remembers the campaign.
+    /// Decodes the campaign's item, if there is one, and remembers the campaign.
     pub(crate) fn read_campaign(
         &self,
         campaign: CampaignId,
@@ -95,7 +96,7 @@ impl Table {
         Ok(Some(known))
     }
 
-    /// Writes the claim and returns what the campaign is now, whether the claim won or not.
+    /// Writes the claim and returns the campaign as stored, whether the claim won or not.
     async fn write_claim(
         &self,
         campaign: CampaignId,
@@ -134,16 +135,14 @@ impl Table {
             },
         };
         let known = self.read_campaign(campaign, item, now)?;
-        known.ok_or_else(|| StoreError::malformed(keys::CAMPAIGN_SK, "a claim returns the campaign"))
+        known.ok_or_else(|| StoreError::malformed(keys::CAMPAIGN_SK, "expected a claim to return the campaign"))
     }
 }
 
-/// The key of a campaign's own item.
 pub(crate) fn campaign_key(campaign: CampaignId) -> ItemKey {
     (keys::campaign_pk(campaign), keys::CAMPAIGN_SK.to_owned())
 }
 
-/// Reads a campaign's own item.
 pub(crate) fn read_campaign_item(item: Item) -> Result<Campaign, StoreError> {
     let CampaignItem { account_id, campaign_type } = codec::decode(item)?;
     Ok(Campaign { account_id, campaign_type })

@@ -1,7 +1,8 @@
-//! The table's stream: a record as Lambda delivers it, read into what changed.
+//! The table's stream: parses the records that Lambda delivers.
 //!
-//! A record of a registration becomes a [`RegistrationChange`] with the state before and after; counting is its first consumer. Other
-//! records are read only as far as a reader needs them. A record whose item is malformed is not lost: it stays whole, with the problem.
+//! A record of a registration becomes a [`RegistrationChange`] with the state before and after. Counting is its first
+//! consumer. Other records are parsed only as far as a reader needs them. A record whose item is malformed is not lost:
+//! the tally stores it for an operator, up to 390,000 bytes of it, with the reason.
 
 use domain::{
     id::{CampaignId, PassId, RegistrationId},
@@ -23,16 +24,17 @@ pub struct StreamRecord {
     pub(crate) content: Content,
 }
 
-/// What a record reports.
+/// The content of a record.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     /// A registration was written or deleted.
     Registration(RegistrationChange),
-    /// A campaign was claimed at this instant. Everything that happens to it is in the stream.
+    /// A campaign was claimed at this instant. From here on the stream has every change of it, so its counts are
+    /// complete.
     CampaignClaimed { campaign: CampaignId, at: Timestamp },
-    /// Another item, of no concern to any reader of the stream.
+    /// A change that no reader needs.
     Other,
-    /// The item is not what its key promises.
+    /// The item does not have the attributes that its key promises.
     Unreadable { record: String, problem: String },
 }
 
@@ -47,13 +49,13 @@ pub struct RegistrationChange {
     pub registration: RegistrationId,
     /// The instant of the event that caused the change. If the item was deleted, the instant of its last event.
     pub at: Timestamp,
-    /// The state before: `None` if the registration was not active.
+    /// The state before, or `None` if the registration was not active.
     pub before: Option<RegistrationState>,
-    /// The state after: `None` if the registration is not active any more.
+    /// The state after, or `None` if the registration is not active.
     pub after: Option<RegistrationState>,
 }
 
-/// The state of an active registration, as far as the stream's readers need it.
+/// The state of an active registration, reduced to the attributes that the stream's readers need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegistrationState {
     /// The wallet.
@@ -62,22 +64,23 @@ pub struct RegistrationState {
     pub device_os: DeviceOs,
 }
 
-/// The position of a record in its shard: a whole number of up to 40 digits, which no integer type holds. It has no leading zeros, so of
-/// two numbers the longer text is the greater one.
+/// The position of a record in its shard: a whole number of up to 40 digits, which is too long for any integer type.
+///
+/// Leading zeros are cut, so the longer text is the greater number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SequenceNumber(String);
 
-/// Why a record has no position: it does not come from the table's stream.
+/// The error for a record without a valid sequence number, so not one of the table's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected a record of the table's stream: {0}")]
 pub struct NotAStreamRecord(String);
 
 impl StreamRecord {
-    /// Reads a record as Lambda delivers it. A record whose item is malformed is kept as unreadable.
+    /// Parses a record as Lambda delivers it. A record whose item is malformed is kept as unreadable.
     ///
     /// # Errors
     ///
-    /// It has no sequence number.
+    /// If the record has no valid sequence number.
     pub fn from_json(record: &Value) -> Result<Self, NotAStreamRecord> {
         let sequence_number = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default();
         let sequence_number = SequenceNumber::parse(sequence_number).map_err(NotAStreamRecord)?;
@@ -111,7 +114,6 @@ impl Ord for SequenceNumber {
     }
 }
 
-/// A string attribute.
 #[derive(Deserialize)]
 struct Text {
     #[serde(rename = "S")]
@@ -132,7 +134,7 @@ struct Images {
     new_image: Option<Value>,
 }
 
-/// What is read of an image of a registration.
+/// The attributes read from an image of a registration.
 #[derive(Deserialize)]
 struct RegistrationImage {
     last_event_at: Text,
@@ -166,7 +168,7 @@ impl Content {
     }
 }
 
-/// Reads an image of a registration: the instant of its last event, and its state if it is active.
+/// Returns the instant of the last event in an image of a registration, and the state if the registration is active.
 fn read_image(image: &Value) -> Result<(Timestamp, Option<RegistrationState>), String> {
     let RegistrationImage { last_event_at, created_at, wallet, device_os } =
         RegistrationImage::deserialize(image).map_err(|error| error.to_string())?;
@@ -263,13 +265,17 @@ mod tests {
     #[case::pass("PASS#22d5b0ed-cc82-4743-a4fb-ee655d928037", None, Some(json!({})))]
     #[case::campaign_that_got_its_type("CAMPAIGN", Some(json!({})), Some(json!({})))]
     #[case::counts("COUNTS#2016-11-09", None, Some(json!({})))]
-    fn other_items_are_of_no_concern(#[case] sk: &str, #[case] old: Option<Value>, #[case] new: Option<Value>) {
+    fn changes_that_no_reader_needs_are_ignored(
+        #[case] sk: &str,
+        #[case] old: Option<Value>,
+        #[case] new: Option<Value>,
+    ) {
         let content = StreamRecord::from_json(&record(sk, old, new)).unwrap().content;
         assert!(matches!(content, Content::Other), "{content:?}");
     }
 
     #[test]
-    fn a_claimed_campaign_is_counted_from_its_beginning() {
+    fn a_new_campaign_is_a_claim_at_its_instant() {
         let claimed = json!({"known_since": {"S": "2016-11-09T11:09:00.745Z"}, "account_id": {"S": "demo"}});
         let read = StreamRecord::from_json(&record("CAMPAIGN", None, Some(claimed))).unwrap();
         assert!(matches!(read.content, Content::CampaignClaimed { at, .. } if at.day().to_string() == "2016-11-09"));
@@ -290,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn sequence_numbers_are_numbers() {
+    fn sequence_numbers_are_ordered_as_numbers() {
         let number = |text: &str| SequenceNumber::parse(text).unwrap();
         assert!(number("9") < number("10") && number("0099") < number("100"));
         assert!(number("4421584500000000017450439091") < number("4421584500000000017450439092"));

@@ -1,8 +1,8 @@
-//! Copies of accounts and campaigns into another table: from one machine to AWS, or from a restored table into the one
-//! in use.
+//! Copies accounts and campaigns into another table: from a local machine to AWS, or from a restored table into the
+//! table in use.
 //!
-//! The target's stream counts every registration we write to it, so we copy only the counts those registrations do not
-//! explain. The copied remainder plus what the stream counts equals the source's counts.
+//! The registrations that a copy writes are counted by the target's stream, so a copy writes only the counts that those
+//! registrations do not explain. These counts and the counts from the stream add up to the counts of the source.
 
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use domain::{
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// How many items one query reads.
+/// How many items one query reads at most.
 const READ_SIZE: i32 = 1000;
 
 /// The accounts and campaigns of a table.
@@ -44,16 +44,16 @@ pub struct Contents {
 /// The result of copying a campaign.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// Whether the other table did not know the campaign before, and so received its past counts.
+    /// Whether the campaign was new to the other table, so that its past counts were copied too.
     pub is_new: bool,
-    /// Passes and registrations, removed ones included, that were written to it.
+    /// How many passes and registrations, including removed ones, were written to the other table.
     pub written: usize,
-    /// Those that it already had in the same or a later state.
+    /// How many stayed as they are because the other table already had the same state or one that takes precedence.
     pub unchanged: usize,
 }
 
 impl Table {
-    /// Returns the accounts and campaigns of the table. Scans all of it.
+    /// Returns the accounts and campaigns of the table. Scans the whole table.
     pub async fn contents(&self) -> Result<Contents, StoreError> {
         let scan = self.client.scan().table_name(&self.name).projection_expression("pk, sk");
         let mut keys = scan
@@ -72,8 +72,8 @@ impl Table {
         Ok(contents)
     }
 
-    /// Copies an account and its keys, except those in `except`, into another table, which keeps those that it already
-    /// has. Returns how many keys are new there.
+    /// Copies an account and its keys, except the keys in `except`, into another table. An account or a key that exists
+    /// there stays as it is. Returns how many keys are new there.
     pub async fn copy_account(&self, account: &AccountId, except: &[KeyId], to: &Self) -> Result<usize, StoreError> {
         let Some(mut item) = self.consistent_item(account_key(account)).await? else { return Ok(0) };
         let AccountItem { key_ids, .. } = codec::decode(item.clone())?;
@@ -89,17 +89,18 @@ impl Table {
         Ok(new)
     }
 
-    /// Copies a campaign, its passes and its registrations into another table, which keeps later events that it already
-    /// has. So this may be repeated, and may run while events reach the other table, but not while they reach this one.
+    /// Copies a campaign, its passes and its registrations into another table. Later events that the other table has
+    /// are kept, so a copy may be repeated, and may run while events reach the other table, but not while they reach
+    /// this one.
     ///
     /// # Errors
     ///
-    /// If the campaign belongs to another account or has another type in the other table; then nothing is copied.
+    /// If the campaign belongs to another account or has another type in the other table. Then nothing is copied.
     pub async fn copy_campaign(&self, campaign: CampaignId, to: &Self, now: Timestamp) -> Result<Copied, ClaimError> {
         let mut copied = Copied::default();
         let Some(known) = self.consistent_item(campaign_key(campaign)).await? else { return Ok(copied) };
-        // A campaign that is known there may have counts already. Before that nothing counts it, so a repeated copy may
-        // overwrite the counts.
+        // If the other table knows the campaign, it may already count it. Until then nothing there counts it, so a copy
+        // that is repeated after an interruption may overwrite the counts.
         if to.consistent_item(campaign_key(campaign)).await?.is_none() {
             for counts in self.counts_without_active(campaign, now).await? {
                 to.put_item(counts).send().await.map_err(StoreError::from)?;
@@ -113,7 +114,7 @@ impl Table {
             let part = self.everything_of(campaign).set_exclusive_start_key(start).limit(READ_SIZE);
             let part = part.send().await.map_err(StoreError::from)?;
             let items = stream::iter(part.items.unwrap_or_default());
-            let mut results = items.map(|item| to.put_if_later(item, now)).buffer_unordered(CONCURRENCY);
+            let mut results = items.map(|item| to.put_like_event(item, now)).buffer_unordered(CONCURRENCY);
             while let Some(is_written) = results.try_next().await? {
                 *(if is_written { &mut copied.written } else { &mut copied.unchanged }) += 1;
             }
@@ -141,8 +142,8 @@ impl Table {
         Ok(counts.items(campaign))
     }
 
-    /// Writes a pass or a registration on the same condition as an event. Returns whether it was written.
-    async fn put_if_later(&self, mut item: Item, now: Timestamp) -> Result<bool, StoreError> {
+    /// Writes a pass or a registration on the same condition as its event; returns whether it was written.
+    async fn put_like_event(&self, mut item: Item, now: Timestamp) -> Result<bool, StoreError> {
         let sk = item.get(keys::SK).and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
         let instant = |name: &str| {
             item.get(name).cloned().ok_or_else(|| StoreError::malformed(&sk, format_args!("{name}: is required")))
@@ -158,7 +159,7 @@ impl Table {
             let at = instant(LAST_EVENT_AT)?;
             let is_active = item.contains_key(keys::CREATED_AT);
             if is_active {
-                // Its change is on its way to the counts from now on, which a recount has to know.
+                // The stream counts this install only from now on. A recount uses `received_at` to wait for that.
                 item.insert(RECEIVED_AT.to_owned(), text(now));
             }
             self.put_item(item)
@@ -168,7 +169,7 @@ impl Table {
         has_written(put.send().await)
     }
 
-    /// Writes an item unless there is one with its key. Returns whether it was written.
+    /// Writes an item unless one with the same key exists; returns whether it was written.
     async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
         has_written(self.put_item(item).condition_expression("attribute_not_exists(pk)").send().await)
     }

@@ -1,4 +1,4 @@
-//! The mechanics below the access patterns: the client, and the calls that need more than one attempt.
+//! The client, its limits, the conversion of items, and the calls that this crate itself may have to repeat.
 
 pub(crate) mod batch_get;
 mod client;

@@ -8,10 +8,10 @@ use thiserror::Error;
 /// The error of a call to the table.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
-    /// Throttled, unreachable or too slow, after every retry: the same call may succeed later.
+    /// The table is throttled, unreachable or too slow, even after every retry. The same call may succeed later.
     #[error("the table does not answer: {0}")]
     Unavailable(String),
-    /// The call was refused: the table, its indexes or the permissions are not what the code expects.
+    /// The table refused the call: the table, its indexes or the permissions are not what the code expects.
     #[error("the table refused the call: {0}")]
     Refused(String),
     /// An item does not have the attributes that its key promises.
@@ -19,7 +19,7 @@ pub enum StoreError {
     Malformed {
         /// The item's sort key.
         key: String,
-        /// What is wrong with it.
+        /// The reason why the item is malformed.
         problem: String,
     },
 }
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// Returns the error and its causes, for the log, but never the raw response, which may hold an item with a push token.
+/// Returns the error and its causes as text for the log, but never the raw response, which may contain a push token.
 fn cause_of<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -71,8 +71,8 @@ where
     cause
 }
 
-/// Returns whether an error with status 400 may be retried: the codes that Amazon DynamoDB's developer guide, "Error
-/// handling", marks "OK to retry? Yes".
+/// Returns whether an error with this code and status 400 may be retried. Amazon DynamoDB's developer guide, "Error
+/// handling", marks these codes "OK to retry? Yes".
 fn is_throttling(code: &str) -> bool {
     matches!(
         code,

@@ -1,29 +1,30 @@
-//! Every key of the table, spelt once, and the one list of its items.
+//! All keys of the table, each built in only one place, and the list of all items.
 //!
 //! A campaign, its passes, its registrations and its counts share a partition, and their sort keys group them.
 //!
 //! | item | `pk` | `sk` | attributes | written by |
 //! |---|---|---|---|---|
-//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` once stated, `known_since` | `registration-writes`, `registration-ingest` |
+//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` | `registration-writes`, `registration-ingest` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
 //! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `pass`, `device_library_identifier`, `push_token` | `registration-writes`, `registration-ingest` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
-//! | counts in total | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
+//! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
 //! | checkpoint of the tally | `TALLY#<shard>` | `TALLY` | `last_sequence_number`, `expires_at` | `registration-tally` |
 //! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at`, `expires_at` | `registration-tally` |
 //! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` | `account-admin` |
 //! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` | `account-admin` |
 //! | bookmark | `BOOKMARK#<listing>` | `PAGE#<page>` | `cursor`, `expires_at` | `campaign-registrations`, `pass-registrations` |
 //!
-//! `local export` writes all of them except checkpoints, unreadable records and bookmarks. `campaign-reports` writes nothing.
+//! `local export` writes all of them except checkpoints, unreadable records and bookmarks. `campaign-reports` writes
+//! nothing.
 //!
-//! | index | hash | range | holds |
+//! | index | hash | range | contains |
 //! |---|---|---|---|
 //! | `by-campaign` | `pk` | `created_at` | a campaign's active registrations |
 //! | `by-pass` | `pass`, `<campaign_id>#<pass_id>` | `created_at` | a pass's active registrations |
 //!
-//! Only an active registration carries `created_at`, so only active registrations enter an index.
+//! Only active registrations have `created_at`, so only they are in an index.
 
 use domain::{
     account::KeyId,
@@ -35,24 +36,26 @@ use domain::{
 pub const PK: &str = "pk";
 /// The table's sort key.
 pub const SK: &str = "sk";
-/// When an active registration was created; the range key of both indexes.
+/// The attribute with the instant at which an active registration was created: the range key of both indexes.
 pub const CREATED_AT: &str = "created_at";
-/// The campaign and the pass of an active registration; the hash key of [`BY_PASS`].
+/// The attribute with the campaign and the pass of an active registration: the hash key of [`BY_PASS`].
 pub const PASS: &str = "pass";
-/// The wallet of an active registration.
+/// The attribute with the wallet of an active registration.
 pub const WALLET: &str = "wallet";
-/// The operating system of an active registration.
+/// The attribute with the operating system of an active registration.
 pub const DEVICE_OS: &str = "device_os";
-/// When DynamoDB may delete the item, in seconds since 1970: the table's time-to-live attribute.
+/// The attribute with the time at which DynamoDB may delete the item, in seconds since 1970: the table's time to live.
 pub const EXPIRES_AT: &str = "expires_at";
 
-/// The index that lists a campaign.
+/// The index that lists the registrations of a campaign.
 pub const BY_CAMPAIGN: &str = "by-campaign";
-/// The index that lists a pass.
+/// The index that lists the registrations of a pass.
 pub const BY_PASS: &str = "by-pass";
 
-/// A partition that no campaign has.
-pub const NO_CAMPAIGN: &str = "CAMPAIGN#";
+/// The prefix of the partition keys of campaigns.
+pub const CAMPAIGN_PREFIX: &str = "CAMPAIGN#";
+/// The partition key of no campaign: the prefix without an id. Reading it only warms the connection.
+pub const NO_CAMPAIGN: &str = CAMPAIGN_PREFIX;
 
 /// The sort key of a campaign's own item.
 pub const CAMPAIGN_SK: &str = "CAMPAIGN";
@@ -62,13 +65,13 @@ pub const PASSES_PREFIX: &str = "PASS#";
 
 /// The prefix of the sort keys of a campaign's counts.
 pub const COUNTS_PREFIX: &str = "COUNTS#";
-/// The sort key of a campaign's counts in total. It sorts after those of all days.
+/// The sort key of a campaign's totals. It sorts after the counts of all days.
 pub const TOTALS_SK: &str = "COUNTS#TOTALS";
 /// The prefix of the partition keys of the tally's own items.
 pub const TALLY_PREFIX: &str = "TALLY#";
 /// The sort key of a checkpoint.
 pub const TALLY_SK: &str = "TALLY";
-/// The partition of the records that could not be read.
+/// The partition key of the unreadable records.
 pub const UNREADABLE_PK: &str = "TALLY#UNREADABLE";
 
 /// The sort key of an account.
@@ -84,11 +87,11 @@ pub const BOOKMARK_PREFIX: &str = "BOOKMARK#";
 /// Returns the partition key of a campaign, its passes, its registrations and its counts.
 #[must_use]
 pub fn campaign_pk(campaign: CampaignId) -> String {
-    format!("CAMPAIGN#{campaign}")
+    format!("{CAMPAIGN_PREFIX}{campaign}")
 }
 
-/// Returns the sort key of a pass. All passes' keys have one length, so it is a prefix of the sort keys of this pass's
-/// registrations and of no other's.
+/// Returns the sort key of a pass. The keys of all passes have the same length, so it is a prefix of the sort keys of
+/// this pass's registrations and of no other pass's.
 #[must_use]
 pub fn pass_sk(pass: PassId) -> String {
     format!("{PASSES_PREFIX}{pass}")
@@ -100,10 +103,10 @@ pub fn registration_sk(pass: PassId, registration: RegistrationId) -> String {
     format!("{PASSES_PREFIX}{pass}#{registration}")
 }
 
-/// Returns the campaign with this partition key.
+/// Returns the campaign with this partition key, or `None` if it is not a campaign's key.
 #[must_use]
 pub fn parse_campaign_pk(pk: &str) -> Option<CampaignId> {
-    pk.strip_prefix("CAMPAIGN#")?.parse().ok()
+    pk.strip_prefix(CAMPAIGN_PREFIX)?.parse().ok()
 }
 
 /// Returns the sort key of a campaign's counts of a day.
@@ -112,7 +115,7 @@ pub fn day_sk(day: Day) -> String {
     format!("{COUNTS_PREFIX}{day}")
 }
 
-/// Returns the day of the counts with this sort key.
+/// Returns the day of the counts with this sort key, or `None` if it is not the key of a day's counts.
 #[must_use]
 pub fn parse_day_sk(sk: &str) -> Option<Day> {
     sk.strip_prefix(COUNTS_PREFIX)?.parse().ok()
@@ -124,21 +127,21 @@ pub fn tally_pk(shard: &str) -> String {
     format!("{TALLY_PREFIX}{shard}")
 }
 
-/// Returns the sort key of a record that could not be read.
+/// Returns the sort key of an unreadable record.
 #[must_use]
 pub fn unreadable_sk(shard: &str, sequence_number: &str) -> String {
     format!("{shard}#{sequence_number}")
 }
 
-/// Returns the pass and the registration with this sort key.
+/// Returns the pass and the registration with this sort key, or `None` if it is not a registration's key.
 #[must_use]
 pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
     let (pass, registration) = sk.strip_prefix(PASSES_PREFIX)?.split_once('#')?;
     Some((pass.parse().ok()?, registration.parse().ok()?))
 }
 
-/// Returns the hash key of a pass in [`BY_PASS`]. It has the campaign too, so that no item of another campaign can
-/// enter.
+/// Returns the hash key of a pass in [`BY_PASS`]. It includes the campaign, so that registrations of another campaign
+/// cannot appear in the listing.
 #[must_use]
 pub fn by_pass_hash(campaign: CampaignId, pass: PassId) -> String {
     format!("{campaign}#{pass}")
@@ -150,7 +153,7 @@ pub fn account_pk(account: &AccountId) -> String {
     format!("ACCOUNT#{account}")
 }
 
-/// Returns the account with this partition key.
+/// Returns the account with this partition key, or `None` if it is not an account's key.
 #[must_use]
 pub fn parse_account_pk(pk: &str) -> Option<AccountId> {
     pk.strip_prefix("ACCOUNT#")?.parse().ok()
@@ -162,7 +165,7 @@ pub fn api_key_pk(id: KeyId) -> String {
     format!("{API_KEY_PREFIX}{id}")
 }
 
-/// Returns the id of the API key with this partition key.
+/// Returns the id of the API key with this partition key, or `None` if it is not an API key's.
 #[must_use]
 pub fn parse_api_key_pk(pk: &str) -> Option<KeyId> {
     pk.strip_prefix(API_KEY_PREFIX)?.parse().ok()

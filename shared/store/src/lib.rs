@@ -1,15 +1,16 @@
-//! The table: one method for each access pattern, free of HTTP and of Lambda.
+//! The table: one method for each access pattern, independent of HTTP and of Lambda.
 //!
-//! [`Table`] is the one way to the items. Every event is one conditional write of one item, and the condition decides whether the event
-//! is the latest, so events may arrive in any order and more than once. [`keys`] spells every key and has the table of all items.
+//! [`Table`] is the only access to the items. Every event is one conditional write of one item, and the condition
+//! decides whether the event still counts, so events may arrive in any order and more than once. [`keys`] builds every
+//! key and lists all items.
 //!
-//! - `registrations`: applying events, listing what is active
-//! - `counts`: what the table's stream counts, and the repair of counts
+//! - `registrations`: applying events, listing active registrations
+//! - `counts`: counting the changes in the table's stream, repairing counts
 //! - `campaigns`, `accounts`, `bookmarks`: the other items
-//! - `admission`: who may read a campaign, in one call
-//! - `changes`: the table's stream, as changes of registrations
-//! - `copy`: from one table into another
-//! - `dynamodb`: the client and the mechanics of its calls
+//! - `admission`: reading everything that determines whether a request may read a campaign, in one call
+//! - `changes`: parsing the table's stream into changes of registrations
+//! - `copy`: copying from one table into another
+//! - `dynamodb`: the client and its calls
 
 mod accounts;
 mod admission;
@@ -47,7 +48,7 @@ pub use self::{
     registrations::{Collection, CreatedAtRange, Direction, Registered, Segment, Stretch, Unregistered},
 };
 
-/// How long a process may go on using what it has read of a key or a campaign. A revoked key stops working within this time.
+/// How long a process remembers a key or a campaign. A revoked key stops working within this time.
 const MEMORY: Duration = Duration::from_mins(1);
 /// How many keys a process remembers, at about 300 bytes each.
 const MAX_REMEMBERED_KEYS: usize = 1_000;
@@ -56,7 +57,7 @@ const MAX_REMEMBERED_CAMPAIGNS: usize = 10_000;
 /// How long opening the connection may take before the first request is accepted anyway.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The table. Clones share the connection and the memory.
+/// The table. Clones share the connections and the caches.
 #[derive(Debug, Clone)]
 pub struct Table {
     client: Client,
@@ -68,7 +69,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table at `connection`. Sends nothing before the first call.
+    /// Returns the table at `connection`. Sends nothing until the first call.
     #[must_use]
     pub fn connect(connection: &Connection) -> Self {
         Self {
@@ -79,7 +80,8 @@ impl Table {
         }
     }
 
-    /// Opens the connection, so that the first request need not wait for it. If the table does not answer, the first request reports it.
+    /// Opens the connection, so that the first request does not have to wait for it. Ignores errors, because the first
+    /// request reports them.
     pub async fn open_connection(&self) {
         let no_item = self.items(vec![(keys::NO_CAMPAIGN.to_owned(), keys::CAMPAIGN_SK.to_owned())]);
         let _ = tokio::time::timeout(OPENING_TIMEOUT, no_item).await;

@@ -1,18 +1,19 @@
-//! What became of an event.
+//! The outcome of an event.
 
 use domain::event::Refusal;
 
 use crate::StoreError;
 
-/// What became of one event, whatever its source.
+/// The outcome of an event, whatever its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It changed an item.
+    /// The event changed an item.
     Applied,
-    /// It is older than the stored state, a repetition, or an event that has no effect here.
+    /// The event changed nothing: it is a repetition, the stored event takes precedence, or this kind has no effect
+    /// here.
     Unchanged,
-    /// It is wrong, and sending it again does not help.
+    /// The event was refused, and sending it again does not help.
     Refused(Refusal),
-    /// The table did not answer, so the same event may succeed later.
+    /// A call to the table failed. The same event may succeed later.
     Failed(StoreError),
 }

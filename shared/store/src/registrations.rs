@@ -1,4 +1,4 @@
-//! Registrations: applying events to them, and listing those that are active.
+//! Registrations: applying events to them, and listing the active ones.
 
 pub(crate) mod apply;
 mod batch;

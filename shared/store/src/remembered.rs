@@ -1,4 +1,4 @@
-//! What a process remembers between requests, so that it need not read it again.
+//! A cache of items that a process has read, so that it does not have to read them again for each request.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,8 @@ use std::{
 
 use domain::time::Timestamp;
 
-/// A bounded memory: each value is forgotten after a fixed time, and all of them when it is full. Clones share the memory.
+/// A bounded cache. Each value expires after a fixed time, and a full cache drops all its values. Clones share the
+/// values.
 #[derive(Debug, Clone)]
 pub(crate) struct Remembered<K, V> {
     values: Arc<Mutex<HashMap<K, (V, Timestamp)>>>,
@@ -22,12 +23,12 @@ impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
         Self { values: Arc::default(), capacity, lifetime }
     }
 
-    /// The value of `key`, unless its time is over.
+    /// Returns the value of `key`, unless it has expired.
     pub(crate) fn get(&self, key: &K, now: Timestamp) -> Option<V> {
         self.values().get(key).filter(|(_, until)| now < *until).map(|(value, _)| value.clone())
     }
 
-    /// Remembers `value` from `now` on.
+    /// Remembers `value` until `now` plus the lifetime.
     pub(crate) fn insert(&self, key: K, value: V, now: Timestamp) {
         let mut values = self.values();
         if values.len() >= self.capacity {
@@ -36,7 +37,8 @@ impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
         values.insert(key, (value, now.plus(self.lifetime)));
     }
 
-    /// The values. A panic elsewhere cannot leave a half-written entry, so a poisoned lock is used as it is.
+    /// Locks the values. A panic elsewhere cannot leave a half-written entry, so a poisoned lock is safe to
+    /// use.
     fn values(&self) -> MutexGuard<'_, HashMap<K, (V, Timestamp)>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_forgotten_after_its_time() {
+    fn a_value_expires_after_the_lifetime() {
         let remembered = Remembered::new(10, Duration::from_mins(1));
         remembered.insert("key", 1, at(100));
         assert_eq!(remembered.get(&"key", at(159)), Some(1));
@@ -60,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_memory_begins_again() {
+    fn a_full_cache_drops_all_its_values() {
         let remembered = Remembered::new(2, Duration::from_mins(1));
         for key in 1..=3 {
             remembered.insert(key, key, at(0));

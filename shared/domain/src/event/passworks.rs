@@ -1,5 +1,7 @@
-//! The wire form of an event: the Passworks webhook body (Passworks API v2, "Webhooks"), in a queue message, an HTTP body or a sample
-//! file; and the body that registers a pass over HTTP, which states the same.
+//! Parses the Passworks webhook body (Passworks API v2, "Webhooks"), which comes from a queue message, an HTTP body or
+//! a sample file.
+//!
+//! Also parses the body that registers a pass over HTTP, which has the same fields under other names.
 
 use serde_json::Value;
 use strum::{EnumString, VariantNames};
@@ -14,26 +16,27 @@ use crate::{
     wallet::{DeviceOs, Wallet},
 };
 
-/// The source of an event, which decides whose account it belongs to.
+/// The source of an event, which determines its account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A queue message, which must state its account.
+    /// A queue message, which must name its account.
     Queue,
-    /// An HTTP request: the account is the caller's, and an event that states another account is refused.
+    /// An HTTP request. The account is the caller's, and an event that names another account is refused.
     Caller(AccountId),
 }
 
 /// A parsed body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
-    /// The wallet that the body states, even if the rest is invalid.
+    /// The wallet that the body names, even if the rest is invalid, or `None` if it names no known wallet.
     pub wallet: Option<Wallet>,
-    /// The event: `None` if it has no effect here (`downloaded`, `fetched`, `redeemed`), or every field that is missing or wrong.
+    /// The event. `Ok(None)` if it has no effect here (`downloaded`, `fetched`, `redeemed`). `Err` with every field
+    /// that is missing or wrong.
     pub event: Result<Option<Event>, FieldErrors>,
 }
 
 impl Parsed {
-    /// Parses a body that reached us at `now`.
+    /// Parses a body that was received at `now`.
     #[must_use]
     pub fn from_json(body: &Value, source: &Source, now: Timestamp) -> Self {
         let wallet = body.pointer("/event_extra/device_app_vendor").and_then(Value::as_str);
@@ -47,12 +50,12 @@ impl Parsed {
 }
 
 /// Parses the body that registers a pass over HTTP:
-/// `{"wallet","device_os","id"?,"device_library_identifier"?,"push_token"?,"created_at"?}`. Without `created_at` the pass is
-/// registered at `now`.
+/// `{"wallet","device_os","id"?,"device_library_identifier"?,"push_token"?,"created_at"?}`. Returns the instant of the
+/// registration too: `created_at`, or `now` if it is absent.
 ///
 /// # Errors
 ///
-/// Every field that is missing or wrong, with what was expected.
+/// If any field is missing or wrong. The error lists all such fields, each with the expected value.
 pub fn installation_from_json(
     body: &Value,
     pass_id: PassId,
@@ -68,7 +71,7 @@ pub fn installation_from_json(
     }
 }
 
-/// Returns `None` also if it added an error.
+/// Returns `None` if the event has no effect. If an error was added, ignore the result.
 fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Option<Event> {
     let kind: Option<EventKind> = fields.required("event");
     let account_id = parse_account(fields, source);
@@ -101,7 +104,7 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
     })
 }
 
-/// The documented events.
+/// The kinds of events that Passworks documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<EventKind>)]
 enum EventKind {
@@ -122,7 +125,7 @@ impl EventKind {
     }
 }
 
-/// The names of the same fields in an event and in the body of a POST.
+/// The names of fields that differ between an event and a POST body.
 struct Names {
     registration: &'static str,
     wallet: &'static str,
@@ -182,7 +185,7 @@ fn parse_installation(mut fields: Fields<'_>, names: &Names, pass_id: Option<Pas
 fn parse_uninstalled(mut fields: Fields<'_>, pass_id: Option<PassId>) -> Option<RegistrationId> {
     const NAMES: Names = Names::EVENT;
     let device: Option<DeviceLibraryIdentifier> = fields.optional("device_library_identifier");
-    // The wallet is needed only to derive the registration's id. An unknown one is refused in any case.
+    // The wallet is needed only to derive the registration's id, but an unknown wallet is always refused.
     let is_derived = device.is_some() && !fields.has(NAMES.registration);
     let wallet = if is_derived { fields.required(NAMES.wallet) } else { fields.optional(NAMES.wallet) };
     fields.optional::<DeviceOs>("device_os");
@@ -228,7 +231,7 @@ mod tests {
         })
     }
 
-    /// The webhook body with one field, named by its JSON pointer, replaced. `Value::Null` stands for its absence.
+    /// The webhook body with the field at `pointer` replaced. `Value::Null` stands for its absence.
     fn webhook_with(pointer: &str, value: Value) -> Value {
         let mut body = webhook();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -318,7 +321,7 @@ mod tests {
         assert_eq!(parse(&json!({"event": name})), Ok(None));
         assert!(
             Parsed::from_json(&json!({"event": name}), &Source::Queue, now()).event.is_err(),
-            "the queue wants an account"
+            "a queue message must name its account"
         );
     }
 
@@ -359,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn an_uninstall_needs_no_more_than_its_registration() {
+    fn an_uninstall_needs_only_the_id_of_its_registration() {
         let mut body = webhook_with("/event", json!("uninstalled"));
         body["event_extra"] = json!({"registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3"});
         assert!(matches!(parse(&body).unwrap().unwrap().change, Change::Uninstalled { .. }));
@@ -368,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_is_registered_now_unless_the_body_states_an_instant() {
+    fn a_pass_is_registered_now_unless_the_body_names_an_instant() {
         let pass_id = "d91aef7c-a166-4694-bb91-569714f9c33e".parse().unwrap();
         let mut body =
             json!({"wallet": "google_wallet", "device_os": "android", "device_library_identifier": "device-1"});
@@ -384,7 +387,6 @@ mod tests {
         assert_eq!(errors.fields().collect::<Vec<_>>(), ["device_os", "id", "wallet"]);
     }
 
-    /// Any JSON at all.
     fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -404,7 +406,7 @@ mod tests {
         })
     }
 
-    /// The webhook body, with any of its fields, or one of ours, replaced by any JSON.
+    /// The webhook body with one field, documented by Passworks or added by this project, replaced by any JSON.
     fn nearly_an_event() -> impl Strategy<Value = Value> {
         let names = prop::sample::select(vec![
             "/event",

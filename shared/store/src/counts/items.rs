@@ -1,7 +1,7 @@
-//! The items with the counts of a campaign: one for each day and one for the total.
+//! The items with the counts of a campaign: one for each day and one for the totals.
 //!
-//! They stand next to each other in the campaign's partition, so that a report is one query. Writers add to the counts
-//! and never read and replace them, so concurrent writers do not lose each other's changes.
+//! Their sort keys are adjacent, so a report reads a single range. Writers add to the counts instead of reading and
+//! replacing them, so concurrent writers do not lose each other's changes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,25 +19,26 @@ use crate::{
     keys,
 };
 
-/// The counts of a campaign from a day on.
+/// The counts of a campaign, by day from some day on, and its totals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CampaignCounts {
     /// The counts of each day on which something changed.
     pub days: BTreeMap<Day, Counts>,
-    /// The counts of all days, including earlier ones.
+    /// The counts of all days, including days before the first one in `days`.
     pub totals: Counts,
-    /// Since when the totals agree with the listing: since the beginning, if the stream had the claim of the campaign,
-    /// or since a recount. `None` if they may not agree.
+    /// The instant since which the totals cover the whole campaign: its claim, if the claim was in the stream, or else
+    /// a recount or a copy. `None` if they may not cover all of it.
     pub counted_since: Option<Timestamp>,
 }
 
 impl Table {
-    /// Returns the counts of a campaign from `start` on, with one query of one range.
+    /// Returns the counts of a campaign from `start` on, by reading a single range. That is one query unless the range
+    /// has more than 1,000 items.
     pub async fn counts_since(&self, campaign: CampaignId, start: Day) -> Result<CampaignCounts, StoreError> {
         self.read_counts(campaign, &keys::day_sk(start), false).await
     }
 
-    /// Returns all counts of a campaign, by strongly consistent reads.
+    /// Returns all counts of a campaign, with strongly consistent reads.
     pub(crate) async fn consistent_counts(&self, campaign: CampaignId) -> Result<CampaignCounts, StoreError> {
         self.read_counts(campaign, keys::COUNTS_PREFIX, true).await
     }
@@ -74,14 +75,14 @@ impl Table {
         }
     }
 
-    /// Reads the item of a campaign's counts in total: `None` if they do not cover the whole campaign.
+    /// Returns the totals in their item, or `None` if they do not cover the whole campaign.
     pub(crate) fn read_totals(item: &Item) -> Result<Option<Counts>, StoreError> {
         let mut counts = CampaignCounts::default();
         counts.read_item(item)?;
         Ok(counts.counted_since.map(|_| counts.totals))
     }
 
-    /// Returns `update` as a write of a transaction.
+    /// Converts `update` into a write of a transaction.
     pub(crate) fn count_write(
         &self,
         campaign: CampaignId,
@@ -123,7 +124,7 @@ impl Table {
     }
 }
 
-/// An addition to one item of counts.
+/// An update that adds to one item of counts.
 pub(crate) struct CountUpdate<'a> {
     sk: String,
     counts: &'a Counts,
@@ -132,23 +133,23 @@ pub(crate) struct CountUpdate<'a> {
 }
 
 impl<'a> CountUpdate<'a> {
-    /// Adds to the counts of a day.
+    /// Returns an update that adds to the counts of a day.
     pub(crate) fn of_day(day: Day, counts: &'a Counts) -> Self {
         Self { sk: keys::day_sk(day), counts, counted_since: None, if_still: None }
     }
 
-    /// Adds to the total counts.
+    /// Returns an update that adds to the totals.
     pub(crate) fn of_totals(counts: &'a Counts) -> Self {
         Self { sk: keys::TOTALS_SK.to_owned(), counts, counted_since: None, if_still: None }
     }
 
-    /// Also stores since when the totals agree with the listing, unless that is stored already.
+    /// Makes the update also store since when the totals cover the whole campaign, unless an instant is stored already.
     pub(crate) fn counted_since(self, since: Option<Timestamp>) -> Self {
         Self { counted_since: since, ..self }
     }
 
-    /// Adds only if the installs and uninstalls are still the `known` ones. Every change adds to one of both, so then
-    /// nothing was counted in between.
+    /// Makes the update fail unless the numbers of all installs and of all uninstalls are still those in `known`. Every
+    /// counted change adds to one of these numbers, so then nothing was counted in between.
     pub(crate) fn if_still(self, known: &'a Counts) -> Self {
         Self { if_still: Some(known), ..self }
     }
@@ -197,7 +198,6 @@ impl CampaignCounts {
     }
 }
 
-/// The key of a campaign's counts in total.
 pub(crate) fn totals_key(campaign: CampaignId) -> ItemKey {
     (keys::campaign_pk(campaign), keys::TOTALS_SK.to_owned())
 }

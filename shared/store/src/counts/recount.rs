@@ -1,9 +1,9 @@
-//! Recounts: a comparison of a campaign's counts with its registrations, and the repair of the counts if they differ.
+//! Recounts: compare a campaign's counts with its registrations, and repair the counts if they differ.
 //!
-//! The tally counts every change exactly once, but it does not have the changes from before it existed or those that it
-//! could not read. A recount reads all registrations of a campaign and adds the changes that the counts lack, as
-//! [`repairs`] finds them. The difficulty is a change that the stream has not delivered yet, because adding it would
-//! count it twice; [`Table::recount`] says how that is avoided.
+//! The tally counts every change exactly once, except changes from before it existed and changes that it could not
+//! read. A recount reads all registrations of a campaign and adds the changes that the counts lack, as [`repairs`]
+//! finds them. The difficulty is a change that is in the stream but not counted yet, because adding it would count it
+//! twice. [`Table::recount`] explains how that is avoided.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -30,11 +30,11 @@ use crate::{
     registrations::items::TOMBSTONE_LIFE,
 };
 
-/// After this time a change is either counted or gone from the table's stream, which keeps it for 24 hours (Amazon
-/// DynamoDB, "Change data capture for DynamoDB Streams"). The other hour is for a batch that was read at the last
+/// The time after which a change is either counted or gone from the table's stream, which keeps it for 24 hours (Amazon
+/// DynamoDB, "Change data capture for DynamoDB Streams"). The additional hour is for a batch that was read at the last
 /// moment.
 const COUNTED_AFTER: Duration = Duration::from_hours(25);
-/// How many days one transaction can write, since it always writes the totals too.
+/// How many days, not including the totals, one transaction can write.
 const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
 
 /// The result of a recount.
@@ -42,9 +42,9 @@ const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
 pub struct Recount {
     /// The active registrations, as installs without uninstalls.
     pub active: Counts,
-    /// The total counts before the recount.
+    /// The totals before the recount.
     pub counted: Counts,
-    /// What the recount did.
+    /// The outcome.
     pub outcome: RecountOutcome,
 }
 
@@ -55,14 +55,15 @@ pub enum RecountOutcome {
     Agrees,
     /// The counts were repaired and agree with the registrations now.
     Repaired,
-    /// The counts stay as they are, because a change may still be on its way to them.
+    /// A change may be in the stream but not counted yet. Nothing was repaired, or nothing further if the repair needs
+    /// several transactions.
     Busy {
-        /// When it is worth trying again.
+        /// The earliest instant at which another attempt is worthwhile.
         again_at: Timestamp,
     },
 }
 
-/// The attributes that are read of a registration, active or removed, or of a pass.
+/// The attributes read from the item of a registration, active or removed, or of a pass.
 #[derive(Deserialize)]
 struct CountedItem {
     sk: String,
@@ -78,18 +79,18 @@ struct CountedItem {
 #[derive(Default)]
 pub(crate) struct Census {
     pub(crate) active: Vec<ActiveRegistration>,
-    /// When the last change of a registration was received.
+    /// When the latest change of a registration was received, or `None` if no item has that instant.
     last_received_at: Option<Timestamp>,
 }
 
 impl Table {
     /// Counts the registrations of a campaign and repairs its counts if they differ.
     ///
-    /// This is safe at any time. A change of a registration is either counted, or on its way to the counts, or lost. If
-    /// the last change was received more than 25 hours ago, none of the changes seen here is on its way any more. The
-    /// counts are repaired only if they are still what they were before the first registration was read, so a change
-    /// received since then is not counted yet and will be. If either condition does not hold, nothing is written, or
-    /// nothing further if the repair needs several transactions.
+    /// This is safe at any time. A change of a registration is either counted, or still to be counted from the stream,
+    /// or lost. If the latest change was received at least 25 hours ago, none of the changes seen here is still to be
+    /// counted. The counts are repaired only if they are the same as before the first registration was read, so a
+    /// change received since then is not counted yet but will be. If either condition does not hold, nothing is
+    /// written, or nothing further if the repair needs several transactions.
     pub async fn recount(&self, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {
         let counted = self.consistent_counts(campaign).await?;
         let Census { active, last_received_at } = self.census(campaign).await?;
@@ -130,7 +131,7 @@ impl Table {
         }
     }
 
-    /// Returns a strongly consistent query of the passes and registrations of a campaign, removed ones included.
+    /// Returns a strongly consistent query of the passes and registrations of a campaign, including removed ones.
     pub(crate) fn everything_of(&self, campaign: CampaignId) -> QueryFluentBuilder {
         self.client
             .query()
@@ -141,10 +142,9 @@ impl Table {
             .expression_attribute_values(":passes", text(keys::PASSES_PREFIX))
     }
 
-    /// Adds `days` to the counts, as long as no other writer adds to them.
+    /// Adds `days` to the counts. Stops at the first transaction that finds that another writer has added to them.
     ///
-    /// The last of the transactions also stores since when the totals agree with the listing. It is needed even if no
-    /// day has a repair.
+    /// The last transaction also stores since when the totals cover the whole campaign, even if no day needs a repair.
     async fn repair(
         &self,
         campaign: CampaignId,

@@ -1,8 +1,8 @@
 //! The tally: adds the changes in the table's stream to the counts, each exactly once.
 //!
 //! Lambda delivers the records of a shard in order, but may deliver a record several times. A checkpoint for each shard
-//! says which record was counted last. One transaction adds to the counts and advances the checkpoint, so both always
-//! agree.
+//! names the record that was counted last. One transaction adds to the counts and advances the checkpoint, so the two
+//! always agree.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,11 +25,11 @@ use crate::{
     keys,
 };
 
-/// How many counts one transaction can write, since it always writes the checkpoint too.
+/// How many items, not including the checkpoint, one transaction can write.
 const MAX_COUNT_ITEMS: usize = transaction::MAX_ITEMS - 1;
-/// How long a checkpoint outlives its last use. The records that it refers to are gone from the stream after a day.
+/// How long a checkpoint is kept after it last advanced. Records are gone from the stream after a day.
 const CHECKPOINT_LIFE: Duration = Duration::from_hours(7 * 24);
-/// How long an unreadable record is kept: as long as a dead letter, because it holds personal data too.
+/// How long an unreadable record is kept: as long as a dead letter, because it may have personal data too.
 const UNREADABLE_LIFE: Duration = Duration::from_hours(14 * 24);
 /// The length in bytes to which an unreadable record is cut, because an item holds at most 400 KB.
 const MAX_RECORD_LENGTH: usize = 390_000;
@@ -37,15 +37,15 @@ const MAX_RECORD_LENGTH: usize = 390_000;
 /// The result of counting a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tallied {
-    /// Changes of state that were counted.
+    /// How many changes of state were counted.
     pub changes: usize,
-    /// Records that had been counted before.
+    /// How many records had been counted before.
     pub repeated: usize,
-    /// Records that could not be read and were kept for an operator.
+    /// How many records were unreadable and were stored for an operator.
     pub unreadable: usize,
 }
 
-/// The sum of consecutive records of a shard, as one transaction writes it.
+/// The sum of consecutive records of a shard, which one transaction writes.
 #[derive(Default)]
 struct Fold<'a> {
     days: BTreeMap<(CampaignId, Day), Counts>,
@@ -68,7 +68,7 @@ struct Unreadable<'a> {
     problem: &'a str,
 }
 
-/// The item that says how far a shard is counted.
+/// The checkpoint of a shard: the sequence number of the last record counted.
 #[derive(Serialize, Deserialize)]
 struct CheckpointItem {
     pk: String,
@@ -77,7 +77,7 @@ struct CheckpointItem {
     expires_at: i64,
 }
 
-/// A record that could not be read, for an operator to look at.
+/// An unreadable record, for an operator to look at.
 #[derive(Serialize)]
 struct UnreadableItem<'a> {
     pk: &'static str,
@@ -89,11 +89,13 @@ struct UnreadableItem<'a> {
 }
 
 impl Table {
-    /// Counts the new ones among `records`, which are of one shard and in its order. Each record counts once, whatever was delivered
-    /// before, however the batches were cut, and wherever an attempt ended.
+    /// Counts those of `records` that are not counted yet. All must be of one shard, in the order of the shard. Each
+    /// record is counted once, even if it is delivered again, in other batches, or after an attempt that stopped
+    /// halfway.
     ///
-    /// One transaction advances the shard's checkpoint from where it was read and adds to every count that changes. It
-    /// does both or neither, so a record is counted if and only if it is at or before the checkpoint.
+    /// One transaction advances the shard's checkpoint from the position that was read and adds to every count that
+    /// changes. It does both or neither, so a change is counted if and only if its record is at or before the
+    /// checkpoint.
     pub async fn tally(&self, shard: &str, records: &[StreamRecord], now: Timestamp) -> Result<Tallied, StoreError> {
         let mut tallied = Tallied::default();
         let mut rest = records;
@@ -181,7 +183,8 @@ impl Table {
 }
 
 impl<'a> Fold<'a> {
-    /// Adds up records from the first on, as many as one transaction can write, with at most one unreadable one.
+    /// Adds up records, from the first one until a transaction is full. A transaction has at most one unreadable
+    /// record.
     fn of(records: &'a [StreamRecord]) -> Self {
         let mut fold = Self::default();
         for StreamRecord { sequence_number, content } in records {
@@ -212,13 +215,14 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Whether there is nothing to write. Reading such records again does no harm, so not even the checkpoint moves.
+    /// Returns whether there is nothing to write. Reading such records again does no harm, so the checkpoint does not
+    /// have to advance either.
     fn is_empty(&self) -> bool {
         self.totals.is_empty() && self.unreadable.is_none()
     }
 
-    /// Whether the transaction can still hold the items that `content` adds to. It holds one unreadable record at most, because of
-    /// its size.
+    /// Returns whether the transaction still has room for the items to which `content` adds. It has room for only one
+    /// unreadable record, because of the record's size.
     fn has_room_for(&self, content: &Content) -> bool {
         let new_items = match content {
             Content::Registration(change) => {
@@ -235,8 +239,8 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// The changes of state in one change of a registration: an uninstall if a state ended, an install if one began. A registration that
-/// changes its wallet or operating system is both, and a repeated event is neither.
+/// Returns the counts of the changes of state in one change of a registration: an uninstall if a state ended, and an
+/// install if a state began. A change of wallet or operating system is both, and a repeated event is neither.
 fn state_changes(change: &RegistrationChange) -> impl Iterator<Item = Counts> {
     let RegistrationChange { campaign: _, pass: _, registration: _, at: _, before, after } = *change;
     let (ended, began) = if before == after { (None, None) } else { (before, after) };
@@ -263,8 +267,8 @@ mod tests {
         APPLE, GOOGLE, &[(ChangeKind::Uninstall, Wallet::Passbook), (ChangeKind::Install, Wallet::GoogleWallet)]
     )]
     #[case::repeated_install(APPLE, APPLE, &[])]
-    #[case::uninstall_of_something_never_seen(None, None, &[])]
-    fn a_change_of_state_is_counted_and_nothing_else(
+    #[case::uninstall_of_an_unknown_registration(None, None, &[])]
+    fn only_changes_of_state_are_counted(
         #[case] before: Option<RegistrationState>,
         #[case] after: Option<RegistrationState>,
         #[case] expected: &[(ChangeKind, Wallet)],

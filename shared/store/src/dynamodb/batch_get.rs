@@ -1,7 +1,7 @@
-//! Single items by their keys.
+//! Reads of single items by their keys.
 //!
-//! Every read of single items is a `BatchGetItem`, also of one: it costs the same units, and one way of reading is enough. DynamoDB may
-//! leave keys unprocessed, which is no error to the SDK, so they are asked for again here.
+//! Even a single item is read with `BatchGetItem`: it costs the same and needs only one code path. DynamoDB may leave
+//! keys unprocessed, which the SDK does not report as an error, so this module requests them again.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::{StoreError, Table, keys};
 
-/// How many items one `BatchGetItem` reads (its API reference).
+/// How many items one `BatchGetItem` may request (Amazon DynamoDB API reference, "`BatchGetItem`").
 const MAX_KEYS: usize = 100;
 
-/// Whether a read sees every write that was answered before it. A consistent read costs twice as much.
+/// The consistency of a read. A strong read sees every write that was answered before it, at twice the cost.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Consistency {
     Eventual,
@@ -25,18 +25,20 @@ enum Consistency {
 }
 
 impl Table {
-    /// Reads the items of these keys that exist. They may be some milliseconds behind a write. Without keys it makes no call.
+    /// Returns the existing items among those with these keys. They may be some milliseconds behind a write. Makes no
+    /// call if `keys` is empty. No key may occur twice.
     pub(crate) async fn items(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, Item>, StoreError> {
         let found = self.batch_get(keys, Consistency::Eventual).await?;
         Ok(found.into_iter().filter_map(|item| Some((key_of(&item)?, item))).collect())
     }
 
-    /// Reads the item of this key, if it exists, strongly consistently.
+    /// Returns the item with this key, or `None` if it does not exist, with a strongly consistent read.
     pub(crate) async fn consistent_item(&self, key: ItemKey) -> Result<Option<Item>, StoreError> {
         Ok(self.batch_get(vec![key], Consistency::Strong).await?.pop())
     }
 
-    /// Reads the items of these keys that exist, strongly consistently and in any order. No key may occur twice.
+    /// Returns the existing items among those with these keys, in any order, with strongly consistent reads. No key may
+    /// occur twice.
     pub(crate) async fn consistent_items(&self, keys: Vec<ItemKey>) -> Result<Vec<Item>, StoreError> {
         self.batch_get(keys, Consistency::Strong).await
     }

@@ -1,6 +1,6 @@
-//! The connection to the table: where it is, which credentials to use, whom to trust and how long to wait.
+//! The client: its TLS, time limits and retries.
 //!
-//! The first two are in a [`Connection`], the time limits in [`limits`](super::limits).
+//! A [`Connection`] has the address of the table and the credentials. The time limits are in [`limits`](super::limits).
 
 use aws_sdk_dynamodb::{
     Client, Config,
@@ -17,17 +17,17 @@ use aws_smithy_http_client::{
 
 use super::limits::{ATTEMPT_TIMEOUT, ATTEMPTS, CALL_TIMEOUT, CONNECT_TIMEOUT, MAX_BACKOFF};
 
-/// The root certificates of Amazon Trust Services, which vouch for AWS's endpoints.
+/// Amazon Trust Services' root certificates, which sign the certificates of AWS endpoints.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
-/// The address of the table and the credentials for it, from the variables that Lambda and the template set.
+/// The address of the table and the credentials for it.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// The name of the table.
     pub table_name: String,
     /// The AWS region.
     pub region: String,
-    /// Another engine than DynamoDB in that region.
+    /// The URL of another engine, used instead of DynamoDB.
     pub endpoint_url: Option<String>,
     /// The credentials that sign each call.
     pub credentials: Credentials,
@@ -47,13 +47,13 @@ impl Connection {
             .http_client(self.http_client())
             .region(Region::new(self.region.clone()))
             .credentials_provider(self.credentials.clone())
-            // The SDK's quota of retries, once used up, makes each call fail at once. While a partition is throttled,
-            // that would send messages to the dead-letter queue. Here the number of retries and their time limit are
+            // Once the SDK's quota of retries is used up, a call fails at its first error. While a partition is
+            // throttled, that would send messages to the dead-letter queue. The limits of attempts and of time are
             // enough.
             .retry_partition(RetryPartition::custom("table").token_bucket(TokenBucket::unlimited()).build())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF))
             .timeout_config(timeouts)
-            // Responses are small, and attempts have a time limit.
+            // Not needed: responses are small, and attempts have a time limit.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(url) = &self.endpoint_url {
             config = config.endpoint_url(url);
@@ -61,8 +61,8 @@ impl Connection {
         Client::from_conf(config.build())
     }
 
-    /// Creates the HTTP client. For AWS's own endpoint it trusts Amazon's roots only, because loading all roots of a
-    /// system takes most of a start. For any other endpoint it trusts the roots of the system.
+    /// Creates the HTTP client. For AWS's own endpoint it trusts only Amazon's roots, because loading all roots of the
+    /// system would take most of the start-up time. For any other HTTPS endpoint it trusts the roots of the system.
     fn http_client(&self) -> SharedHttpClient {
         let roots = match &self.endpoint_url {
             Some(url) if url.starts_with("http://") => return Builder::new().build_http(),

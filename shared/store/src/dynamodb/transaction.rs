@@ -1,4 +1,4 @@
-//! Transactions: several items are written, or none.
+//! Transactions: either all their items are written or none.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -13,7 +13,7 @@ use crate::{StoreError, Table};
 /// How many items one transaction writes at most (Amazon DynamoDB, "Quotas").
 pub(crate) const MAX_ITEMS: usize = 100;
 
-/// What a transaction did.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transacted {
     /// It wrote every item.
@@ -23,7 +23,8 @@ pub(crate) enum Transacted {
 }
 
 impl Table {
-    /// Writes all of `writes` or none. A transaction that met another one on the same item is tried again after a pause.
+    /// Writes all of `writes` or none. Retries after a pause if the transaction conflicts with another one or is
+    /// throttled.
     pub(crate) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
         let mut pauses = limits::pauses();
         loop {
@@ -46,12 +47,12 @@ impl Table {
     }
 }
 
-/// Whether the reason does not speak against another attempt (Amazon DynamoDB API reference, "`TransactWriteItems`").
+/// Returns whether a retry may succeed despite this reason (Amazon DynamoDB API reference, "`TransactWriteItems`").
 fn is_temporary(code: &str) -> bool {
     ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"].contains(&code)
 }
 
-/// Why a transaction was canceled, if that is the error.
+/// Returns the reasons why a transaction was canceled, or `None` if the error is another one.
 fn cancellation_reasons(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
     match error.as_service_error()? {
         TransactWriteItemsError::TransactionCanceledException(canceled) => Some(canceled.cancellation_reasons()),

@@ -1,8 +1,8 @@
 //! Writes of registrations and passes: events, and the calls that register and unregister.
 //!
-//! The latest event of a registration decides. Each write carries a condition that compares its instant with the stored
-//! one, so a late or repeated event changes nothing and no read is needed before it. A removed registration stays as a
-//! tombstone, so that an install from before the removal that arrives after it changes nothing.
+//! The latest event of a registration determines its state. Each write has a condition that compares its instant with
+//! the stored one, so a late or repeated event changes nothing and no read is needed before the write. A removed
+//! registration stays as a tombstone, so that a late install from before the removal changes nothing.
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -28,22 +28,22 @@ use crate::{
     keys,
 };
 
-/// An install is applied if it is the first event of its registration or later than the stored one.
+/// An install is applied if it is the first event of its registration or later than the stored event.
 pub(crate) const INSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at";
-/// An uninstall is applied on the same condition, and also if it happened at the same instant as the stored install.
+/// An uninstall is applied on the same condition, or if it happened at the same instant as the stored install.
 pub(crate) const UNINSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
      OR (last_event_at = :at AND attribute_exists(created_at))";
-/// A `created` event is applied if it is the earliest of its pass, or at the same instant has the smaller serial
-/// number. So every order of the same events leaves the same item.
+/// A `created` event is applied if it is the first of its pass, or earlier than the stored one, or simultaneous with a
+/// smaller serial number. An absent serial number is the smallest. The order of arrival therefore does not matter.
 pub(crate) const CREATED_DECIDES: &str = "attribute_not_exists(known_since) OR known_since > :at \
      OR (known_since = :at AND serial_number > :serial_number)";
-/// A call registers a pass if the registration is new or was removed earlier. An active registration stays as it is.
+/// A call registers a pass if no registration is stored or if the stored one was removed earlier.
 const REGISTERS: &str =
     "attribute_not_exists(last_event_at) OR (attribute_not_exists(created_at) AND last_event_at < :at)";
-/// A call ends a registration if it is active and its last event is not later.
+/// A call ends a registration if it is active and its last event is at or before the instant of the call.
 const UNREGISTERS: &str = "attribute_exists(created_at) AND last_event_at <= :at";
 
-/// How many times a call is tried while other writers change the same registration in between.
+/// How many times a call is tried if other writers keep changing the same registration.
 const MAX_ATTEMPTS: usize = 5;
 
 /// The result of registering.
@@ -51,25 +51,25 @@ const MAX_ATTEMPTS: usize = 5;
 pub enum Registered {
     /// The registration is active from now on.
     Created(Registration),
-    /// It was active already and stays as it is, except for a new push token.
+    /// The registration was already active. It stays as it is, except that a new push token is stored.
     Active(Registration),
-    /// It was removed at this instant, which is not before the one to register at.
+    /// The registration was removed at this instant, which is at or after the requested instant.
     RemovedSince(Timestamp),
 }
 
 /// The result of unregistering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unregistered {
-    /// The registration was active and has ended now.
+    /// The registration was active and is removed now.
     Removed,
-    /// It had been removed before.
+    /// The registration had already been removed.
     AlreadyRemoved,
-    /// There never was such a registration; nothing was written.
+    /// No such registration is stored: it never existed, or its tombstone has expired. Nothing was written.
     NeverSeen,
 }
 
 impl Registered {
-    /// Returns the outcome, as for an event.
+    /// Returns the outcome in the terms used for events.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -81,7 +81,7 @@ impl Registered {
 }
 
 impl Unregistered {
-    /// Returns the outcome, as for an event.
+    /// Returns the outcome in the terms used for events.
     #[must_use]
     pub fn outcome(self) -> Outcome {
         match self {
@@ -93,11 +93,12 @@ impl Unregistered {
 }
 
 impl Table {
-    /// Applies one event by one conditional write of one item. The campaign must have been claimed.
+    /// Applies one event with one conditional write of one item. The campaign must have been claimed.
     ///
-    /// The latest event of a registration decides, and at the same instant an uninstall beats an install. Every order and every
-    /// repetition of the same events leaves the same items, with one exception: of two different installs of a registration at the
-    /// same instant, the first to arrive stays.
+    /// The latest event of a registration determines its state, and at the same instant an uninstall beats an install.
+    /// The same events leave the same state, in any order and with any repetitions, with two exceptions. Of two
+    /// different installs of a registration at the same instant, the first one applied stays. An event that arrives
+    /// after the tombstone has expired is applied.
     pub async fn apply(&self, event: &Event, now: Timestamp) -> Outcome {
         match self.write_event(event, now).await {
             Ok(true) => Outcome::Applied,
@@ -106,7 +107,7 @@ impl Table {
         }
     }
 
-    /// Writes the item that an event leaves, if its condition holds. Returns whether it did.
+    /// Writes the item that an event leaves, if its condition holds; returns whether it was written.
     async fn write_event(&self, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
         let Event { account_id: _, campaign_id, campaign_type: _, pass_id, at, change } = event;
         let put = match change {
@@ -192,7 +193,7 @@ impl Table {
         Err(contended(pass, registration))
     }
 
-    /// Stores the push token. Returns `false` if the registration has ended or begun again since it was read.
+    /// Stores the push token. Returns `false` if the registration was removed or replaced after it was read.
     async fn store_push_token(
         &self,
         campaign: CampaignId,
@@ -231,7 +232,8 @@ impl Table {
         Ok(put)
     }
 
-    /// Writes the item. If its condition does not hold, returns the stored registration, or `None` if there is none.
+    /// Writes the item. If its condition does not hold, returns `Err` with the stored registration, or with `None` if
+    /// there is none.
     async fn put_or_existing(
         &self,
         item: &impl Serialize,
@@ -251,7 +253,7 @@ impl Table {
     }
 }
 
-/// Returns whether the condition of a put held.
+/// Returns whether a conditional put was written.
 pub(crate) fn has_written(result: Result<PutItemOutput, SdkError<PutItemError>>) -> Result<bool, StoreError> {
     match result {
         Ok(_) => Ok(true),

@@ -1,7 +1,11 @@
 //! Batches of events.
 //!
-//! Events of one registration must be applied one after the other, because the last one decides; events of different registrations
-//! can be applied concurrently. The same holds for the claims of a campaign, which come first.
+//! Events of different registrations are applied concurrently. Events of one registration are applied one after the
+//! other, in the order of the batch, so that of two installs at the same instant the first one in the batch stays.
+//! In all other cases the conditions of the writes make any order end in the same state.
+//!
+//! The campaigns are claimed first. Claims of one campaign are also made one after the other, so that the first one in
+//! the batch wins and the others can use the remembered campaign.
 
 use std::{collections::HashMap, hash::Hash, sync::OnceLock};
 
@@ -14,10 +18,10 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{ClaimError, Outcome, StoreError, Table, dynamodb::limits::CONCURRENCY};
 
-/// The positions of some events in their batch, in order.
+/// The positions of some events in their batch, in ascending order.
 type Group = Vec<usize>;
 
-/// What is done with each event of a batch.
+/// One of the two steps in which every event of a batch is processed.
 #[derive(Clone, Copy)]
 enum Step {
     Claim,
@@ -27,24 +31,26 @@ enum Step {
 impl Table {
     /// Applies a batch of events and returns an outcome for each, in the order of the events.
     ///
-    /// Claims each campaign first. Once the table has stopped answering, the remaining events fail without a call.
+    /// Claims each campaign first. Once the table is found unavailable, the remaining events of the same step (the
+    /// claims, or the events of claimed campaigns) fail without a call.
     pub async fn apply_all(&self, events: &[Event], now: Timestamp) -> Vec<Outcome> {
         let mut outcomes = vec![Outcome::Unchanged; events.len()];
         let by_campaign = grouped(events, 0..events.len(), |event| event.campaign_id);
-        for (position, claimed) in self.take_steps(Step::Claim, events, by_campaign, now).await {
+        for (position, claimed) in self.run_step_for_groups(Step::Claim, events, by_campaign, now).await {
             outcomes[position] = claimed;
         }
         let claimed = (0..events.len()).filter(|position| matches!(outcomes[*position], Outcome::Unchanged));
         let by_registration =
             grouped(events, claimed, |event| (event.campaign_id, event.pass_id, registration_of(event)));
-        for (position, applied) in self.take_steps(Step::Apply, events, by_registration, now).await {
+        for (position, applied) in self.run_step_for_groups(Step::Apply, events, by_registration, now).await {
             outcomes[position] = applied;
         }
         outcomes
     }
 
-    /// Takes one step with every event: the events of a group one after the other, the groups concurrently.
-    async fn take_steps(
+    /// Runs `step` for every event: within a group one after the other, the groups concurrently. Returns the outcomes
+    /// in any order, each with the position of its event.
+    async fn run_step_for_groups(
         &self,
         step: Step,
         events: &[Event],
@@ -57,7 +63,7 @@ impl Table {
             for position in group {
                 let outcome = match unavailable.get() {
                     Some(error) => Outcome::Failed(error.clone()),
-                    None => self.take_step(step, &events[position], now).await,
+                    None => self.run_step(step, &events[position], now).await,
                 };
                 if let Outcome::Failed(error @ StoreError::Unavailable(_)) = &outcome {
                     unavailable.get_or_init(|| error.clone());
@@ -69,7 +75,7 @@ impl Table {
         stream::iter(each_group).buffer_unordered(CONCURRENCY).concat().await
     }
 
-    async fn take_step(&self, step: Step, event: &Event, now: Timestamp) -> Outcome {
+    async fn run_step(&self, step: Step, event: &Event, now: Timestamp) -> Outcome {
         match step {
             Step::Claim => match self.claim(event.campaign_id, &event.account_id, event.campaign_type, now).await {
                 Ok(()) => Outcome::Unchanged,

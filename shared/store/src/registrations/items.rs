@@ -1,6 +1,4 @@
-//! The items of campaigns, passes and registrations, and the conversion of any item from and to Rust types.
-//!
-//! The items of other features stand in the modules of these features.
+//! The items of passes and registrations.
 
 use std::time::Duration;
 
@@ -16,20 +14,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{StoreError, keys};
 
-/// How long a removed registration stays as a tombstone after its removal was received. An event that arrives even later may bring the
-/// registration back.
+/// How long a removed registration stays as a tombstone after its removal was received. A late install that arrives
+/// after that may bring the registration back.
 pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_hours(90 * 24);
 
-/// The attribute with the instant at which a pass became known.
+/// The attribute with the instant of the earliest `created` event of a pass.
 pub(crate) const KNOWN_SINCE: &str = "known_since";
 /// The attribute with the serial number of a pass.
 pub(crate) const SERIAL_NUMBER: &str = "serial_number";
-/// The attribute with the instant of the event that decided about a registration.
+/// The attribute with the instant of the latest event of a registration.
 pub(crate) const LAST_EVENT_AT: &str = "last_event_at";
 /// The attribute with the instant at which the install of an active registration was received.
 pub(crate) const RECEIVED_AT: &str = "received_at";
 
-/// A pass that a `created` event made known.
+/// A pass with a `created` event.
 #[derive(Serialize)]
 pub(crate) struct PassItem<'a> {
     pub(crate) pk: String,
@@ -80,7 +78,7 @@ impl<'a> RegistrationItem<'a> {
     }
 }
 
-/// A removed registration: when it was removed, and nothing about the device.
+/// A removed registration, with the instant of its removal but nothing about the device.
 #[derive(Serialize)]
 pub(crate) struct TombstoneItem {
     pk: String,
@@ -106,7 +104,7 @@ impl TombstoneItem {
     }
 }
 
-/// The stored registration that a failed condition returns.
+/// The stored registration, active or removed, as DynamoDB returns it if a condition fails.
 #[derive(Deserialize)]
 pub(crate) struct StoredRegistration {
     sk: String,
@@ -118,7 +116,7 @@ pub(crate) struct StoredRegistration {
 }
 
 impl StoredRegistration {
-    /// Returns the registration; `None` if it is not active.
+    /// Returns the registration, or `None` if it is not active.
     pub(crate) fn active(&self) -> Option<Result<Registration, StoreError>> {
         let created_at = self.created_at?;
         let (Some(wallet), Some(device_os)) = (self.wallet, self.device_os) else {

@@ -1,7 +1,8 @@
 //! Listings: the active registrations of a campaign or of a pass, in the order of `created_at`.
 //!
-//! Two indexes have only active registrations, in this order. A stretch of one begins after a given registration, not
-//! at an offset, so it costs the same at any depth. One read returns at most 1 MB and says whether more may follow.
+//! Two indexes contain only active registrations, in this order. A stretch of an index begins after a given
+//! registration, not at an offset, so it costs the same at any depth. One read returns at most 1 MB and reports whether
+//! more may follow.
 
 use aws_sdk_dynamodb::{
     operation::query::builders::QueryFluentBuilder,
@@ -23,20 +24,21 @@ use crate::{
 /// The registrations of a campaign or of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collection {
-    /// Those of a campaign.
+    /// The registrations of a campaign.
     Campaign(CampaignId),
-    /// Those of one pass.
+    /// The registrations of one pass.
     Pass(CampaignId, PassId),
 }
 
 /// A stretch of a collection in the order of `created_at`.
 #[derive(Debug, Clone)]
 pub struct Stretch<'a> {
-    /// The range of instants.
+    /// The range of `created_at` to read.
     pub created_at: &'a CreatedAtRange,
-    /// Oldest first, or newest first.
+    /// The order of the registrations.
     pub direction: Direction,
-    /// The registration after which it begins, in its direction. This one need not exist any more.
+    /// The registration after which the stretch begins, in its direction, or `None` to begin at the first one of the
+    /// range. It does not have to exist any longer.
     pub after: Option<&'a Registration>,
     /// How many registrations to read at most.
     pub limit: usize,
@@ -45,13 +47,13 @@ pub struct Stretch<'a> {
 /// A range of `created_at`, both ends included, compared as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CreatedAtRange {
-    /// The first.
+    /// The earliest `created_at`, or `None` if there is no lower bound.
     pub from: Option<String>,
-    /// The last.
+    /// The latest `created_at`, or `None` if there is no upper bound.
     pub to: Option<String>,
 }
 
-/// An order of time.
+/// The order in which registrations are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Oldest first.
@@ -67,8 +69,8 @@ impl CreatedAtRange {
         self.from.as_deref().is_none_or(|from| text >= from) && self.to.as_deref().is_none_or(|to| text <= to)
     }
 
-    /// Returns whether no instant lies within the range. DynamoDB accepts neither a range that ends before it begins
-    /// nor an empty text.
+    /// Returns whether the range is empty because it ends before it begins or because its end is the empty text.
+    /// DynamoDB would refuse a query with such a range.
     fn is_empty(&self) -> bool {
         let ends_before_it_begins = self.to.as_ref().is_some_and(|to| self.from.as_ref().is_some_and(|from| from > to));
         ends_before_it_begins || self.to.as_deref() == Some("")
@@ -117,7 +119,7 @@ impl Collection {
     }
 }
 
-/// The place of a collection in an index.
+/// The index that lists a collection, and the hash key of the collection in it.
 struct Index {
     name: &'static str,
     hash: &'static str,
@@ -125,7 +127,7 @@ struct Index {
 }
 
 impl Table {
-    /// Reads a stretch of the collection with one query.
+    /// Reads a stretch of the collection with one query, or without any if the range is empty.
     pub async fn list(&self, collection: Collection, stretch: Stretch<'_>) -> Result<Segment, StoreError> {
         let Stretch { created_at, direction, after, limit } = stretch;
         if created_at.is_empty() {
@@ -140,12 +142,12 @@ impl Table {
             .limit(limit_of(limit));
         query.customize().interceptor(reader.clone()).send().await?;
         let segment = reader.finish()?;
-        // Nothing is filtered on the way, so a read without registrations has reached the end.
+        // The query has no filter, so an empty answer is the end, even if DynamoDB says that more may follow.
         let has_more = segment.has_more && !segment.registrations.is_empty();
         Ok(Segment { has_more, ..segment })
     }
 
-    /// Returns how many registrations the collection has; `None` if there are more than `bound`.
+    /// Returns how many registrations the collection has, or `None` if there are more than `bound`.
     pub async fn count_active(&self, collection: Collection, bound: usize) -> Result<Option<usize>, StoreError> {
         let mut count = 0;
         let mut start = None;
@@ -166,7 +168,7 @@ impl Table {
         Ok((count <= bound).then_some(count))
     }
 
-    /// Returns whether the pass is known: whether it has its own item or any registration, removed ones included.
+    /// Returns whether the pass is known: whether it has its own item or a registration, even a removed one.
     pub async fn pass_is_known(&self, campaign: CampaignId, pass: PassId) -> Result<bool, StoreError> {
         let response = self
             .client

@@ -1,8 +1,8 @@
-//! A parser for a page of an index, which replaces the SDK's own because it is much cheaper.
+//! A parser for the response to a query of an index. It replaces the SDK's parser because it is much cheaper.
 //!
 //! The SDK turns each item into a map of attributes, which is most of the cost of listing it. [`PageReader`] therefore
-//! parses the body of a successful query itself, into types that borrow from it. Signing, sending, retries and errors
-//! stay with the SDK.
+//! parses the body of a successful response itself, into types that borrow from the body. The SDK still signs and sends
+//! the query, retries it and handles errors.
 
 use std::{
     fmt::Display,
@@ -38,7 +38,8 @@ pub struct Segment {
     pub has_more: bool,
 }
 
-/// An interceptor that parses the response to one query. [`PageReader::finish`] returns the page once the query has returned.
+/// An interceptor that parses the response to one query. Once the query has returned, [`PageReader::finish`] returns
+/// the registrations.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PageReader(Arc<Mutex<Option<Result<Segment, StoreError>>>>);
 
@@ -60,7 +61,7 @@ struct Item<T> {
     created_at: Option<Attribute<T>>,
 }
 
-/// An attribute. Only strings matter here.
+/// An attribute. Other types than strings are ignored.
 #[derive(Deserialize)]
 struct Attribute<T> {
     #[serde(rename = "S")]
@@ -68,18 +69,19 @@ struct Attribute<T> {
 }
 
 impl PageReader {
-    /// Returns the page that the query returned.
+    /// Returns the registrations that the query returned.
     pub(crate) fn finish(&self) -> Result<Segment, StoreError> {
         let read = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        read.unwrap_or_else(|| Err(StoreError::malformed("of a page", "the query returned none")))
+        read.unwrap_or_else(|| Err(StoreError::malformed("of a page", "no response was parsed")))
     }
 }
 
-/// Parses the body of a successful answer. The outer error is a damaged answer, the inner one a malformed item.
+/// Parses the body of a successful response. The outer error means a damaged response, the inner error a malformed
+/// item.
 fn parse_segment(body: &[u8]) -> Result<Result<Segment, StoreError>, BoxError> {
-    // Checked as UTF-8 once, so that serde does not check each string again.
+    // UTF-8 is checked once here, so that serde does not check each string again.
     let body = str::from_utf8(body)?;
-    // No string that belongs here needs an escape, so normally all strings can borrow from the body.
+    // The expected strings contain no escapes, so normally all of them can borrow from the body.
     match serde_json::from_str::<Body<&str>>(body) {
         Ok(body) => Ok(body.segment()),
         Err(_) => Ok(serde_json::from_str::<Body<String>>(body)?.segment()),
@@ -143,7 +145,7 @@ impl Intercept for PageReader {
 impl DeserializeResponse for PageReader {
     fn deserialize_nonstreaming_with_config(&self, response: &HttpResponse, _: &ConfigBag) -> OutputOrError {
         let page = parse_segment(response.body().bytes().unwrap_or_default());
-        // A body that is not the JSON of a page was damaged in transit, so the SDK tries again.
+        // A body that cannot be parsed was damaged in transit, so the SDK tries again.
         let page = page.map_err(OrchestratorError::response)?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(page);
         Ok(Output::erase(QueryOutput::builder().build()))
@@ -207,7 +209,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
-    /// Parses a response with our reader.
+    /// Parses a response with [`PageReader`].
     fn read(answer: Canned) -> Result<(Vec<Registration>, bool), StoreError> {
         let reader = PageReader::default();
         let query = client(answer).query().table_name("table").customize().interceptor(reader.clone());
@@ -275,7 +277,7 @@ mod tests {
             if !ends {
                 body["LastEvaluatedKey"] = json!({"pk": {"S": "x"}, "sk": {"S": "y"}});
             }
-            // The same JSON in another spelling.
+            // The same JSON, spelt with an escape.
             let body = if escaped { body.to_string().replace("passbook", r"pass\u0062ook") } else { body.to_string() };
             let answer = Canned(200, body);
             match (read(answer.clone()), read_by_sdk(answer)) {
@@ -286,7 +288,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_sdk_refuses_is_refused(body in "[\\[\\]{}\",:a-zI0-9]{0,30}", status in select(vec![200, 400, 500, 503])) {
+        fn a_body_that_the_sdk_refuses_is_refused(body in "[\\[\\]{}\",:a-zI0-9]{0,30}", status in select(vec![200, 400, 500, 503])) {
             let answer = Canned(status, body);
             let (ours, theirs) = (read(answer.clone()), read_by_sdk(answer));
             // The SDK reads an empty body as an empty page.

@@ -1,4 +1,4 @@
-//! Claims: the first account to write to a campaign owns it, and the first type stated stays.
+//! Claims: the first account to write to a campaign owns it, and the first type named stays.
 
 use domain::{
     account::ApiKey,
@@ -14,7 +14,7 @@ fn account(name: &str) -> AccountId {
     name.parse().unwrap()
 }
 
-/// The campaign as a request that reads sees it.
+/// Returns the campaign as a request that reads sees it.
 async fn campaign_read(table: &Table, campaign: CampaignId) -> Option<Campaign> {
     let key = ApiKey::claimed("demo").id();
     table.admission(key, campaign, false, now()).await.unwrap().campaign
@@ -39,7 +39,7 @@ async fn the_first_account_to_claim_a_campaign_keeps_it() {
 }
 
 #[tokio::test]
-async fn the_first_type_stated_stays() {
+async fn the_first_type_named_stays() {
     let table = TestTable::start().await;
     let campaign = new_campaign();
     let demo = account("demo");

@@ -1,4 +1,4 @@
-//! Copies between tables: the same registrations arrive, and the counts are right.
+//! Copies between tables: the copy has the same registrations and the right counts.
 
 use std::{
     future::{Future as _, poll_fn},

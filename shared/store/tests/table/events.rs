@@ -1,4 +1,4 @@
-//! Single events: what each does to the items of the table.
+//! Single events: the effect of each on the items of the table.
 
 use std::collections::BTreeMap;
 
@@ -32,11 +32,14 @@ use Happening::{Install, Uninstall};
 #[case::a_removal_that_comes_first(&[(Uninstall(7), Applied), (Install(5), Unchanged)], None)]
 #[case::a_removal_of_something_older(&[(Install(5), Applied), (Uninstall(3), Unchanged)], Some(5))]
 #[case::at_the_same_instant_a_removal_wins(&[(Install(5), Applied), (Uninstall(5), Applied)], None)]
-#[case::whichever_comes_first(&[(Uninstall(5), Applied), (Install(5), Unchanged)], None)]
-#[case::a_second_life(&[(Install(5), Applied), (Uninstall(7), Applied), (Install(9), Applied)], Some(9))]
-#[case::a_second_life_that_is_late(&[(Install(9), Applied), (Uninstall(7), Unchanged), (Install(5), Unchanged)], Some(9))]
+#[case::at_the_same_instant_a_removal_stays(&[(Uninstall(5), Applied), (Install(5), Unchanged)], None)]
+#[case::an_install_after_a_removal(&[(Install(5), Applied), (Uninstall(7), Applied), (Install(9), Applied)], Some(9))]
+#[case::two_late_events(&[(Install(9), Applied), (Uninstall(7), Unchanged), (Install(5), Unchanged)], Some(9))]
 #[tokio::test]
-async fn the_last_event_decides(#[case] story: &[(Happening, Outcome)], #[case] active_since: Option<u32>) {
+async fn the_latest_event_determines_the_state(
+    #[case] story: &[(Happening, Outcome)],
+    #[case] active_since: Option<u32>,
+) {
     let table = TestTable::start().await;
     let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
     for (happening, expected) in story {
@@ -78,7 +81,7 @@ async fn a_removal_leaves_nothing_about_the_device() {
         ("pk", format!("CAMPAIGN#{campaign}")),
         ("sk", sk),
         ("last_event_at", at(7).to_string()),
-        // 90 days after the removal was received, no matter when it happened.
+        // 90 days after the removal was received, whenever it happened.
         ("expires_at", (now().unix_seconds() + 90 * 24 * 60 * 60).to_string()),
     ];
     assert_eq!(removed, expected.map(|(name, value)| (name.to_owned(), value)).into());
@@ -139,7 +142,7 @@ async fn the_earliest_created_event_of_a_pass_stays(#[case] story: &[(u32, Optio
 }
 
 #[tokio::test]
-async fn any_registration_even_a_removed_one_makes_its_pass_known() {
+async fn even_a_removed_registration_makes_its_pass_known() {
     let table = TestTable::start().await;
     let campaign = new_campaign();
     let removal = event(campaign, pass(1), at(5), Change::Uninstalled { registration_id: registration(1) });

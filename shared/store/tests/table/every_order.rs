@@ -26,7 +26,7 @@ const REGISTRATIONS: u128 = 3;
 struct Happening {
     pass: u128,
     kind: Kind,
-    /// Few instants, so that many events share one.
+    /// One of few instants, so that many events share one.
     instant: u32,
 }
 
@@ -49,13 +49,13 @@ impl Happening {
     }
 }
 
-/// Returns an instant. They are half a day apart, so that the counts are of several days.
+/// Returns an instant. Consecutive instants are half a day apart, so that the counts cover several days.
 fn moment(instant: u32) -> Timestamp {
     at(instant * 12 * 60 * 60 * 1000)
 }
 
-/// Returns an install whose contents depend on its id and instant alone, because if two different installs happened at
-/// the same instant, the first to arrive stays.
+/// Returns an install whose contents depend only on its id and instant. Two different installs at the same instant
+/// would make the order matter, because the first one applied stays.
 fn installation(id: u128, instant: u32) -> Installation {
     let place = usize::try_from(instant).unwrap() + usize::try_from(id).unwrap();
     Installation {
@@ -77,7 +77,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     prop::collection::vec(happening, 1..16)
 }
 
-/// A story, and the same story in another order with some events repeated, both cut into batches.
+/// Generates a story, and the same story in another order with some events repeated, both cut into batches.
 fn stories() -> impl Strategy<Value = [Vec<Vec<Happening>>; 2]> {
     let orders = happenings().prop_flat_map(|story| {
         let again = prop::sample::subsequence(story.clone(), 0..=story.len());
@@ -93,12 +93,13 @@ fn stories() -> impl Strategy<Value = [Vec<Vec<Happening>>; 2]> {
     })
 }
 
-/// How a stream is cut into batches: for each, how many records counted before it repeats, and how many records it has.
+/// Generates the batches into which a stream is cut: how many records that were counted before each batch repeats, and
+/// how many new records it has.
 fn cuts() -> impl Strategy<Value = Vec<(usize, usize)>> {
     prop::collection::vec((0..6_usize, 1..9_usize), 0..8)
 }
 
-/// Counts the new records of the stream, in batches cut that way.
+/// Counts the new records of the stream, in the batches that `cuts` defines.
 async fn tally(table: &TestTable, stream: &mut TableStream, cuts: &[(usize, usize)]) {
     let records = tally::read(&tally::new_records(table, stream).await);
     let mut handed_over = 0_usize;
@@ -111,8 +112,8 @@ async fn tally(table: &TestTable, stream: &mut TableStream, cuts: &[(usize, usiz
     table.tally("shard", &records[handed_over..], now()).await.unwrap();
 }
 
-/// Returns the registrations that must be active, by the simplest rule: the latest event of each decides, a removal
-/// beats an install.
+/// Returns the registrations that must be active, by the simplest rule: the latest event of each determines its state,
+/// and a removal beats an install.
 fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
     let mut last = BTreeMap::new();
     for happening in story.iter().flatten() {
@@ -211,7 +212,7 @@ proptest! {
             tally::apply(new, &at(0)).await;
             tally::apply(old, &at(1)).await;
             tally(old, old_stream, &cuts).await;
-            // Not yet counted in the old table when it is copied.
+            // These are not counted yet when the old table is copied.
             tally::apply(old, &at(2)).await;
             old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
             tally::apply(old, &at(3)).await;

@@ -1,4 +1,4 @@
-//! Listings: walks, ranges, passes and bookmarks.
+//! Listings: consecutive reads, ranges, passes and bookmarks.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ async fn install(table: &TestTable, campaign: CampaignId, count: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_walk_of_several_reads_neither_skips_nor_repeats() {
+async fn several_reads_neither_skip_nor_repeat_registrations() {
     let table = TestTable::start().await;
     let campaign = new_campaign();
     install(&table, campaign, MORE_THAN_A_PAGE).await;

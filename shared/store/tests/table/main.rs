@@ -34,7 +34,7 @@ use local::{
 use process::config::TableConfig;
 use store::{Collection, CreatedAtRange, Direction, Outcome, Stretch, Table};
 
-/// An empty table and a store over it.
+/// A real table, empty at first, and the store's access to it.
 pub(crate) struct TestTable {
     sandbox: Sandbox,
     table: Table,
@@ -55,19 +55,19 @@ impl TestTable {
         Self { sandbox, table }
     }
 
-    /// Returns a store that remembers nothing, as in a process that has just started.
+    /// Returns access to the same table with an empty cache, as in a process that has just started.
     pub(crate) fn fresh(&self) -> Table {
         connect(&self.sandbox.table_variables())
     }
 
-    /// Returns a store that reaches the table through a recorder.
+    /// Returns access to the same table through a recorder.
     pub(crate) fn recorded(&self, recorder: &Recorder) -> Table {
         let mut variables = self.sandbox.table_variables();
         variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), recorder.endpoint().to_owned());
         connect(&variables)
     }
 
-    /// Returns everything in the campaign's partition, by sort key.
+    /// Returns all items of the campaign's partition, by sort key.
     pub(crate) async fn items(&self, campaign: CampaignId) -> BTreeMap<String, BTreeMap<String, String>> {
         let client = self.sandbox.client().unwrap();
         let query = client
@@ -86,7 +86,7 @@ impl TestTable {
         readable.map(|item| (item["sk"].clone(), item)).collect()
     }
 
-    /// Returns every item of the table, except the account `demo` and its key, which a sandbox begins with.
+    /// Returns every item of the table, except the account `demo` and its key, which every sandbox has.
     pub(crate) async fn everything(&self) -> Vec<HashMap<String, AttributeValue>> {
         let client = self.sandbox.client().unwrap();
         let scan = client.scan().table_name(&self.sandbox.template.table.name).send().await.unwrap();
@@ -101,7 +101,7 @@ impl TestTable {
         self.set_in(&format!("CAMPAIGN#{campaign}"), sk, attribute, value).await;
     }
 
-    /// Does the same in any partition.
+    /// Writes a string attribute into an item of any partition, bypassing the store.
     pub(crate) async fn set_in(&self, pk: &str, sk: &str, attribute: &str, value: &str) {
         let update = self.update(pk, sk).update_expression("SET #name = :value");
         let update = update.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
@@ -136,7 +136,7 @@ fn connect(variables: &BTreeMap<String, String>) -> Table {
     TableConfig::from_lookup(&|name| variables.get(name).cloned()).unwrap().connect()
 }
 
-/// Returns a campaign that no other test has.
+/// Returns a campaign that no other test uses.
 pub(crate) fn new_campaign() -> CampaignId {
     uuid::Uuid::new_v4().to_string().parse().unwrap()
 }
@@ -157,7 +157,7 @@ pub(crate) fn at(milliseconds: u32) -> Timestamp {
     base.plus(std::time::Duration::from_millis(milliseconds.into()))
 }
 
-/// Returns the instant at which everything is received.
+/// Returns the instant at which all events are received.
 pub(crate) fn now() -> Timestamp {
     "2016-11-10T00:00:00.000Z".parse().unwrap()
 }
@@ -173,7 +173,7 @@ pub(crate) fn installation(registration_id: RegistrationId) -> Installation {
     }
 }
 
-/// The outcome of an event, which the table must have answered and not refused.
+/// Returns the outcome of an event, which must have been neither refused nor failed.
 pub(crate) fn expect_done(outcome: Outcome) -> Outcome {
     assert!(matches!(outcome, Outcome::Applied | Outcome::Unchanged), "{outcome:?}");
     outcome

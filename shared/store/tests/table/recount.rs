@@ -1,4 +1,4 @@
-//! Recounts: safe at any time, and exact once nothing is on its way.
+//! Recounts: safe at any time, and exact once no change is still to be counted.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
 };
 
-/// An instant at which no change that was received at [`now`] is on its way any more.
+/// Returns an instant at which no change that was received at [`now`] is still to be counted.
 fn a_day_later() -> Timestamp {
     now().plus(Duration::from_hours(25))
 }
@@ -29,7 +29,7 @@ fn in_google_wallet(mut install: Event) -> Event {
     install
 }
 
-/// Three installs on two days; on the third day one is removed and one moves to another wallet.
+/// Returns three installs on two days, the removal of one on the third day, and the move of another to another wallet.
 pub(crate) fn story(campaign: CampaignId) -> [Vec<Event>; 3] {
     let day = |days: u64| at(0).plus(Duration::from_hours(24 * days));
     [
@@ -72,11 +72,11 @@ async fn counts_that_agree_stay_as_they_are() {
     assert_eq!(counts(&table, campaign).await, before);
 }
 
-/// The cases say which of the three batches of the story reach the counts.
+/// Each case says which of the three batches of the story reach the counts.
 #[rstest]
 #[case::older_than_the_tally([false, false, false])]
-#[case::counted_since_a_while([false, true, true])]
-#[case::counted_since_a_little_while([false, false, true])]
+#[case::counted_from_the_second_batch_on([false, true, true])]
+#[case::only_the_last_batch_counted([false, false, true])]
 #[case::uninstalls_lost([true, false, true])]
 #[case::changes_of_wallet_lost([true, true, false])]
 #[case::the_end_lost([true, false, false])]
@@ -151,7 +151,8 @@ async fn a_campaign_with_a_recent_change_is_busy_and_stays_as_it_is(#[case] remo
     assert_eq!(table.recount(campaign, again_at).await.unwrap().outcome, RecountOutcome::Repaired);
 }
 
-/// The cases say what happens after which call of a recount: a change on its way is counted, or a new event arrives.
+/// Each case says after which call of a recount something happens, whether an earlier change is counted then or a new
+/// event arrives, and whether the recount repairs the counts.
 #[rstest]
 #[case::counted_before_the_registrations_are_read(0, true, false)]
 #[case::counted_before_the_counts_are_repaired(1, true, false)]
@@ -170,7 +171,7 @@ async fn a_change_during_a_recount_is_neither_lost_nor_counted_twice(
     let lost = read(&new_records(&table, &mut stream).await);
     let recorder = table.sandbox.recorder().await.unwrap();
     let store = table.recorded(&recorder);
-    // Each call of the recount waits for one made here.
+    // Each call of the recount waits for a call made here.
     recorder.hold_until(2);
     let in_between = async {
         for call in 0..3 {
@@ -183,7 +184,7 @@ async fn a_change_during_a_recount_is_neither_lost_nor_counted_twice(
             }
         }
     };
-    // A recount that ends early makes fewer calls, so others stand in for the missing ones.
+    // A recount that ends early makes fewer calls, so other calls replace the missing ones.
     let recount = async {
         let recount = store.recount(campaign, a_day_later()).await.unwrap();
         let calls = recorder.take().iter().filter(|call| call.operation != "BatchGetItem").count();
@@ -204,7 +205,7 @@ async fn a_change_during_a_recount_is_neither_lost_nor_counted_twice(
     if repaired || counted {
         expect_exact(&counts, &rows);
     } else {
-        assert_eq!(counts.totals.active(Part::All), 1, "the lost one is for the next recount");
+        assert_eq!(counts.totals.active(Part::All), 1, "the next recount adds the lost change");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Registering and unregistering: calls that, unlike events, say what they found.
+//! Registering and unregistering: calls that, unlike events, report the stored registration.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn unregistering_ends_a_registration_once() {
     let unregister = |store: store::Table| async move { store.unregister(campaign, pass, id, now()).await.unwrap() };
 
     assert_eq!(unregister(table.clone()).await, Unregistered::NeverSeen);
-    assert!(table.items(campaign).await.is_empty(), "nothing is written for what was never seen");
+    assert!(table.items(campaign).await.is_empty(), "nothing is written for an unknown registration");
 
     table.register(campaign, pass, &installation(id), at(5), now()).await.unwrap();
     assert_eq!(unregister(table.clone()).await, Unregistered::Removed);

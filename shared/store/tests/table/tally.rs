@@ -1,4 +1,4 @@
-//! Counts are exact under at-least-once delivery.
+//! The tally: counts are exact even if records are delivered more than once.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
@@ -31,7 +31,7 @@ pub(crate) fn read(records: &[Value]) -> Vec<StreamRecord> {
     records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect()
 }
 
-/// Returns everything in the table's stream.
+/// Returns all records of the table's stream that reach the tally.
 async fn records(table: &TestTable) -> Vec<Value> {
     new_records(table, &mut table.sandbox.stream()).await
 }
@@ -76,8 +76,7 @@ pub(crate) fn expect_exact(counts: &CampaignCounts, listed: &[Registration]) {
     }
 }
 
-/// Returns a campaign with three installs, one of them repeated later and one removed, and an uninstall without an
-/// install.
+/// Returns a campaign with three installs, one repeated later and one removed, and an uninstall without an install.
 async fn a_campaign_with_a_story(table: &TestTable) -> CampaignId {
     let campaign = new_campaign();
     let mut events = vec![
@@ -96,7 +95,7 @@ async fn a_campaign_with_a_story(table: &TestTable) -> CampaignId {
 }
 
 #[tokio::test]
-async fn changes_of_state_are_counted_and_nothing_else() {
+async fn only_changes_of_state_are_counted() {
     let table = TestTable::start().await;
     let campaign = a_campaign_with_a_story(&table).await;
     let tallied = table.tally(SHARD, &read(&records(&table).await), now()).await.unwrap();
@@ -118,7 +117,7 @@ async fn wherever_a_batch_is_cut_and_sent_again_the_counts_are_the_same() {
     for (number, (cut, again)) in
         (0..=records.len()).flat_map(|cut| (0..=cut).map(move |again| (cut, again))).enumerate()
     {
-        // Each round has a shard of its own, which has no checkpoint yet.
+        // Each round has its own shard, which has no checkpoint yet.
         let shard = format!("{SHARD}-{number}");
         let before = counts(&table, campaign).await.totals;
         table.tally(&shard, &records[..cut], now()).await.unwrap();
@@ -147,7 +146,7 @@ async fn instances_that_count_the_same_batch_at_once_count_it_once() {
         let counted: usize = results.iter().flatten().map(|tallied| tallied.changes).sum();
         assert_eq!(counted, 4, "round {round}: {results:?}");
         expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
-        // An instance that goes on late, with records that it received long ago.
+        // A late instance continues with records that it received long ago.
         let late = table.fresh().tally(SHARD, &records[..2], now()).await.unwrap();
         assert_eq!((late.changes, late.repeated), (0, 2));
         counted_before = records.len();
@@ -167,7 +166,7 @@ async fn two_shards_count_the_same_campaign_at_once() {
         .iter()
         .enumerate()
         .flat_map(|(shard, records)| records.chunks(7).map(move |chunk| (format!("{SHARD}-{shard}"), read(chunk))));
-    // The batches of a shard go one after the other, the shards concurrently.
+    // The batches of a shard are counted one after the other, the shards concurrently.
     let (first, second): (Vec<_>, Vec<_>) = batches.partition(|(shard, _)| shard.ends_with('0'));
     let count = async |batches: Vec<(String, Vec<StreamRecord>)>| {
         let store = table.fresh();
@@ -182,7 +181,7 @@ async fn two_shards_count_the_same_campaign_at_once() {
 }
 
 #[tokio::test]
-async fn a_batch_of_many_campaigns_takes_several_transactions() {
+async fn a_batch_of_many_campaigns_needs_several_transactions() {
     let table = TestTable::start().await;
     let campaigns: Vec<_> = (0..120).map(|_| new_campaign()).collect();
     let events: Vec<_> = campaigns.iter().map(|campaign| install(*campaign, pass(1), registration(1), at(0))).collect();
@@ -197,7 +196,7 @@ async fn a_batch_of_many_campaigns_takes_several_transactions() {
 }
 
 #[tokio::test]
-async fn a_batch_writes_each_count_once_however_many_events_it_holds() {
+async fn a_batch_writes_each_count_once_however_many_events_it_has() {
     let table = TestTable::start().await;
     let campaign = new_campaign();
     let events: Vec<_> = (0..100).map(|id| install(campaign, pass(id), registration(id), at(0))).collect();
@@ -224,7 +223,7 @@ async fn a_batch_writes_each_count_once_however_many_events_it_holds() {
 }
 
 #[tokio::test]
-async fn an_unreadable_record_is_kept_whole_and_stops_nothing() {
+async fn an_unreadable_record_is_kept_and_does_not_stop_the_tally() {
     let table = TestTable::start().await;
     let campaign = a_campaign_with_a_story(&table).await;
     let mut records = records(&table).await;
@@ -247,7 +246,7 @@ async fn an_unreadable_record_is_kept_whole_and_stops_nothing() {
     assert_eq!(serde_json::from_str::<Value>(kept["record"].as_s().unwrap()).unwrap(), records[place]);
     assert!(kept["problem"].as_s().unwrap().contains("wallet"));
     let days = (kept["expires_at"].as_n().unwrap().parse::<i64>().unwrap() - now.unix_seconds()) / (24 * 60 * 60);
-    assert_eq!(days, 14, "it may have data about the device");
+    assert_eq!(days, 14, "it may contain data about the device");
 }
 
 #[tokio::test]

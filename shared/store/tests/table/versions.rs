@@ -1,4 +1,4 @@
-//! Two releases share the table while calls move from one to the other, so each must read what the other writes.
+//! Versions: two releases share the table while calls move from one to the other, so each must read the other's items.
 
 use domain::{
     account::{Access, ApiKey},
@@ -14,7 +14,7 @@ use super::{
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
 };
 
-/// Creates a campaign with a pass, an active and a removed registration, and an account with a key.
+/// Creates a campaign with a pass, an active registration and a removed one, and an account with a key.
 async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
     let campaign = new_campaign();
     let created = Change::Created { serial_number: Some("serial".parse().unwrap()) };
@@ -36,7 +36,7 @@ async fn tally(table: &TestTable) {
     table.tally(SHARD, &read(&new_records(table, &mut table.stream()).await), now()).await.unwrap();
 }
 
-/// Checks that everything can be read and changed as usual.
+/// Checks that the campaign can be read and changed as usual.
 async fn expect_usable(table: &TestTable, campaign: CampaignId) {
     let store = table.fresh();
     let listed = table.active(Collection::Campaign(campaign)).await;
