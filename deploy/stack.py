@@ -25,11 +25,10 @@ PSEUDO_PARAMETERS = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 
-
 # Marks a property that CloudFormation leaves out.
 NO_VALUE = object()
 
-# SAM needs a region to know the partition. AWS is not called.
+# SAM derives the partition from a region. AWS is not called.
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 
@@ -38,19 +37,19 @@ class UnknownEnvironment(Exception):
 
 
 class NoManagedPolicies:
-    """An empty list of managed policies: the template names only actions, so SAM need not ask an account for policies."""
+    """An empty list of managed policies. The template names none, so SAM does not have to request the policies of an account."""
 
     def load(self):
         return {}
 
 
 def environments():
-    """The names of the environments, in the order of samconfig.toml."""
+    """Returns the names of the environments, in the order of samconfig.toml."""
     return [name for name in _config() if name != "version"]
 
 
 def settings(environment):
-    """The settings that `sam deploy --config-env` reads for an environment."""
+    """Returns the settings that `sam deploy --config-env` reads for an environment."""
     try:
         return _config()[environment]["deploy"]["parameters"]
     except KeyError:
@@ -59,22 +58,22 @@ def settings(environment):
 
 
 def parameters(environment):
-    """The values of the template's parameters."""
+    """Returns the values of the template's parameters."""
     return settings(environment)["parameter_overrides"]
 
 
 def template():
-    """template.yaml, with its short tags as `Fn::…`."""
+    """Returns template.yaml, with its short tags as `Fn::…`."""
     return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 
 
 def roles():
-    """deploy/roles.yaml, with its short tags as `Fn::…`."""
+    """Returns deploy/roles.yaml, with its short tags as `Fn::…`."""
     return yaml_parse((ROOT / "deploy" / "roles.yaml").read_text(encoding="utf-8"))
 
 
 def translated(environment):
-    """The CloudFormation of an environment, with placeholders for the locations of code that `sam package` fills in."""
+    """Returns the CloudFormation template of an environment, with placeholders for the code locations that `sam package` fills in."""
     sam = template()
     for resource in sam["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -83,13 +82,13 @@ def translated(environment):
 
 
 def transformed(sam, values):
-    """The CloudFormation that AWS's transform produces from a SAM template."""
+    """Returns the CloudFormation template that AWS's transform produces from a SAM template."""
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     return transform(sam, values, NoManagedPolicies())
 
 
 def resolved(environment):
-    """The resources of an environment whose conditions hold, with every value filled in that is known before deployment."""
+    """Returns the resources of an environment whose conditions hold. Every value that is known before deployment is filled in."""
     cloudformation = translated(environment)
     resolver = Resolver(cloudformation, parameters(environment))
     return {
@@ -100,7 +99,7 @@ def resolved(environment):
 
 
 class Resolver:
-    """Evaluates the intrinsic functions of CloudFormation that the template uses."""
+    """An evaluator of the intrinsic functions of CloudFormation that the template uses."""
 
     def __init__(self, cloudformation, values):
         defaults = {name: spec.get("Default") for name, spec in cloudformation.get("Parameters", {}).items()}
@@ -261,7 +260,7 @@ def _target(operation):
 
 
 def _called(functions, alias):
-    """The name of the function that an alias belongs to."""
+    """Returns the name of the function that an alias belongs to."""
     return functions[alias.strip("<>").removesuffix("Aliaslive")]["FunctionName"]
 
 

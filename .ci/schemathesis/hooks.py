@@ -1,4 +1,4 @@
-"""Gives schemathesis what the contract cannot: values that a schema cannot describe, and rules that it cannot express."""
+"""Gives schemathesis the values and rules that the schemas of the contract cannot express."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,12 @@ REPORTS = {"getCampaignReport"}
 LISTINGS = {"listCampaignRegistrations", "listPassRegistrations"}
 WRITES = {"registerPass", "takeEvents"}
 
-# Why the API may refuse a request that conforms to the schema: the operations, the beginning of the parameter's or field's name, the
-# beginning of its text in `errors`, and the rule that a schema cannot express.
+# The allowed refusals of requests that conform to the schema. Each row has the operations, the beginning of the parameter's or field's name,
+# the beginning of its text in `errors`, and the rule that a schema cannot express.
 REFUSALS = [
-    (LISTINGS, "page", "expected a page among the first", "the last page that can be jumped to depends on per_page and offset"),
+    (LISTINGS, "page", "expected a page among the first", "the last page that is reachable by its number depends on per_page and offset"),
     (LISTINGS, "q[", "expected at most 256 bytes", "a schema counts characters, the table counts bytes"),
-    (REPORTS, "start_date", "expected a day", "the earliest day, and that the first day is not after the last"),
+    (REPORTS, "start_date", "expected a day", "the earliest day; the first day must be at or before the last"),
     (REPORTS, "start_date", "expected at most 366 days", "the number of days between start_date and end_date"),
     (REPORTS, "end_date", "expected a day between", "the earliest day"),
     (WRITES, "created_at", "expected an instant", "the earliest and the latest instant; the latest moves with the clock"),
@@ -28,7 +28,7 @@ REFUSALS = [
     (WRITES, "event_extra.device_library_identifier", "expected 1 to 128 bytes", "the same"),
     (WRITES, "event_extra.push_token", "expected 1 to 384 bytes", "the same"),
     (WRITES, "account_id", "expected the caller's own account", "the account comes from the credentials"),
-    (WRITES, "campaign_type", "the campaign is one of", "the type that earlier events stated"),
+    (WRITES, "campaign_type", "the campaign is one of", "the type that earlier events named"),
 ]
 
 
@@ -44,7 +44,7 @@ schemathesis.openapi.format("account-id", st.just("demo"))
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Removes generated cursors from valid requests: a cursor must come from an earlier answer, and cannot be combined with a page."""
+    """Removes generated cursors from valid requests, because a cursor must come from an earlier answer and cannot be combined with a page."""
     if case.meta.generation.mode.is_positive and case.query:
         case.query.pop("cursor", None)
 

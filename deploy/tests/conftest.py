@@ -1,4 +1,4 @@
-"""Fixtures that deploy each environment to an emulator of AWS with the workflow's own command; tests read it through the services' APIs."""
+"""Fixtures that deploy each environment to an emulator of AWS, with the workflow's own command. Tests read it through the services' APIs."""
 
 import json
 import os
@@ -30,7 +30,7 @@ os.environ.update(
 
 @pytest.fixture(scope="session")
 def aws():
-    """Starts an emulator of one account and yields its URL. Adds SAM's transform and a change set's outputs, which the emulator lacks."""
+    """Starts an emulator of one account and yields its URL. Adds SAM's transform and the outputs of change sets, which the emulator lacks."""
     create_change_set, execute_change_set = CloudFormationBackend.create_change_set, CloudFormationBackend.execute_change_set
 
     @wraps(create_change_set)
@@ -59,7 +59,7 @@ def aws():
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """A checkout after `sam build`, with the files that the workflow's deployment needs and a small placeholder for each binary."""
+    """Returns a checkout as it is after `sam build`, with the files that the deployment needs and a small placeholder for each binary."""
     checkout = tmp_path_factory.mktemp("checkout")
     build = checkout / "target" / "sam"
     sam = stack.template()
@@ -74,7 +74,7 @@ def built(tmp_path_factory):
 
 
 def step(name):
-    """The command of a step in the workflow that deploys an environment."""
+    """Returns the command of a step in the workflow that deploys an environment."""
     workflow = yaml_parse((ROOT / ".github/workflows/deploy-environment.yml").read_text(encoding="utf-8"))
     [command] = [step["run"] for step in workflow["jobs"]["deploy"]["steps"] if step.get("name") == name]
     return command
@@ -100,7 +100,7 @@ class Deployed:
         self.resolved = stack.resolved(environment)
 
     def deploy(self, checkout):
-        """Deploys the roles and then the stack, as in the README, with the workflow's command and the outputs of the roles' stack."""
+        """Deploys the roles and then the stack, with the workflow's command and the outputs of the roles' stack."""
         roles = self.create_roles()
         sam(step("Deploy"), checkout, AWS_ENDPOINT_URL=self.endpoint, ENVIRONMENT=self.environment, **roles)
         self.stack = self.describe(stack.settings(self.environment)["stack_name"])
@@ -109,7 +109,7 @@ class Deployed:
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in self.stack["Outputs"]}
 
     def create_roles(self):
-        """Deploys the roles; returns the variables for the GitHub environment, by name."""
+        """Deploys the roles and returns the variables of the GitHub environment, by name."""
         name = f"registrations-roles-{self.environment}"
         values = {"Environment": self.environment, "Repository": "acme/passes", "OidcProviderArn": "arn:aws:iam::1:oidc-provider/x"}
         self.client("cloudformation").create_stack(
@@ -128,7 +128,7 @@ class Deployed:
         return boto3.client(service, region_name=REGION, endpoint_url=self.endpoint)
 
     def functions(self):
-        """The folder names of the functions, in the order of the template."""
+        """Returns the folder names of the functions, in the order of the template."""
         sam = stack.template()["Resources"].values()
         return [Path(resource["Properties"]["CodeUri"]).name for resource in sam if resource["Type"] == "AWS::Serverless::Function"]
 
@@ -148,7 +148,7 @@ class Deployed:
 
 
 def without_aliases(node):
-    """Replaces references to aliases by references to their functions, because the emulator's CloudFormation creates no aliases."""
+    """Replaces references to aliases with references to their functions, because the emulator's CloudFormation creates no aliases."""
     if isinstance(node, list):
         return [without_aliases(part) for part in node]
     if not isinstance(node, dict):
@@ -161,7 +161,7 @@ def without_aliases(node):
 
 @pytest.fixture(scope="session", params=stack.environments())
 def deployed(request, aws, built):
-    # All environments go into the same account, which tests that their names do not collide.
+    # All environments are deployed to the same account, which tests that their names do not collide.
     deployed = Deployed(request.param, aws)
     deployed.deploy(built)
     return deployed

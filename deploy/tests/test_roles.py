@@ -14,7 +14,7 @@ ENVIRONMENTS = stack.environments()
 # The policies of CloudFormation's role.
 POLICIES = ["Data", "Functions", "Code", "Watch", "Domain"]
 
-# Actions that AWS's resource types need only for properties that the template does not use.
+# Actions that AWS's resource types need only for properties that the template does not set.
 UNUSED = [
     # Replicas, imports, Kinesis, resource policies, insights.
     "dynamodb:*Replica", "dynamodb:*Import*", "dynamodb:*Item", "dynamodb:BatchWriteItem", "dynamodb:Query", "dynamodb:Scan",
@@ -31,14 +31,14 @@ UNUSED = [
     "codedeploy:RegisterOnPremisesInstance",
     # API definitions, trust stores and code outside the artifacts bucket.
     "s3:getObject", "s3:GetObjectMetadata", "s3:GetObjectVersion", "s3:ListBucket", "sns:PutDataProtectionPolicy",
-    # Roles keep their trust policy and their boundary.
+    # The trust policy and the boundary of a role never change.
     "iam:UpdateAssumeRolePolicy", "iam:*RolePermissionsBoundary", "apigateway:TagResource", "apigateway:UntagResource",
     # Lists of everything in the account.
     "*:List*s", "*:ListAliases", "cloudwatch:ListDashboards",
 ]  # fmt: skip
 # No deployment may delete the table or a queue.
 FORBIDDEN = ["dynamodb:DeleteTable", "sqs:DeleteQueue"]
-# Actions that no schema of a resource type lists: for the record of a domain, SAM's transform, the access log of the API, and Lambda's lists.
+# Actions that the schemas of the resource types do not list: for a domain's record, SAM's transform, the API's access log and Lambda's lists.
 UNLISTED = [
     "route53:*", "cloudformation:CreateChangeSet", "logs:*LogDelivery", "logs:ListLogDeliveries",
     "lambda:ListTags", "lambda:ListAliases", "lambda:ListEventSourceMappings",
@@ -83,7 +83,7 @@ def known(action, patterns):
 
 @pytest.fixture(scope="session")
 def resource_types():
-    """The actions that each of CloudFormation's resource types needs, by the type's name."""
+    """Returns the actions that each of CloudFormation's resource types needs, by the type's name."""
     schemas = files("cfnlint") / "data" / "schemas" / "resources"
     found = {}
     for file in schemas.iterdir():

@@ -59,7 +59,7 @@ def assert_broken(run, verdict):
     assert run.stderr.strip() == f"error: broken: {verdict}", run.stdout
 
 
-# In seconds: long enough for a result that comes late, and short for one that never comes.
+# In seconds: long enough for a result that comes late, and short because the result never comes.
 PATIENT, IMPATIENT = 60, 5
 
 
@@ -115,7 +115,7 @@ def test_a_broken_function_without_a_route_is_reported(local, function, verdict)
 
 
 def test_a_deployed_stack_is_found_by_its_outputs(local, aws):
-    # In a region without other stacks. The outputs of the deployed stack are the URLs of the local one.
+    # In a region without other stacks. The outputs of the deployed stack are the URLs of the local stack.
     variables = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-south-1"}
     variables |= {"AWS_ENDPOINT_URL_CLOUDFORMATION": aws, "AWS_ENDPOINT_URL_LAMBDA": local["Lambda"]}
     run = run_smoke(["dev"], **variables)
