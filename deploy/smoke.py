@@ -4,7 +4,7 @@
     deploy/smoke dev --api URL --queue-url URL --lambda-url URL    # a local stack, with the URLs that `cargo run -p local` prints
 
 It creates a key for the account smoke-test and revokes it at the end. It uses one campaign of its own and removes every active registration
-there, including those that an interrupted run left.
+of that campaign, including those that an interrupted run left.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 ACCOUNT = "smoke-test"
 NAMESPACE = uuid.UUID("9f0d7f52-3f0e-4c8c-8c55-0b1a3f0f6f9e")
-# Functions that can be tested only with a key, or with registrations that a key has made.
+# Functions that can be tested only with a key, or with registrations that were made with one.
 NEED_A_KEY = [
     "campaign-reports", "registration-ingest", "pass-registrations", "campaign-registrations", "registration-tally",
     "campaign-recount",
 ]  # fmt: skip
-# In seconds. An index follows within milliseconds, counts within seconds, the queue within its batching window; a cold start takes longer.
+# How many seconds to wait for a result. Indexes, counts and the queue lag by a few seconds at most; a cold start takes longer.
 PATIENCE = 90
 PAUSE = 0.2
 
@@ -63,7 +63,7 @@ class Smoke:
         with self.step("registration-writes", "refuses a request without a key"):
             self.expect(401, "POST", self.pass_path, {})
         with self.step("account-admin", "creates a key"):
-            # This fails if the account exists already, so the result is ignored; adding a key shows whether the account exists.
+            # This fails if the account exists already, so the result is ignored. If there is no account, adding a key fails.
             self.answer("account-admin", {"action": "create_account", "account_id": ACCOUNT, "user_name": ACCOUNT})
             created = self.invoke("account-admin", {"action": "add_key", "account_id": ACCOUNT, "access": "read_write"})
             expect("api_key" in created, f"expected a key, got {created}")
@@ -103,7 +103,7 @@ class Smoke:
             expect(counted["active_count"] == 0 or not is_empty, f"expected no active registration, got {counted}")
 
     def install(self):
-        """Installs over HTTP and through the queue; returns the ids of the registrations that were installed."""
+        """Installs over HTTP and through the queue, and returns the ids of the registrations that were installed."""
         installed = set()
         by_http, by_queue = str(uuid.uuid4()), str(uuid.uuid4())
         with self.step("registration-writes", "installs"):
@@ -118,7 +118,7 @@ class Smoke:
         return installed
 
     def remove(self, installed):
-        """Removes these registrations and those that an earlier run left; returns whether the campaign is known to be empty."""
+        """Removes these registrations and those that an earlier run left, and returns whether the campaign is known to be empty."""
         with self.step("registration-writes", "removes"):
             paths = dict.fromkeys(installed, self.pass_path)
             for registration, pass_id in self.seen(f"{self.campaign_path}/registrations?per_page=1000").items():
@@ -130,13 +130,13 @@ class Smoke:
         return False
 
     def invoke(self, function, event):
-        """Invokes a function without a route; returns its answer, or raises if it failed."""
+        """Invokes a function without a route and returns its answer. Raises if it failed."""
         failed, payload = self.answer(function, event)
         expect(not failed, f"the invocation failed with {payload}")
         return payload
 
     def answer(self, function, event):
-        """Invokes a function without a route; returns whether it failed, and its answer."""
+        """Invokes a function without a route and returns whether it failed, and its answer."""
         answer = self.functions.invoke(FunctionName=f"{function}-{self.environment}:live", Payload=json.dumps(event))
         return "FunctionError" in answer, json.loads(answer["Payload"].read())
 
@@ -154,26 +154,26 @@ class Smoke:
         print(f"-     {function}: not tried, {why}")
 
     def verdict(self):
-        """The broken functions in a sentence; `None` if everything works."""
+        """Returns a sentence that names the broken functions, or `None` if everything works."""
         if not self.broken:
             return None
         not_tried = f" (not tried: {'; '.join(self.not_tried)})" if self.not_tried else ""
         return f"broken: {'; '.join(self.broken)}{not_tried}"
 
     def installs(self):
-        """How many installs are counted; 0 if the campaign is new."""
+        """Returns how many installs are counted, or 0 if the campaign is new."""
         status, answer = self.call("GET", f"{self.campaign_path}/reports/totals")
         expect(status in (200, 404), f"expected totals, got {status} {answer}")
         return answer["report"]["installs_count"] if status == 200 else 0
 
     def listed(self, path):
-        """The pass of each listed registration, by registration id; empty if the campaign or the pass is new."""
+        """Returns the pass of each listed registration, by registration id. The result is empty if the campaign or the pass is new."""
         status, answer = self.call("GET", path)
         expect(status in (200, 404), f"expected a listing, got {status} {answer}")
         return {registration["id"]: registration["pass_id"] for registration in answer} if status == 200 else {}
 
     def seen(self, path):
-        """The same, but empty if the listing fails."""
+        """Returns the same as `listed`, but an empty result if the listing fails."""
         try:
             return self.listed(path)
         except (Failure, OSError):
@@ -241,7 +241,7 @@ def expect(holds, otherwise):
 
 
 def outputs(environment):
-    """The outputs of an environment's stack."""
+    """Returns the outputs of an environment's stack."""
     try:
         [stack] = boto3.client("cloudformation").describe_stacks(StackName=f"registrations-{environment}")["Stacks"]
     except (BotoCoreError, ClientError) as error:
@@ -251,12 +251,12 @@ def outputs(environment):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("environment", help="dev, staging or prod; dev for a local stack")
+    parser.add_argument("environment", help="an environment of samconfig.toml; dev for a local stack")
     local = parser.add_argument_group("a local stack, with the URLs that it prints")
     local.add_argument("--api", metavar="URL")
     local.add_argument("--queue-url", metavar="URL")
     local.add_argument("--lambda-url", metavar="URL")
-    parser.add_argument("--patience", type=float, default=PATIENCE, help="how many seconds to wait for a result that comes later")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="how many seconds to wait for each result")
     arguments = parser.parse_args()
     urls = (arguments.api, arguments.queue_url, arguments.lambda_url)
     if all(urls):

@@ -1,21 +1,25 @@
-"""Tests that samconfig.toml, template.yaml, the stack policy and the runbook agree."""
+"""Tests that samconfig.toml, template.yaml, the workflow, the stack policy and the runbook agree."""
 
 import json
 import re
 
 import pytest
 import stack
+from samcli.yamlhelper import yaml_parse
 
 ENVIRONMENTS = stack.environments()
 
 
-def test_there_are_three_environments():
-    assert ENVIRONMENTS == ["dev", "staging", "prod"]
+def test_the_workflow_deploys_only_environments_of_samconfig():
+    workflow = yaml_parse((stack.ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))
+    deployed = [job["with"]["environment"] for job in workflow["jobs"].values() if "environment" in job.get("with", {})]
+    assert deployed
+    assert set(deployed) <= set(ENVIRONMENTS)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_sets_every_parameter_and_no_other(environment):
-    assert list(stack.parameters(environment)) == list(stack.template()["Parameters"]), "all of them, in the template's order"
+    assert list(stack.parameters(environment)) == list(stack.template()["Parameters"]), "every parameter, in the template's order"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -37,6 +41,18 @@ def test_names_and_tags_of_an_environment_contain_its_name(environment):
     assert settings["tags"] == ["service=registrations", f"environment={environment}"]
 
 
+@pytest.mark.parametrize("environment", ["staging", "prod"])
+def test_staging_and_prod_protect_the_table(environment):
+    values = stack.parameters(environment)
+    for parameter in ("PointInTimeRecovery", "KmsEncryption", "DeletionProtection"):
+        assert values[parameter] == "true", parameter
+
+
+def test_only_prod_of_the_three_shifts_traffic_gradually():
+    gradual = {environment for environment in ("dev", "staging", "prod") if stack.parameters(environment)["Rollout"] != "AllAtOnce"}
+    assert gradual == {"prod"}
+
+
 def test_no_account_or_region_is_hard_coded():
     for file in ("template.yaml", "samconfig.toml"):
         text = (stack.ROOT / file).read_text(encoding="utf-8")
@@ -55,8 +71,8 @@ def test_a_plan_resolves_every_function_of_cloudformation(environment):
 
 
 def test_the_error_for_an_unknown_environment_lists_the_known_ones():
-    with pytest.raises(stack.UnknownEnvironment, match="'qa'; it has dev, staging, prod"):
-        stack.settings("qa")
+    with pytest.raises(stack.UnknownEnvironment, match=f"'nowhere'; it has {', '.join(ENVIRONMENTS)}$"):
+        stack.settings("nowhere")
 
 
 def test_a_domain_and_its_record_are_created_only_if_configured():
@@ -83,7 +99,7 @@ def test_a_parameter_that_changes_a_function_publishes_a_version(parameter, monk
     before = functions_and_versions()
     monkeypatch.setattr(stack, "parameters", lambda _: {**values, parameter: other})
     after = functions_and_versions()
-    # Environment renames the function, which is then another stack's. PermissionsBoundary changes only the role.
+    # A changed Environment renames the function, so it belongs to another stack. PermissionsBoundary changes only the role.
     if parameter not in ("Environment", "PermissionsBoundary"):
         changed = {name for name in before if before[name][0] != after[name][0]}
         assert changed == {name for name in before if before[name][1] != after[name][1]}
@@ -102,7 +118,7 @@ def test_a_changed_property_in_the_template_publishes_a_version(monkeypatch):
 
 
 def functions_and_versions():
-    """The properties and the version of each function, by function name."""
+    """Returns the properties and the version of each function, by the function's logical id."""
     resources = stack.resolved("prod")
     versions = {
         resource["Properties"]["FunctionName"]: (name, resource["Properties"].get("Description"))

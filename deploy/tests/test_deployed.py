@@ -53,7 +53,7 @@ def test_every_function_runs_on_the_processor_it_is_built_for(deployed):
 
 
 def granted(statement, resources):
-    """The permissions of a statement: each action on each resource for each partition key."""
+    """Returns the permissions of a statement: each action on each resource for each partition key."""
     assert statement["Effect"] == "Allow"
     conditions = statement.get("Condition", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [None]}})
     assert list(conditions) == ["ForAllValues:StringLike"]
@@ -129,21 +129,15 @@ def test_the_table_has_a_fixed_name_so_it_cannot_be_replaced(deployed):
     assert properties(deployed, "RegistrationTable")["TableName"]
 
 
-def test_protection_grows_with_the_environment(deployed):
-    table = deployed.table()
-    recovery = properties(deployed, "RegistrationTable")["PointInTimeRecoverySpecification"]
-    protected = deployed.environment != "dev"
-    assert str(table["DeletionProtectionEnabled"]).lower() == str(protected).lower()
-    assert recovery == {"PointInTimeRecoveryEnabled": str(protected).lower()}
-    own_key = properties(deployed, "RegistrationTable")["SSESpecification"]["SSEEnabled"]
-    assert own_key == str(protected).lower(), "staging has what prod has"
-    groups = deployed.client("logs").describe_log_groups(logGroupNamePrefix=f"/registrations/{deployed.environment}")["logGroups"]
-    assert {group["logGroupName"] for group in groups} == {
-        f"/registrations/{deployed.environment}",
-        f"/registrations/{deployed.environment}/api",
-    }
-    kept = {"dev": 7, "staging": 30, "prod": 90}[deployed.environment]
-    assert {group["retentionInDays"] for group in groups} == {kept}
+def test_the_table_is_protected_and_logs_are_kept_as_configured(deployed):
+    table = properties(deployed, "RegistrationTable")
+    assert str(deployed.table()["DeletionProtectionEnabled"]).lower() == deployed.parameters["DeletionProtection"]
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": deployed.parameters["PointInTimeRecovery"]}
+    assert table["SSESpecification"] == {"SSEEnabled": deployed.parameters["KmsEncryption"]}
+    groups = deployed.client("logs").describe_log_groups(logGroupNamePrefix="/registrations/")["logGroups"]
+    kept = {group["logGroupName"]: group["retentionInDays"] for group in groups if group["logGroupName"].split("/")[2] == deployed.environment}
+    days = int(deployed.parameters["LogRetentionInDays"])
+    assert kept == {f"/registrations/{deployed.environment}": days, f"/registrations/{deployed.environment}/api": days}
 
 
 def test_the_queue_invokes_ingest_and_has_a_dead_letter_queue(deployed):
@@ -212,7 +206,6 @@ def test_traffic_shifts_to_a_new_version_as_configured(deployed):
     group = properties(deployed, "RegistrationWritesDeploymentGroup")
     rollout = deployed.parameters["Rollout"]
     assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{rollout}"
-    assert (deployed.environment == "prod") is (rollout != "AllAtOnce")
 
 
 def test_the_api_and_the_event_sources_call_aliases(deployed):
