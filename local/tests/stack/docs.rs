@@ -1,6 +1,7 @@
-//! The documents name only files that exist.
+//! The links and paths in the documents lead to files and headings that exist.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -20,10 +21,26 @@ fn documents() -> Vec<PathBuf> {
     documents.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
 
-/// Returns the targets of relative links, without their anchors.
-fn links(text: &str) -> impl Iterator<Item = &str> {
+/// Reads a document without its fenced blocks, which hold commands and diagrams.
+fn prose(document: &Path) -> String {
+    fs::read_to_string(document).unwrap().split("```").step_by(2).collect()
+}
+
+/// Returns the targets of relative links, each as a path and an anchor, either of which may be empty.
+fn links(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    targets.filter(|target| !target.contains("://")).filter_map(|target| target.split('#').next())
+    targets.filter(|target| !target.contains("://")).map(|target| target.split_once('#').unwrap_or((target, "")))
+}
+
+/// Returns the anchors of the headings of a document, as GitHub derives them.
+fn anchors(text: &str) -> HashSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|heading| anchor(heading.trim_start_matches('#').trim())).collect()
+}
+
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
 /// Returns the paths in code marks, except patterns and commands.
@@ -44,14 +61,30 @@ fn every_link_and_every_path_in_a_document_leads_to_a_file() {
     assert!(documents.len() > 10);
     let mut missing = Vec::new();
     for document in documents {
-        let text = fs::read_to_string(&document).unwrap();
+        let prose = prose(&document);
         let folder = document.parent().unwrap();
-        // Fenced blocks hold commands and diagrams.
-        let prose: String = text.split("```").step_by(2).collect();
-        let broken = links(&prose).filter(|target| !target.is_empty() && !exists(&folder.join(target)));
-        missing.extend(broken.map(|target| format!("{}: {target}", document.display())));
+        let broken = links(&prose).filter(|(path, _)| !path.is_empty() && !exists(&folder.join(path)));
+        missing.extend(broken.map(|(path, _)| format!("{}: {path}", document.display())));
         let unknown = paths(&prose).filter(|path| !exists(&root().join(path)));
         missing.extend(unknown.map(|path| format!("{}: {path}", document.display())));
     }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_anchor_in_a_link_is_that_of_a_heading() {
+    let mut checked = 0;
+    let mut missing = Vec::new();
+    for document in documents() {
+        let text = prose(&document);
+        for (path, anchor) in links(&text).filter(|(_, anchor)| !anchor.is_empty()) {
+            let target = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            checked += 1;
+            if !exists(&target) || !anchors(&prose(&target)).contains(anchor) {
+                missing.push(format!("{}: {path}#{anchor}", document.display()));
+            }
+        }
+    }
+    assert!(checked > 10);
     assert!(missing.is_empty(), "{missing:#?}");
 }
