@@ -1,4 +1,4 @@
-//! A report as an HTML page. Its charts are inline SVG, so the page loads nothing. It follows the reader's light or
+//! A report as an HTML page. Its charts are inline SVG or styled HTML, so the page loads nothing. It follows the reader's light or
 //! dark theme, and each chart also has its numbers as text.
 
 use api::{Response, accept};

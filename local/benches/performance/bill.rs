@@ -29,7 +29,7 @@ const REPORTS: f64 = 30.0 / 1e3;
 /// How long the item of a removed registration is kept, in months.
 const TOMBSTONE_MONTHS: f64 = 3.0;
 
-/// Prices in US dollars in us-east-1, without the free tier. `docs/growing.md` says where they are published.
+/// Prices in US dollars in us-east-1, without the free tier. `docs/costs.md` says where they are published.
 mod price {
     pub(super) const WRITE_UNIT: f64 = 0.625e-6;
     pub(super) const READ_UNIT: f64 = 0.125e-6;
@@ -51,9 +51,9 @@ const GIGABYTE: f64 = 1e9;
 const SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 /// The memory of a function.
 const MEMORY_GIGABYTES: f64 = 0.25;
-/// How long a function runs for a request on AWS: an estimate above the times measured here.
+/// How long a function on AWS runs for each request. The estimate is higher than the times that this benchmark measures.
 const REQUEST_SECONDS: f64 = 0.02;
-/// How long a function runs for a batch on AWS: an estimate above the times measured here.
+/// How long a function on AWS runs for each batch. The estimate is higher than the times that this benchmark measures.
 const BATCH_SECONDS: f64 = 0.05;
 /// Bytes that the function and the API log per request.
 const REQUEST_LOG: f64 = 750.0;

@@ -5,7 +5,7 @@
 //! - `… -- guard` measures instructions and sizes, and fails if one exceeds its recorded value by more than 5 %.
 //!   `… -- guard FOLDER` measures the binaries that `sam build` left in that folder.
 //! - `… -- record` and `… -- record FOLDER` record the values with which the guard compares.
-//! - `… -- bill` prints the monthly cost of a stack, as in `docs/growing.md`.
+//! - `… -- bill` prints the monthly cost of a stack, as in `docs/costs.md`.
 //! - `… -- scale` loads a campaign of a million registrations and walks through it.
 
 mod bill;

@@ -163,7 +163,8 @@ async fn an_install_costs_three_write_units_and_a_late_event_one() {
         let answer = call(&front, Method::POST, "/v2/registration_events", &headers, &body).await;
         assert_eq!(answer.status, StatusCode::OK);
         let calls = recorder.take();
-        // The first write to a campaign claims it; a warm function remembers the claim.
+        // A process claims a campaign with its first write to it, even if the campaign is already claimed. Then it
+        // remembers the campaign.
         let claims = calls.iter().filter(|call| call.operation == "UpdateItem").count();
         assert_eq!(claims, usize::from(std::mem::take(&mut first)));
         let written: Vec<_> = calls.iter().filter(|call| call.operation == "PutItem").cloned().collect();

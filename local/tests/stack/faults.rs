@@ -120,7 +120,8 @@ async fn messages_that_a_throttled_table_refuses_go_back_to_the_queue_and_are_ap
     assert_eq!(failed(&answer), 50);
     assert!(begin.elapsed() < MAX_ANSWER_TIME, "{:?}", begin.elapsed());
 
-    // A third of the calls is throttled and a third loses its answer. Even so, every event is applied exactly once.
+    // Of the first 90 calls, a third is throttled and a third loses its answer. Even so, every event is applied exactly
+    // once.
     faults.always(Fault::None);
     faults.next([Fault::None, Fault::Throttled, Fault::Unanswered].into_iter().cycle().take(90));
     let answer = functions.invoke("registration-ingest", batch.clone()).await.unwrap();

@@ -17,8 +17,8 @@
 //!
 //! - For writes, rule 5 covers only the campaign. A `POST` accepts an unknown pass; a `DELETE` answers
 //!   `registration_not_found`.
-//! - A `POST` to an unknown campaign makes it known, so it is refused only if the campaign belongs to another account
-//!   or has another type.
+//! - A `POST` to an unknown campaign makes it known. It is refused if the campaign belongs to another account or has
+//!   another type.
 //! - Events name their campaign in the body, so rule 6 comes before rule 5, and another type is an `invalid_body`.
 
 mod credentials;
@@ -55,7 +55,7 @@ impl<'a> ReadRequest<'a> {
     ///
     /// # Errors
     ///
-    /// Rules 1, 2 and 4. Reads the table only if the path is invalid, because rule 2 comes first.
+    /// Rules 1, 2 and 4. If rule 4 is broken, the key is read from the table, because rule 2 comes first.
     pub async fn new(
         table: &'a Table,
         request: &'a Request,

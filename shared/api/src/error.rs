@@ -171,11 +171,12 @@ impl ApiError {
         Self::with_fields(ErrorCode::InvalidCursor, "invalid cursor", errors)
     }
 
-    /// Returns a 400: the page begins beyond the first `max` registrations.
+    /// Returns a 400: more than `max` registrations come before the page.
     #[must_use]
     pub fn page_too_far(max: usize) -> Self {
-        let expected =
-            format_args!("expected a page among the first {max} registrations; follow Link to reach later pages");
+        let expected = format_args!(
+            "expected a page with at most {max} registrations before it; follow Link to reach later pages"
+        );
         Self::with_fields(ErrorCode::PageTooFar, "the page is too far", FieldErrors::of("page", expected))
     }
 

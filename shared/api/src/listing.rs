@@ -9,6 +9,7 @@
 //! - [`query`]: the caller's request, with its [`filter`] and [`order`]
 //! - `walk`: reading through a collection
 //! - `paging`: the registrations of a page, and how to reach the next and the previous page
+//! - `total`: the number of registrations in the listing, for `X-Total`
 //! - [`cursor`]: the position of a page, as an opaque text
 //! - [`format`](mod@format): JSON, CSV or NDJSON
 
@@ -18,11 +19,12 @@ pub mod format;
 pub mod order;
 mod paging;
 pub mod query;
+mod total;
 mod walk;
 
 use std::fmt::Display;
 
-use domain::{counts::Counts, time::Timestamp};
+use domain::time::Timestamp;
 use futures_util::{FutureExt as _, try_join};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -39,7 +41,7 @@ use self::{
     format::Format,
     paging::{Page, PageStart, Paging, page_before},
     query::{ListingQuery, Position},
-    walk::{WalkEnd, Walker, Wanted},
+    walk::{Walker, Wanted},
 };
 use crate::{
     Response,
@@ -78,10 +80,7 @@ pub async fn answer(
         Box::pin(reading.expect_known_pass()).await?;
     }
     let page = page?;
-    let total = match page.total {
-        Some(total) => Some(total),
-        None => Box::pin(listing.total(totals.as_ref())).await?,
-    };
+    let total = Box::pin(listing.total(&page, totals.as_ref())).await?;
     RequestLog::listed(request, page.registrations.len());
     listing.respond(page, total, format).await
 }
@@ -154,29 +153,6 @@ impl<'a> Listing<'a> {
         sorted.retain(|registration| self.query.filter.matches(registration));
         sorted.sort_by(|left, right| order.compare(left, right));
         Ok(self.paging().page_of_sorted(self.query.page_number(), self.cursor.as_ref(), order, &sorted))
-    }
-
-    /// Whether the campaign's total counts give this listing's size.
-    fn needs_totals(&self) -> bool {
-        let is_of_campaign = matches!(self.path.collection, Collection::Campaign(_));
-        is_of_campaign && self.is_in_time_order() && self.query.filter.counted_part().is_some()
-    }
-
-    /// Returns the number of registrations in the listing: from the counts, which lag by seconds, or, without counts,
-    /// by reading the listing. `None` if reading would examine too many registrations.
-    async fn total(&self, totals: Option<&Counts>) -> Result<Option<usize>, ApiError> {
-        if let (Some(totals), Some(part)) = (totals, self.query.filter.counted_part()) {
-            return Ok(Some(usize::try_from(totals.active(part)).unwrap_or_default()));
-        }
-        if self.query.filter.is_empty() {
-            return Ok(self.table.count_active(self.path.collection, MAX_EXAMINED).await?);
-        }
-        let wanted = Wanted { direction: Direction::Ascending, ..self.wanted(usize::MAX, 0) };
-        let walk = self.walker().walk(wanted).await?;
-        Ok(match walk.end {
-            WalkEnd::Found | WalkEnd::EndOfCollection => Some(walk.skipped),
-            WalkEnd::Limit(_) => None,
-        })
     }
 
     fn is_in_time_order(&self) -> bool {

@@ -159,7 +159,8 @@ impl Table {
             let at = instant(LAST_EVENT_AT)?;
             let is_active = item.contains_key(keys::CREATED_AT);
             if is_active {
-                // The stream counts this install only from now on. A recount uses `received_at` to wait for that.
+                // This write enters the stream of the target table now, however old the install is. With `received_at`, a
+                // recount knows that it must wait until the tally has counted the write.
                 item.insert(RECEIVED_AT.to_owned(), text(now));
             }
             self.put_item(item)

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// The length of a cursor's checksum, in bytes. The checksum detects damaged cursors and cursors of other listings. It
-/// is not a signature: a caller can compute one, but can read nothing more with it, because the path determines the
-/// partition to read.
+/// is not a signature. A caller who computes one reads nothing more with it, because the path determines the partition.
 const CHECK_LENGTH: usize = 8;
 
 /// The position of a page in a listing. Callers see it as an opaque text.
@@ -19,7 +18,7 @@ const CHECK_LENGTH: usize = 8;
 pub struct Cursor {
     /// The number of the page.
     pub page: u32,
-    /// The side of the registration on which the page is.
+    /// Whether the page is after or before the registration.
     pub side: Side,
     /// The registration next to the page. It may have been removed since.
     pub registration: Registration,

@@ -93,7 +93,7 @@ impl ListingQuery {
         })
     }
 
-    /// Returns the requested page number. 1 if the caller named none or a cursor.
+    /// Returns the requested page number, or 1 if the caller requested no number.
     #[must_use]
     pub fn page_number(&self) -> u32 {
         match self.position {

@@ -215,8 +215,8 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Returns whether there is nothing to write. Reading such records again does no harm, so the checkpoint does not
-    /// have to advance either.
+    /// Returns whether there is nothing to write. Then the checkpoint does not advance either: if Lambda delivers these
+    /// records again, they again change nothing.
     fn is_empty(&self) -> bool {
         self.totals.is_empty() && self.unreadable.is_none()
     }

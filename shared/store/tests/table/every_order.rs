@@ -99,7 +99,7 @@ fn cuts() -> impl Strategy<Value = Vec<(usize, usize)>> {
     prop::collection::vec((0..6_usize, 1..9_usize), 0..8)
 }
 
-/// Counts the new records of the stream, in the batches that `cuts` defines.
+/// Counts the new records of the stream, in the batches that `cuts` defines and the rest in one last batch.
 async fn tally(table: &TestTable, stream: &mut TableStream, cuts: &[(usize, usize)]) {
     let records = tally::read(&tally::new_records(table, stream).await);
     let mut handed_over = 0_usize;

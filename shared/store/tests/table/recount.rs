@@ -17,7 +17,7 @@ use super::{
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
 };
 
-/// Returns an instant at which no change that was received at [`now`] is still to be counted.
+/// Returns an instant so late that the tally has counted every change received at [`now`], or can no longer read it.
 fn a_day_later() -> Timestamp {
     now().plus(Duration::from_hours(25))
 }

@@ -1,0 +1,46 @@
+//! Where `X-Total` comes from: the number of registrations in a listing.
+
+use domain::counts::Counts;
+use store::{Collection, Direction};
+
+use super::{
+    Listing,
+    paging::Page,
+    walk::{MAX_EXAMINED, WalkEnd, Wanted},
+};
+use crate::error::ApiError;
+
+impl Listing<'_> {
+    /// Returns whether [`Listing::total`] can use the campaign's counts.
+    pub(super) fn needs_totals(&self) -> bool {
+        let is_of_campaign = matches!(self.path.collection, Collection::Campaign(_));
+        is_of_campaign && self.is_in_time_order() && self.query.filter.counted_part().is_some()
+    }
+
+    /// Returns the number of registrations in the listing, from the first of these sources that has it:
+    ///
+    /// 1. the page, if the whole listing was read for it;
+    /// 2. the campaign's counts, which lag by seconds. They cover the whole campaign, a wallet or an operating system;
+    /// 3. reading the listing. `None` if that would examine more than [`MAX_EXAMINED`] registrations.
+    pub(super) async fn total(&self, page: &Page, totals: Option<&Counts>) -> Result<Option<usize>, ApiError> {
+        if page.total.is_some() {
+            return Ok(page.total);
+        }
+        match (totals, self.query.filter.counted_part()) {
+            (Some(totals), Some(part)) => Ok(Some(usize::try_from(totals.active(part)).unwrap_or_default())),
+            _ => self.count_by_reading().await,
+        }
+    }
+
+    async fn count_by_reading(&self) -> Result<Option<usize>, ApiError> {
+        if self.query.filter.is_empty() {
+            return Ok(self.table.count_active(self.path.collection, MAX_EXAMINED).await?);
+        }
+        let wanted = Wanted { direction: Direction::Ascending, ..self.wanted(usize::MAX, 0) };
+        let walk = self.walker().walk(wanted).await?;
+        Ok(match walk.end {
+            WalkEnd::Found | WalkEnd::EndOfCollection => Some(walk.skipped),
+            WalkEnd::Limit(_) => None,
+        })
+    }
+}
