@@ -39,7 +39,8 @@ pub const MAX_EVENTS: usize = 500;
 pub enum EventResult {
     /// The event was applied: it is the latest of its registration, or it made its pass known.
     Applied,
-    /// The event changed nothing: it is older than the latest one, a repetition, or of a kind that has no effect here.
+    /// The event changed nothing: it is a repetition, the stored event takes precedence, or this kind has no effect
+    /// here.
     Unchanged,
     /// The event is invalid or not allowed, and sending it again does not help.
     Refused {

@@ -123,7 +123,7 @@ pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch
             .serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // An error here means that the caller has closed the connection.
+            // An error ends only this connection. For example, the caller has closed it, or has sent invalid HTTP.
             let _ = connection.await;
         });
     }
