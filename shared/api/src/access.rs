@@ -17,8 +17,8 @@
 //!
 //! - For writes, rule 5 covers only the campaign. A `POST` accepts an unknown pass; a `DELETE` answers
 //!   `registration_not_found`.
-//! - A `POST` to an unknown campaign makes it known. It is refused if the campaign belongs to another account or has
-//!   another type.
+//! - A `POST` to a campaign that is not known yet makes it known. So rule 5 refuses only a campaign that belongs to
+//!   another account or has another type.
 //! - Events name their campaign in the body, so rule 6 comes before rule 5, and another type is an `invalid_body`.
 
 mod credentials;

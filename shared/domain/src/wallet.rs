@@ -1,6 +1,7 @@
 //! Wallets, and the operating systems that they run on.
 //!
-//! Each has one spelling in the API, in events and in the table.
+//! Each has one spelling in the API, in events and in the table. `CONTRIBUTING.md` lists what else to change for a new
+//! wallet.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};

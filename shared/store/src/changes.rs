@@ -34,7 +34,7 @@ pub(crate) enum Content {
     CampaignClaimed { campaign: CampaignId, at: Timestamp },
     /// A change that no reader needs.
     Other,
-    /// The item does not have the attributes that its key promises.
+    /// The keys or the attributes of the item are malformed.
     Unreadable { record: String, problem: String },
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// The length of a cursor's checksum, in bytes. The checksum detects damaged cursors and cursors of other listings. It
-/// is not a signature. A caller who computes one reads nothing more with it, because the path determines the partition.
+/// is not a signature: a forged cursor gives no access to other data, because the path determines the partition.
 const CHECK_LENGTH: usize = 8;
 
 /// The position of a page in a listing. Callers see it as an opaque text.

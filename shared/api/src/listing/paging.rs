@@ -1,8 +1,8 @@
 //! Pages: the registrations of a page, and how to reach the next and the previous page. Nothing here reads the table.
 //!
-//! A walk reads one registration more than the page holds. That one, never a count, shows that a next page exists. The
-//! next and the previous page are reached by a cursor that names a registration at the edge of this page. A number is
-//! used for page 1 and for the page before an empty page past the end.
+//! A walk forwards looks for one registration more than the page holds. That one shows that a next page exists, so the
+//! total is not needed. The next and the previous page are reached by a cursor that names a registration at the edge of
+//! this page. A number is used for page 1 and for the page before an empty page past the end.
 
 use domain::registration::Registration;
 

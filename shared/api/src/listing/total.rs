@@ -20,8 +20,8 @@ impl Listing<'_> {
     /// Returns the number of registrations in the listing, from the first of these sources that has it:
     ///
     /// 1. the page, if the whole listing was read for it;
-    /// 2. the campaign's counts, which lag by seconds. They cover the whole campaign, a wallet or an operating system;
-    /// 3. reading the listing. `None` if that would examine more than [`MAX_EXAMINED`] registrations.
+    /// 2. the campaign's counts, which lag by seconds: of all registrations, of a wallet or of an operating system;
+    /// 3. reading the listing. `None` if more than [`MAX_EXAMINED`] registrations would have to be examined.
     pub(super) async fn total(&self, page: &Page, totals: Option<&Counts>) -> Result<Option<usize>, ApiError> {
         if page.total.is_some() {
             return Ok(page.total);
@@ -36,7 +36,9 @@ impl Listing<'_> {
         if self.query.filter.is_empty() {
             return Ok(self.table.count_active(self.path.collection, MAX_EXAMINED).await?);
         }
-        let wanted = Wanted { direction: Direction::Ascending, ..self.wanted(usize::MAX, 0) };
+        // Skips every match. Like `count_active`, this may read one registration more than the limit, to see whether
+        // there are more.
+        let wanted = Wanted { direction: Direction::Ascending, ..self.wanted(usize::MAX, 1) };
         let walk = self.walker().walk(wanted).await?;
         Ok(match walk.end {
             WalkEnd::Found | WalkEnd::EndOfCollection => Some(walk.skipped),
