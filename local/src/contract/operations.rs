@@ -352,15 +352,16 @@ fn page_parameters() -> [Parameter; 5] {
 fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {
     let count = |description: &str, example: usize| header(description, number(0, None, None), example);
     let page = |description: &str, example: usize| header(description, number(1, None, None), example);
-    let uncounted = format!(
-        "For a whole campaign, or with `q[wallet_eq]` or `q[device_os_eq]` as the only filter, the value usually comes \
-         from stored counts, which may lag a few seconds. Otherwise the registrations are counted, and the header is \
-         absent if more than {MAX_EXAMINED} would have to be read."
+    let total_description = format!(
+        "The number of registrations, regardless of `offset`. For a whole campaign, or with `q[wallet_eq]` or \
+         `q[device_os_eq]` as the only filter, the value usually comes from stored counts, which may lag a few seconds. \
+         Otherwise the registrations are counted, and the header is absent if more than {MAX_EXAMINED} would have to be \
+         read."
     );
     let link = "</v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?per_page=25>; rel=\"first\"";
     response
-        .header("X-Total", count(&format!("The number of registrations, regardless of `offset`. {uncounted}"), total))
-        .header("X-Total-Pages", count(&format!("The number of pages after `offset`. {uncounted}"), 1))
+        .header("X-Total", count(&total_description, total))
+        .header("X-Total-Pages", count("The number of pages after `offset`. Absent if `X-Total` is absent.", 1))
         .header("X-Page", page("The number of this page.", 1))
         .header("X-Per-Page", page("The number of registrations per page.", DEFAULT_PER_PAGE))
         .header("X-Offset", count("The number of registrations that are skipped before page 1.", 0))
