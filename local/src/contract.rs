@@ -92,7 +92,7 @@ pub fn write() -> Result<PathBuf, ContractError> {
     Ok(path)
 }
 
-/// Generates the contract as JSON, exactly as [`write`] writes it.
+/// Generates the contract as JSON, exactly as [`write()`] writes it.
 pub fn json() -> Result<String, ContractError> {
     Ok(openapi()?.to_pretty_json()? + "\n")
 }

@@ -1,8 +1,8 @@
 //! The table's stream: parses the records that Lambda delivers.
 //!
 //! A record of a registration becomes a [`RegistrationChange`] with the state before and after, which the tally counts.
-//! A record of a new campaign shows from when on its counts are complete. Other records are ignored. A record whose item
-//! is malformed is not lost: the tally stores it for an operator, up to 390,000 bytes of it, with the reason.
+//! A record of a new campaign has the instant since which its counts are complete. Other records are ignored. A record
+//! whose item is malformed is not lost: the tally stores up to 390,000 bytes of it for an operator, with the reason.
 
 use domain::{
     id::{CampaignId, PassId, RegistrationId},

@@ -2,21 +2,22 @@
 //!
 //! A campaign, its passes, its registrations and its counts share a partition, and their sort keys group them.
 //!
-//! | item | `pk` | `sk` | attributes |
-//! |---|---|---|---|
-//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` |
-//! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` |
-//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `pass`, `device_library_identifier`, `push_token` |
-//! | registration, removed | as above | as above | `last_event_at`, `expires_at` |
-//! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … |
-//! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign |
-//! | checkpoint of the tally | `TALLY#<shard>` | `TALLY` | `last_sequence_number`, `expires_at` |
-//! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at`, `expires_at` |
-//! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` |
-//! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` |
-//! | bookmark | `BOOKMARK#<listing>` | `PAGE#<page>` | `cursor`, `expires_at` |
+//! | item | `pk` | `sk` | attributes | written by |
+//! |---|---|---|---|---|
+//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` | `registration-writes`, `registration-ingest` |
+//! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `pass`, `device_library_identifier`, `push_token` | `registration-writes`, `registration-ingest` |
+//! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
+//! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
+//! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
+//! | checkpoint of the tally | `TALLY#<shard>` | `TALLY` | `last_sequence_number`, `expires_at` | `registration-tally` |
+//! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at`, `expires_at` | `registration-tally` |
+//! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` | `account-admin` |
+//! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` | `account-admin` |
+//! | bookmark | `BOOKMARK#<listing>` | `PAGE#<page>` | `cursor`, `expires_at` | `campaign-registrations`, `pass-registrations` |
 //!
-//! `docs/architecture.md` lists which function writes which item.
+//! `api-contract`, `campaign-reports` and `unmatched-route` write nothing. `local export` copies all items except
+//! bookmarks, checkpoints, unreadable records and the key `demo`.
 //!
 //! | index | hash | range | contains |
 //! |---|---|---|---|

@@ -166,8 +166,8 @@ impl Filter {
         &self.0
     }
 
-    /// Returns the counted part of a campaign that consists of exactly the registrations that pass this filter, or
-    /// `None` if there is no such part.
+    /// Returns the part of a campaign whose registrations are exactly those that pass this filter, if it is one of the
+    /// parts that are counted.
     #[must_use]
     pub fn counted_part(&self) -> Option<Part> {
         match self.0.as_slice() {

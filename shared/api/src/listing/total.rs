@@ -36,8 +36,8 @@ impl Listing<'_> {
         if self.query.filter.is_empty() {
             return Ok(self.table.count_active(self.path.collection, MAX_EXAMINED).await?);
         }
-        // Skips every match. Like `count_active`, this may read one registration more than the limit, to see whether
-        // there are more.
+        // The walk skips all matches and counts what it skips. Like `count_active`, it may read one registration more
+        // than the limit, to see whether there are more.
         let wanted = Wanted { direction: Direction::Ascending, ..self.wanted(usize::MAX, 1) };
         let walk = self.walker().walk(wanted).await?;
         Ok(match walk.end {
