@@ -15,7 +15,7 @@ WRITES = {"registerPass", "takeEvents"}
 # The allowed refusals of requests that conform to the schema. Each row has the operations, the beginning of the parameter's or field's name,
 # the beginning of its text in `errors`, and the rule that a schema cannot express.
 REFUSALS = [
-    (LISTINGS, "page", "expected a page among the first", "the last page that is reachable by its number depends on per_page and offset"),
+    (LISTINGS, "page", "expected a page with at most", "the last page that is reachable by its number depends on per_page and offset"),
     (LISTINGS, "q[", "expected at most 256 bytes", "a schema counts characters, the table counts bytes"),
     (REPORTS, "start_date", "expected a day", "the earliest day; the first day must be at or before the last"),
     (REPORTS, "start_date", "expected at most 366 days", "the number of days between start_date and end_date"),
