@@ -48,7 +48,7 @@ async fn an_unknown_pass_is_not_found() {
     event["pathParameters"]["pass_id"] = "00000000-0000-4000-8000-000000000000".into();
     let answer = binary.invoke(&event).await.unwrap().unwrap();
     assert_eq!(answer["statusCode"], 404);
-    assert!(answer["body"].as_str().unwrap().contains(r#""error_code":"pass_not_found""#));
+    assert!(answer["body"].as_str().unwrap().contains(r#""error_code":40402,"error":"pass_not_found""#));
 }
 
 #[tokio::test]

@@ -44,8 +44,10 @@ pub enum EventResult {
     Unchanged,
     /// The event is invalid or not allowed, and sending it again does not help.
     Refused {
-        /// The kind of the error, for programs.
-        error_code: ErrorCode,
+        /// The number of the kind of error, for programs.
+        error_code: u16,
+        /// The name of the kind of error, for programs and people.
+        error: ErrorCode,
         /// A description of the error, for people.
         message: String,
         /// The invalid fields of the event, each with what was expected.
@@ -193,9 +195,13 @@ impl EventResult {
             Outcome::Applied => Ok(Self::Applied),
             Outcome::Unchanged => Ok(Self::Unchanged),
             Outcome::Refused(refusal) => {
-                let error = ApiError::refused_event(refusal);
-                let (error_code, message, errors) = (error.code(), error.message().to_owned(), error.errors().clone());
-                Ok(Self::Refused { error_code, message, errors })
+                let refused = ApiError::refused_event(refusal);
+                Ok(Self::Refused {
+                    error_code: refused.code().number(),
+                    error: refused.code(),
+                    message: refused.message().to_owned(),
+                    errors: refused.errors().clone(),
+                })
             }
             Outcome::Failed(error) => Err(error.into()),
         }

@@ -57,7 +57,7 @@ async fn the_binary_answers_every_sample_event() {
                 assert_eq!(results(&first), ["applied", "applied", "applied", "unchanged", "refused"]);
                 assert_eq!(results(&again), ["unchanged", "unchanged", "unchanged", "unchanged", "refused"]);
                 let refused = &body(&first)[4];
-                assert_eq!(refused["error_code"], "invalid_body");
+                assert_eq!((&refused["error_code"], &refused["error"]), (&json!(42201), &json!("invalid_body")));
                 assert!(refused["errors"]["event"][0].as_str().unwrap().starts_with("expected one of installed"));
             }
             unknown => panic!("no expectation for the sample {unknown}"),
@@ -84,7 +84,8 @@ async fn each_request_has_one_line_in_the_log() {
     assert_eq!(fields("status"), [201, 200, 401]);
     assert_eq!(fields("written"), [1, 0, 0]);
     assert_eq!(fields("account_id"), [json!("demo"), json!("demo"), Value::Null]);
-    assert_eq!(fields("error_code"), [Value::Null, Value::Null, json!("unauthorized")]);
+    assert_eq!(fields("error_code"), [Value::Null, Value::Null, json!(40101)]);
+    assert_eq!(fields("error"), [Value::Null, Value::Null, json!("unauthorized")]);
     assert!(fields("route").iter().all(|route| *route == event["routeKey"]));
     assert!(requests.iter().all(|fields| fields["milliseconds"].is_u64()));
     assert!(requests.iter().all(|fields| fields["request_id"] == event["requestContext"]["requestId"]));

@@ -24,11 +24,11 @@ async fn the_binary_answers_every_sample_event() {
         match name.as_str() {
             "http/unmatched-path.json" => {
                 assert_eq!((body["status_code"].as_u64(), allow), (Some(404), None));
-                assert_eq!(body["error_code"], "route_not_found");
+                assert_eq!(body["error"], "route_not_found");
             }
             "http/unmatched-method.json" => {
                 assert_eq!((body["status_code"].as_u64(), allow), (Some(405), Some("GET")));
-                assert_eq!(body["error_code"], "method_not_allowed");
+                assert_eq!(body["error"], "method_not_allowed");
             }
             unknown => panic!("no expectation for the sample {unknown}"),
         }

@@ -81,6 +81,10 @@ fn error(status: u16, codes: &[ErrorCode]) -> Response {
         .property("status_code", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])))
         .property(
             "error_code",
+            ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some(codes.iter().map(|code| code.number()))),
+        )
+        .property(
+            "error",
             ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|code| code.as_str()))),
         );
     let ours = Schema::from(AllOfBuilder::new().item(schemas::of::<ErrorBody<'_>>()).item(narrowed).build());

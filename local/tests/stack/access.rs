@@ -60,7 +60,7 @@ async fn every_wrong_key_gets_the_same_answer() {
         assert!(answer.header("www-authenticate").unwrap().starts_with("Basic "));
         assert_eq!((&answer.body, &answer.headers), (&answers[0].body, &answers[0].headers));
     }
-    assert_eq!(answers[0].json()["error_code"], "unauthorized");
+    assert_eq!(answers[0].json()["error"], "unauthorized");
     assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 3, "nothing was written");
 }
 
@@ -93,10 +93,7 @@ async fn another_account_sees_nothing_and_changes_nothing() {
     let before = get(&sandbox, &campaign_path()).await.body;
     for route in routes() {
         let theirs = ask(&front, &route, &key).await;
-        assert_eq!(
-            (theirs.status, &theirs.json()["error_code"]),
-            (StatusCode::NOT_FOUND, &json!("campaign_not_found"))
-        );
+        assert_eq!((theirs.status, &theirs.json()["error"]), (StatusCode::NOT_FOUND, &json!("campaign_not_found")));
         // The answer is identical, byte for byte, to the answer for an unknown campaign.
         if route.0 == Method::GET {
             let unknown = (route.0, route.1.replace(CAMPAIGN, "00000000-0000-4000-8000-000000000000"), route.2);
@@ -251,7 +248,7 @@ async fn a_request_that_breaks_several_rules_is_refused_by_the_first(
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let headers = [("authorization", authorization), ("content-type", "application/json")];
     let answer = call(&sandbox.fresh_front().unwrap(), method, target, &headers, body).await;
-    assert_eq!(answer.json()["error_code"], expected, "{answer:?}");
+    assert_eq!(answer.json()["error"], expected, "{answer:?}");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub(crate) fn expect_documented(front: &ApiFront, method: &Method, target: &str,
     if answer.status.is_client_error() || answer.status.is_server_error() {
         let body = answer.json();
         let is_gateways = body.get("message").is_some() && body.get("status_code").is_none();
-        assert!(is_gateways || codes.contains(body["error_code"].as_str().unwrap()), "not documented: {answer:?}");
+        assert!(is_gateways || codes.contains(body["error"].as_str().unwrap()), "not documented: {answer:?}");
     } else {
         let headers = resolved(&operation["responses"][answer.status.as_str()])["headers"].as_object();
         let documented =
@@ -267,7 +267,7 @@ async fn every_error_of_the_contract_occurs() {
         assert!(answer.status.is_client_error(), "{method} {target} {body:.80}: {answer:?}");
         let path = target.split('?').next().unwrap();
         let key = front.gateway.route(&method, path).unwrap().key();
-        answered.insert((key, answer.json()["error_code"].as_str().unwrap().to_owned()));
+        answered.insert((key, answer.json()["error"].as_str().unwrap().to_owned()));
     }
     let documented: BTreeSet<(String, String)> = operations()
         .into_iter()

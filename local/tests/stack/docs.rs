@@ -1,4 +1,5 @@
-//! The links and paths in the documents lead to files and headings that exist.
+//! The links and paths in the documents lead to files and headings that exist, and the table of errors is that of the
+//! code.
 
 use std::{
     collections::HashSet,
@@ -6,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::error::ErrorCode;
 use local::template::Template;
 
 /// The beginnings of paths in code marks.
@@ -87,4 +89,18 @@ fn every_anchor_in_a_link_is_that_of_a_heading() {
     }
     assert!(checked > 10);
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn the_documented_errors_are_those_of_the_code() {
+    let text = fs::read_to_string(root().join("docs/api.md")).unwrap();
+    // Status, number, name and meaning, between bars.
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [status, number, name, _] = cells[..] else { return None };
+        Some((status.parse().ok()?, number.parse().ok()?, name.trim_matches('`').to_owned()))
+    });
+    let documented: HashSet<(u16, u16, String)> = rows.collect();
+    let known = ErrorCode::ALL.iter().map(|code| (code.status().as_u16(), code.number(), code.as_str().to_owned()));
+    assert_eq!(documented, known.collect());
 }

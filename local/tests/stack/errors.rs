@@ -67,10 +67,7 @@ async fn the_error_of_a_bad_request_names_the_parameter(
     let target = ids.iter().fold(target.to_owned(), |target, (name, id)| target.replace(name, &format!("/{id}/")));
     let answer = get(&sandbox, &target).await;
     let body = answer.json();
-    assert_eq!(
-        (answer.status.as_u16(), &body["status_code"], &body["error_code"]),
-        (status, &json!(status), &json!(code))
-    );
+    assert_eq!((answer.status.as_u16(), &body["status_code"], &body["error"]), (status, &json!(status), &json!(code)));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let fields: Vec<_> = body["errors"].as_object().unwrap().keys().collect();
     assert_eq!(fields, Vec::from_iter(field), "{body}");
@@ -91,7 +88,7 @@ async fn the_error_of_an_unsupported_method_lists_the_supported_methods(
     let sandbox = Sandbox::start().await.unwrap();
     let answer = call(&sandbox.fresh_front().unwrap(), method, &target, &[], "").await;
     assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, Some(allow)));
-    assert_eq!(answer.json()["error_code"], "method_not_allowed");
+    assert_eq!(answer.json()["error"], "method_not_allowed");
 }
 
 #[rstest]
@@ -129,20 +126,17 @@ async fn the_error_of_a_bad_registration_names_the_fields_and_nothing_is_written
     let front = sandbox.fresh_front().unwrap();
     let headers = [("content-type", content_type)];
     let known = call(&front, Method::POST, &pass_path(), &headers, body).await;
-    assert_eq!((known.status.as_u16(), &known.json()["error_code"]), (status, &json!(code)));
+    assert_eq!((known.status.as_u16(), &known.json()["error"]), (status, &json!(code)));
     assert_eq!(known.json()["errors"].as_object().unwrap().keys().collect::<Vec<_>>(), fields);
 
     // A refused body does not make a new campaign known.
     let unknown = format!("/v2/coupons/{UNKNOWN}/passes/{PASS}/registrations");
     assert_eq!(call(&front, Method::POST, &unknown, &headers, body).await.status.as_u16(), status);
-    assert_eq!(get(&sandbox, &unknown).await.json()["error_code"], "campaign_not_found");
+    assert_eq!(get(&sandbox, &unknown).await.json()["error"], "campaign_not_found");
 
     // A campaign of another type is reported before an invalid body.
     let other_type = pass_path().replace("coupons", "generics");
-    assert_eq!(
-        call(&front, Method::POST, &other_type, &headers, body).await.json()["error_code"],
-        "campaign_not_found"
-    );
+    assert_eq!(call(&front, Method::POST, &other_type, &headers, body).await.json()["error"], "campaign_not_found");
 }
 
 #[rstest]
@@ -160,10 +154,7 @@ async fn the_error_of_a_bad_registration_names_the_fields_and_nothing_is_written
 async fn the_error_of_bad_events_names_the_field(#[case] body: Value, #[case] field: &str) {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let answer = post(&sandbox, "/v2/registration_events", &body).await;
-    assert_eq!(
-        (answer.status, &answer.json()["error_code"]),
-        (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_body"))
-    );
+    assert_eq!((answer.status, &answer.json()["error"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_body")));
     assert!(answer.json()["errors"].as_object().unwrap().contains_key(field), "{answer:?}");
 }
 
@@ -171,7 +162,7 @@ async fn the_error_of_bad_events_names_the_field(#[case] body: Value, #[case] fi
 async fn a_body_that_is_too_large_is_refused() {
     let sandbox = Sandbox::start().await.unwrap();
     let answer = post(&sandbox, "/v2/registration_events", &json!("x".repeat(1024 * 1024))).await;
-    assert_eq!((answer.status.as_u16(), &answer.json()["error_code"]), (413, &json!("body_too_large")));
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (413, &json!("body_too_large")));
 }
 
 #[tokio::test]
@@ -187,7 +178,7 @@ async fn a_cursor_of_another_listing_is_refused() {
         next.replace("cursor=", "cursor=A"),
         next[..next.len() - 1].to_owned(),
     ] {
-        assert_eq!(get(&sandbox, &other).await.json()["error_code"], "invalid_cursor", "{other}");
+        assert_eq!(get(&sandbox, &other).await.json()["error"], "invalid_cursor", "{other}");
     }
 }
 

@@ -78,7 +78,7 @@ async fn a_lasting_fault_is_a_503_in_time(#[case] fault: Fault) {
         call(&front, Method::POST, "/v2/registration_events", &headers, &events),
     );
     for answer in [answers.0, answers.1, answers.2, answers.3] {
-        let said = (answer.status, answer.header("retry-after"), answer.json()["error_code"].clone());
+        let said = (answer.status, answer.header("retry-after"), answer.json()["error"].clone());
         assert_eq!(said, (StatusCode::SERVICE_UNAVAILABLE, Some("1"), json!("unavailable")));
     }
     assert!(begin.elapsed() < MAX_ANSWER_TIME, "{:?}", begin.elapsed());

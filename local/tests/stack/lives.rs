@@ -143,10 +143,7 @@ async fn a_registration_is_created_listed_and_ended() {
 
     let long_ago = json!({"wallet": "pass2u", "device_os": "android", "id": id, "created_at": "2016-11-09T00:00:00Z"});
     let conflict = post(&sandbox, &pass_path(), &long_ago).await;
-    assert_eq!(
-        (conflict.status, &conflict.json()["error_code"]),
-        (StatusCode::CONFLICT, &json!("registration_removed"))
-    );
+    assert_eq!((conflict.status, &conflict.json()["error"]), (StatusCode::CONFLICT, &json!("registration_removed")));
 
     let never_seen = "00000000-0000-4000-8000-000000000000";
     for (path, code) in [
@@ -155,7 +152,7 @@ async fn a_registration_is_created_listed_and_ended() {
         (format!("{}/{REGISTRATION}", pass_path().replace("coupons", "generics")), "campaign_not_found"),
         (format!("{}/{REGISTRATION}", pass_path().replace(CAMPAIGN, never_seen)), "campaign_not_found"),
     ] {
-        assert_eq!(delete(&path).await.json()["error_code"], code, "{path}");
+        assert_eq!(delete(&path).await.json()["error"], code, "{path}");
     }
     assert!(get(&sandbox, &pass_path()).await.ids().contains(&REGISTRATION.to_owned()));
 }

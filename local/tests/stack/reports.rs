@@ -104,7 +104,7 @@ async fn a_browser_gets_a_page_without_external_resources() {
         assert!(page.body.contains(expected), "{part}: {}", page.body);
     }
     let unknown = call(&front, Method::GET, "/v2/coupons/1/reports", &accept, "").await;
-    assert_eq!(unknown.json()["error_code"], "invalid_parameter", "an error is JSON even for a browser");
+    assert_eq!(unknown.json()["error"], "invalid_parameter", "an error is JSON even for a browser");
 }
 
 #[tokio::test]

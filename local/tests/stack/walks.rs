@@ -141,14 +141,11 @@ async fn a_jump_finds_its_page_up_to_a_limit() {
     let limit = get(&sandbox, &format!("{path}?page=101&per_page=100")).await;
     assert_eq!(limit.ids(), all[10_000..10_100]);
     let too_far = get(&sandbox, &format!("{path}?page=103&per_page=100")).await;
-    assert_eq!((too_far.status, &too_far.json()["error_code"]), (StatusCode::BAD_REQUEST, &json!("page_too_far")));
+    assert_eq!((too_far.status, &too_far.json()["error"]), (StatusCode::BAD_REQUEST, &json!("page_too_far")));
     assert!(too_far.json()["errors"]["page"][0].as_str().unwrap().contains("Link"));
 
     let too_many = get(&sandbox, &format!("{path}?q[s]=wallet+asc")).await;
-    assert_eq!(
-        (too_many.status, &too_many.json()["error_code"]),
-        (StatusCode::BAD_REQUEST, &json!("too_many_to_sort"))
-    );
+    assert_eq!((too_many.status, &too_many.json()["error"]), (StatusCode::BAD_REQUEST, &json!("too_many_to_sort")));
 
     // If a filter matches none of the first 10,000 registrations, the page is empty, and its next link continues the
     // search.
@@ -176,7 +173,7 @@ async fn pages_past_the_end_are_empty() {
     ] {
         let answer = get(&sandbox, &format!("{path}?{query}")).await;
         if query.contains("4294967295") {
-            assert_eq!(answer.json()["error_code"], "page_too_far");
+            assert_eq!(answer.json()["error"], "page_too_far");
             continue;
         }
         assert_eq!(answer.ids().len(), expected, "{query}");

@@ -26,8 +26,11 @@ pub trait FunctionError: From<StoreError> + Send {
     /// Returns the HTTP status.
     fn status(&self) -> StatusCode;
 
-    /// Returns the kind of the error, for the log.
-    fn code(&self) -> &'static str;
+    /// Returns the number of the kind of error, for the log.
+    fn number(&self) -> u16;
+
+    /// Returns the name of the kind of error, for the log.
+    fn name(&self) -> &'static str;
 
     /// Returns the cause, for the log only: the caller must not see it.
     fn cause(&self) -> Option<&str>;
@@ -56,11 +59,11 @@ enum Header {
     Authenticate,
 }
 
-/// The kind of an error, for programs.
+/// The kind of an error, for programs. It has a name and a [number](ErrorCode::number).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-#[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "contract", derive(utoipa::ToSchema), schema(as = ErrorName))]
 pub enum ErrorCode {
     /// 400: a parameter of the path or the query is invalid.
     InvalidParameter,
@@ -128,7 +131,35 @@ impl ErrorCode {
         }
     }
 
-    /// Returns the text of `error_code` in the body and in the log.
+    /// Returns the number, which is `error_code` in the body and in the log: the status, then two digits of its own.
+    ///
+    /// Callers compare with these numbers, so a number never changes, and a number that is no longer used is never
+    /// given to another error.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::InvalidParameter => 40001,
+            Self::InvalidCursor => 40002,
+            Self::PageTooFar => 40003,
+            Self::TooManyToSort => 40004,
+            Self::InvalidJson => 40005,
+            Self::Unauthorized => 40101,
+            Self::Forbidden => 40301,
+            Self::CampaignNotFound => 40401,
+            Self::PassNotFound => 40402,
+            Self::RegistrationNotFound => 40403,
+            Self::RouteNotFound => 40404,
+            Self::MethodNotAllowed => 40501,
+            Self::RegistrationRemoved => 40901,
+            Self::BodyTooLarge => 41301,
+            Self::UnsupportedMediaType => 41501,
+            Self::InvalidBody => 42201,
+            Self::InternalError => 50001,
+            Self::Unavailable => 50301,
+        }
+    }
+
+    /// Returns the name, which is `error` in the body and in the log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
@@ -141,8 +172,10 @@ impl ErrorCode {
 pub struct ErrorBody<'a> {
     /// The HTTP status.
     status_code: u16,
-    /// The kind of the error, for programs.
-    error_code: ErrorCode,
+    /// The number of the kind of error, for programs.
+    error_code: u16,
+    /// The name of the kind of error, for programs and people.
+    error: ErrorCode,
     /// A description of the error, for people.
     message: &'a str,
     /// The invalid parameters or fields of the body, each with what was expected.
@@ -342,7 +375,11 @@ impl FunctionError for ApiError {
         self.code.status()
     }
 
-    fn code(&self) -> &'static str {
+    fn number(&self) -> u16 {
+        self.code.number()
+    }
+
+    fn name(&self) -> &'static str {
         self.code.as_str()
     }
 
@@ -353,7 +390,13 @@ impl FunctionError for ApiError {
     fn into_response(self) -> Response {
         let Self { code, message, errors, header, cause: _ } = self;
         let status = code.status();
-        let body = ErrorBody { status_code: status.as_u16(), error_code: code, message: &message, errors: &errors };
+        let body = ErrorBody {
+            status_code: status.as_u16(),
+            error_code: code.number(),
+            error: code,
+            message: &message,
+            errors: &errors,
+        };
         let mut response = written(status, &body);
         let header = match header {
             Header::None => None,
@@ -407,7 +450,7 @@ mod tests {
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(
             response.body(),
-            r#"{"status_code":404,"error_code":"campaign_not_found","message":"the campaign is not known","errors":{"campaign_id":["is not known"]}}"#
+            r#"{"status_code":404,"error_code":40401,"error":"campaign_not_found","message":"the campaign is not known","errors":{"campaign_id":["is not known"]}}"#
         );
     }
 
@@ -416,6 +459,17 @@ mod tests {
         for code in ErrorCode::ALL {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }
+    }
+
+    #[test]
+    fn the_number_of_an_error_is_unique_and_begins_with_its_status() {
+        let mut numbers: Vec<u16> = ErrorCode::ALL.iter().map(|code| code.number()).collect();
+        for (code, number) in ErrorCode::ALL.iter().zip(&numbers) {
+            assert_eq!((number / 100, number % 100 > 0), (code.status().as_u16(), true), "{code:?}");
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), ErrorCode::ALL.len());
     }
 
     #[test]

@@ -73,10 +73,10 @@ impl RequestLog {
         events.log(request_id);
         let written = events.applied();
         let milliseconds = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let error = answer.as_ref().err();
+        let failure = answer.as_ref().err();
         let status = answer.as_ref().map_or_else(FunctionError::status, Response::status).as_u16();
-        let error_code = error.map(FunctionError::code);
-        if let Some(cause) = error.and_then(FunctionError::cause) {
+        let (error_code, error) = (failure.map(FunctionError::number), failure.map(FunctionError::name));
+        if let Some(cause) = failure.and_then(FunctionError::cause) {
             error!(
                 request_id,
                 invocation_id,
@@ -87,13 +87,23 @@ impl RequestLog {
                 listed,
                 written,
                 error_code,
+                error,
                 cause,
                 "request failed"
             );
         } else {
             info!(
                 request_id,
-                invocation_id, route, account_id, status, milliseconds, listed, written, error_code, "request answered"
+                invocation_id,
+                route,
+                account_id,
+                status,
+                milliseconds,
+                listed,
+                written,
+                error_code,
+                error,
+                "request answered"
             );
         }
     }
