@@ -16,7 +16,7 @@ WRITES = {"registerPass", "takeEvents"}
 # the beginning of its text in `errors`, and the rule that a schema cannot express.
 REFUSALS = [
     (LISTINGS, "page", "expected a page with at most", "the last page that is reachable by its number depends on per_page and offset"),
-    (LISTINGS, "q[", "expected at most 256 bytes", "a schema counts characters, the table counts bytes"),
+    (LISTINGS, "q", "expected conditions of at most 2000 bytes", "the length of all conditions together"),
     (REPORTS, "start_date", "expected a day", "the earliest day; the first day must be at or before the last"),
     (REPORTS, "start_date", "expected at most 366 days", "the number of days between start_date and end_date"),
     (REPORTS, "end_date", "expected a day between", "the earliest day"),

@@ -59,7 +59,8 @@ async fn any_query_and_any_host_get_an_answer() {
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let mut event = samples::read(&samples::folder().join("http/list-campaign.json")).unwrap();
     for (query, host, status) in [
-        ("a b\"<>#", "api.example.com", 200),
+        ("q[id_cont]=a b\"<>#", "api.example.com", 200),
+        ("a b\"<>#", "api.example.com", 400),
         ("q[\"]=x", "no host at all", 400),
         ("page=\u{7f}é", ":", 400),
         ("per_page=%FF", "[", 400),

@@ -8,8 +8,9 @@ use api::{
     },
     listing::{
         MAX_EXAMINED, MAX_SORTED,
+        filter::Attribute,
         format::{DEFAULT_PER_PAGE, Format, MAX_EXPORT, MAX_PER_PAGE},
-        query::MAX_OFFSET,
+        query::{MAX_FILTER_LENGTH, MAX_OFFSET},
     },
     route::Route,
 };
@@ -311,7 +312,7 @@ fn path_parameter(name: &str, description: &str, schema: RefOr<Schema>, example:
         .build()
 }
 
-fn page_parameters() -> [Parameter; 5] {
+fn page_parameters() -> Vec<Parameter> {
     let query = |name: &str, description: &str, schema: RefOr<Schema>| {
         ParameterBuilder::new()
             .name(name)
@@ -326,12 +327,15 @@ fn page_parameters() -> [Parameter; 5] {
     let offset = number(0, Some(MAX_OFFSET), Some(0));
     let filter = format!(
         "Filters and sort order. A filter is `q[<attribute>_<predicate>]=<value>`. A registration must match all \
-         filters. The order is `q[s]=<attribute> <asc|desc>`. Values are compared byte by byte, so case matters. The \
-         value of `match` is a pattern in which `%` stands for any text; `cont` matches attributes that contain the \
-         value. Any number of registrations can be sorted by `created_at`, but at most {MAX_SORTED} by another \
-         attribute.",
+         filters. A filter with an empty value is ignored. The order is `q[s]=<attribute> <asc|desc>`. Ids and names \
+         match in any case. The value of `match`, or its synonym `matches`, is a pattern in which `%` stands for any \
+         text; `cont` matches attributes that contain the value; both ignore the case of ASCII letters. `created_at` is \
+         compared as an instant: the value is RFC 3339 with any offset and precision. With `gteq` and `lt` it may also \
+         be the beginning of an instant in UTC, such as `2016-11` or `2016-11-09`. All filters together may have at \
+         most {MAX_FILTER_LENGTH} bytes, percent-encoded. Any number of registrations can be sorted by `created_at`, \
+         but at most {MAX_SORTED} by another attribute.",
     );
-    [
+    let mut parameters = vec![
         query("page", "The number of the page.", page.into()).build(),
         query("per_page", "The number of registrations per page.", per_page.into()).build(),
         query("offset", "The number of registrations to skip before page 1.", offset.into()).build(),
@@ -346,7 +350,14 @@ fn page_parameters() -> [Parameter; 5] {
             .explode(Some(true))
             .example(Some(json!({"device_os_eq": DeviceOs::Ios, "s": "created_at desc"})))
             .build(),
-    ]
+    ];
+    parameters.extend(Attribute::ALL.iter().map(|attribute| {
+        let name = format!("q[{}_in][]", attribute.as_str());
+        query(&name, "Matches if the attribute is one of these values.", schemas::condition_values(*attribute).into())
+            .explode(Some(true))
+            .build()
+    }));
+    parameters
 }
 
 fn page_headers(response: ResponseBuilder, total: usize) -> ResponseBuilder {

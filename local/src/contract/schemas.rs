@@ -2,7 +2,7 @@
 
 use api::{
     error::{ErrorBody, ErrorCode},
-    listing::filter::{Attribute, MAX_VALUE_LENGTH, Predicate},
+    listing::filter::{Attribute, MAX_IN, Predicate},
 };
 use campaign_reports::report::{
     BySystem, ByWallet, DayReport, Report, SystemTotals, Totals, TotalsReport, WalletReport,
@@ -115,17 +115,43 @@ fn filter() -> Object {
     let order = text(None)
         .pattern(Some(format!("^({attributes})( (asc|desc))?$")))
         .default(Some("created_at asc".into()))
-        .description(Some("The sort order: an attribute, then `asc` (the default) or `desc`."));
-    let properties = Attribute::ALL.iter().flat_map(|attribute| {
-        Predicate::ALL.iter().map(move |predicate| {
-            let name = format!("{}_{}", attribute.as_str(), predicate.as_str());
-            (name, text(Some(MAX_VALUE_LENGTH)))
+        .description(Some(
+            "The sort order: an attribute, then `asc` (the default) or `desc`. Empty means the default.",
+        ));
+    let single = Predicate::ALL.iter().filter(|predicate| **predicate != Predicate::In);
+    let properties = single.flat_map(|predicate| {
+        Attribute::ALL.iter().map(move |attribute| {
+            (format!("{}_{}", attribute.as_str(), predicate.as_str()), condition_value(*attribute, *predicate))
         })
     });
     properties
         .fold(ObjectBuilder::new().property("s", order), |object, (name, value)| object.property(name, value))
         .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
         .build()
+}
+
+/// Returns the schema of the values of the condition `q[<attribute>_in][]`.
+pub(super) fn condition_values(attribute: Attribute) -> Schema {
+    ArrayBuilder::new()
+        .items(condition_value(attribute, Predicate::In))
+        .min_items(Some(1))
+        .max_items(Some(MAX_IN))
+        .build()
+        .into()
+}
+
+/// Returns the schema of the value of a condition.
+fn condition_value(attribute: Attribute, predicate: Predicate) -> RefOr<Schema> {
+    let date_time = || text(None).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    match (attribute, predicate) {
+        (_, Predicate::Match | Predicate::Cont) => text(None).into(),
+        (Attribute::Id, _) => of::<RegistrationId>(),
+        (Attribute::PassId, _) => of::<PassId>(),
+        (Attribute::Wallet, _) => of::<Wallet>(),
+        (Attribute::DeviceOs, _) => of::<DeviceOs>(),
+        (Attribute::CreatedAt, Predicate::Gteq | Predicate::Lt) => any_of([date_time().into(), date().into()]).into(),
+        (Attribute::CreatedAt, _) => date_time().into(),
+    }
 }
 
 /// Returns the schema of the body of `POST /v2/registration_events`.

@@ -27,6 +27,18 @@ fn registration(field: &str, value: &str) -> String {
 #[case::another_type("/v2/generics/C/registrations", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::unknown_campaign("/v2/coupons/U/registrations", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::unknown_before_invalid("/v2/coupons/U/registrations?page=x", 404, "campaign_not_found", Some("campaign_id"))]
+#[case::unknown_before_unknown_parameter(
+    "/v2/coupons/U/registrations?perpage=1",
+    404,
+    "campaign_not_found",
+    Some("campaign_id")
+)]
+#[case::unknown_pass_before_unknown_parameter(
+    "/v2/coupons/C/passes/U/registrations?perpage=1",
+    404,
+    "pass_not_found",
+    Some("pass_id")
+)]
 #[case::unknown_pass("/v2/coupons/C/passes/U/registrations", 404, "pass_not_found", Some("pass_id"))]
 #[case::pass_of_unknown("/v2/coupons/U/passes/P/registrations", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::malformed_campaign("/v2/coupons/1/registrations", 400, "invalid_parameter", Some("campaign_id"))]

@@ -11,6 +11,7 @@ mod docs;
 mod errors;
 mod exports;
 mod faults;
+mod filters;
 mod invoke;
 mod lives;
 mod queue;

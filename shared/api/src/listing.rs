@@ -187,8 +187,7 @@ impl<'a> Listing<'a> {
             Collection::Campaign(_) => true,
             Collection::Pass(_, pass) => registration.pass_id == pass,
         };
-        (cursor.page > 0 && is_inside && self.created_at.contains(&registration.created_at.to_string()))
-            .then_some(cursor)
+        (cursor.page > 0 && is_inside && self.created_at.contains(registration.created_at)).then_some(cursor)
     }
 
     async fn respond(&self, page: Page, total: Option<usize>, format: Format) -> Result<Response, ApiError> {

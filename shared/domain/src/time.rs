@@ -59,6 +59,9 @@ pub fn now() -> Timestamp {
 }
 
 impl Timestamp {
+    /// The last instant that jiff can represent, on 9999-12-30.
+    const LAST: Self = Self(jiff::Timestamp::MAX);
+
     /// Returns the whole seconds since 1970, as DynamoDB's time-to-live counts them.
     #[must_use]
     pub fn unix_seconds(self) -> i64 {
@@ -71,6 +74,20 @@ impl Timestamp {
         Self::cut(jiff::Timestamp::from_second(seconds).ok()?)
     }
 
+    /// Returns the milliseconds since 1970.
+    #[must_use]
+    pub fn unix_milliseconds(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// Returns the instant `milliseconds` after the start of 1970, or the first or last instant that can be stored if
+    /// that lies outside.
+    #[must_use]
+    pub fn nearest(milliseconds: i64) -> Self {
+        let instant = jiff::Timestamp::from_millisecond(milliseconds.max(0)).ok().and_then(Self::cut);
+        instant.unwrap_or(Self::LAST)
+    }
+
     /// Returns the day of this instant, in UTC.
     #[must_use]
     pub fn day(self) -> Day {
@@ -81,7 +98,7 @@ impl Timestamp {
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
         let later = SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_add(duration).ok());
-        later.and_then(Self::cut).unwrap_or(Self(jiff::Timestamp::MAX))
+        later.and_then(Self::cut).unwrap_or(Self::LAST)
     }
 
     /// Returns this instant minus `duration`, or `None` if that is before 1970.

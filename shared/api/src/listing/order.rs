@@ -47,13 +47,16 @@ impl FromStr for Order {
     type Err = InvalidOrder;
 
     fn from_str(text: &str) -> Result<Self, InvalidOrder> {
-        let (attribute, direction) = text.split_once(' ').unwrap_or((text, "asc"));
-        let attribute = attribute.parse().map_err(|_| InvalidOrder)?;
-        let direction = match direction {
-            "asc" => Direction::Ascending,
-            "desc" => Direction::Descending,
-            _ => return Err(InvalidOrder),
+        let mut words = text.split_whitespace();
+        let attribute = words.next().ok_or(InvalidOrder)?.parse().map_err(|_| InvalidOrder)?;
+        let direction = match words.next().map(str::to_ascii_lowercase).as_deref() {
+            None | Some("asc") => Direction::Ascending,
+            Some("desc") => Direction::Descending,
+            Some(_) => return Err(InvalidOrder),
         };
+        if words.next().is_some() {
+            return Err(InvalidOrder);
+        }
         Ok(Self { attribute, direction })
     }
 }
@@ -78,6 +81,8 @@ mod tests {
     #[case("created_at desc", "created_at desc")]
     #[case("wallet asc", "wallet asc")]
     #[case("id", "id asc")]
+    #[case("created_at DESC", "created_at desc")]
+    #[case("  wallet \t Asc ", "wallet asc")]
     fn an_order_reads_back(#[case] text: &str, #[case] written: &str) {
         assert_eq!(text.parse::<Order>().unwrap().to_string(), written);
     }
@@ -85,7 +90,8 @@ mod tests {
     #[rstest]
     #[case("")]
     #[case("created_at down")]
-    #[case("created_at  desc")]
+    #[case("   ")]
+    #[case("Created_At desc")]
     #[case("colour asc")]
     #[case("created_at desc wallet asc")]
     fn anything_else_is_refused(#[case] text: &str) {

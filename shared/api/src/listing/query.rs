@@ -4,15 +4,20 @@ use std::{num::NonZeroU32, ops::RangeInclusive, str::FromStr};
 
 use domain::fields::FieldErrors;
 
-use super::{
-    filter::{Condition, Filter},
-    format::Format,
-    order::Order,
-};
-use crate::error::ApiError;
+use super::{filter::Filter, format::Format, order::Order};
+use crate::{error::ApiError, query::query_string};
 
 /// The maximum number of registrations to skip before page 1.
 pub const MAX_OFFSET: usize = 10_000;
+
+/// The maximum length of all conditions together, in bytes, percent-encoded in their canonical form. `Link` contains
+/// them three times, and API Gateway allows 10,240 bytes of headers (Amazon API Gateway developer guide, "Quotas for
+/// configuring and running an HTTP API").
+pub const MAX_FILTER_LENGTH: usize = 2_000;
+
+/// The error text for an unknown parameter.
+const EXPECTED: &str =
+    "expected one of page, per_page, offset, cursor, q[s], q[<attribute>_<predicate>], q[<attribute>_in][]";
 
 /// A caller's request for a page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub enum Position {
 }
 
 impl ListingQuery {
-    /// Parses the parameters of a query string, for a listing in `format`. Unknown names are ignored.
+    /// Parses the parameters of a query string, for a listing in `format`.
     ///
     /// # Errors
     ///
@@ -57,20 +62,17 @@ impl ListingQuery {
                 "per_page" => once(&mut per_page, &name, number(&value, 1..=max_per_page), &mut errors),
                 "offset" => once(&mut offset, &name, number(&value, 0..=MAX_OFFSET), &mut errors),
                 "cursor" => once(&mut cursor, &name, Ok(value), &mut errors),
+                "q[s]" if value.is_empty() => {}
                 "q[s]" => {
                     once(&mut order, &name, value.parse().map_err(|error| format!("{error}")), &mut errors);
                 }
-                _ => match name.strip_prefix("q[").and_then(|rest| rest.strip_suffix(']')) {
-                    Some(inner) => match Condition::parse(inner, value) {
-                        Ok(condition) => conditions.push(condition),
-                        Err(expected) => errors.add(&name, expected),
-                    },
-                    None if name == "q" || name.starts_with("q[") => {
-                        errors.add(&name, "expected q[<attribute>_<predicate>] or q[s]");
-                    }
-                    None => {}
-                },
+                _ if name == "q" || name.starts_with("q[") => conditions.push((name, value)),
+                _ => errors.add(&name, EXPECTED),
             }
+        }
+        let filter = Filter::parse(&conditions, &mut errors);
+        if query_string(&filter.parameters()).len() > MAX_FILTER_LENGTH {
+            errors.add("q", format!("expected conditions of at most {MAX_FILTER_LENGTH} bytes together"));
         }
         let position = match (page, cursor) {
             (Some(_), Some(_)) => {
@@ -88,7 +90,7 @@ impl ListingQuery {
             position,
             per_page: per_page.unwrap_or(default_per_page),
             offset: offset.unwrap_or_default(),
-            filter: Filter::all_of(conditions),
+            filter,
             order: order.unwrap_or_default(),
         })
     }
@@ -110,8 +112,7 @@ impl ListingQuery {
         if *offset > 0 {
             parameters.push(("offset".to_owned(), offset.to_string()));
         }
-        let conditions = filter.conditions().iter();
-        parameters.extend(conditions.map(|condition| (condition.to_string(), condition.value().to_owned())));
+        parameters.extend(filter.parameters());
         if *order != Order::default() {
             parameters.push(("q[s]".to_owned(), order.to_string()));
         }
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn without_parameters_a_page_is_the_first_25_by_time() {
-        let query = parse(&[("utm_source", "ignored")]).unwrap();
+        let query = parse(&[("q[s]", ""), ("q[wallet_eq]", "")]).unwrap();
         assert_eq!(query.position, Position::Beginning);
         assert_eq!((query.per_page, query.offset, query.order), (25, 0, Order::default()));
         assert!(query.filter.is_empty());
@@ -165,11 +166,31 @@ mod tests {
             ("offset", "10"),
             ("q[wallet_eq]", "passbook"),
             ("q[created_at_gteq]", "2016"),
-            ("q[s]", "wallet desc"),
+            ("q[device_os_in][]", "ios"),
+            ("q[device_os_in][]", "WP"),
+            ("q[s]", "wallet DESC"),
         ];
         let query = parse(&given).unwrap();
         let again = ListingQuery::from_parameters(query.common_parameters(), Format::Json).unwrap();
         assert_eq!(again, ListingQuery { position: Position::Beginning, ..query });
+    }
+
+    #[rstest]
+    #[case("x".repeat(1_985), true)]
+    #[case("x".repeat(1_986), false)]
+    #[case("é".repeat(330), true)]
+    #[case("é".repeat(331), false)]
+    fn all_conditions_together_have_a_maximum_length(#[case] value: String, #[case] is_accepted: bool) {
+        // `q%5Bid_cont%5D=` has 15 bytes. A byte of `é` is written with three.
+        let found = parse(&[("q[id_cont]", &value)]).map_err(|error| error.message().to_owned());
+        let refused = Err("invalid parameters: q: expected conditions of at most 2000 bytes together".to_owned());
+        assert_eq!(found.map(drop), if is_accepted { Ok(()) } else { refused });
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_with_the_known_ones() {
+        let error = parse(&[("perpage", "1")]).unwrap_err();
+        assert_eq!(error.message(), format!("invalid parameters: perpage: {EXPECTED}"));
     }
 
     #[rstest]
@@ -187,6 +208,14 @@ mod tests {
     #[case(&[("q[s]", "up")], &["q[s]"])]
     #[case(&[("q[colour_eq]", "red")], &["q[colour_eq]"])]
     #[case(&[("q", "red")], &["q"])]
+    #[case(&[("q", "")], &["q"])]
+    #[case(&[("q[]", "")], &["q[]"])]
+    #[case(&[("per_page", "")], &["per_page"])]
+    #[case(&[("offset", "")], &["offset"])]
+    #[case(&[("perpage", "1")], &["perpage"])]
+    #[case(&[("Page", "2")], &["Page"])]
+    #[case(&[("filter[0].field", "wallet")], &["filter[0].field"])]
+    #[case(&[("", "")], &[""])]
     #[case(&[("q[wallet_eq", "red")], &["q[wallet_eq"])]
     #[case(&[("page", "x"), ("per_page", "x"), ("offset", "x")], &["offset", "page", "per_page"])]
     fn every_invalid_parameter_is_named(#[case] parameters: &[(&str, &str)], #[case] names: &[&str]) {

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::{
 use domain::{
     id::{CampaignId, PassId},
     registration::Registration,
+    time::Timestamp,
 };
 
 use super::page_reader::{PageReader, Segment};
@@ -44,13 +45,13 @@ pub struct Stretch<'a> {
     pub limit: usize,
 }
 
-/// A range of `created_at`, both ends included, compared as text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A range of `created_at`, both ends included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CreatedAtRange {
     /// The earliest `created_at`, or `None` if there is no lower bound.
-    pub from: Option<String>,
+    pub from: Option<Timestamp>,
     /// The latest `created_at`, or `None` if there is no upper bound.
-    pub to: Option<String>,
+    pub to: Option<Timestamp>,
 }
 
 /// The order in which registrations are read.
@@ -63,17 +64,15 @@ pub enum Direction {
 }
 
 impl CreatedAtRange {
-    /// Returns whether `text` lies within the range.
+    /// Returns whether `instant` lies within the range.
     #[must_use]
-    pub fn contains(&self, text: &str) -> bool {
-        self.from.as_deref().is_none_or(|from| text >= from) && self.to.as_deref().is_none_or(|to| text <= to)
+    pub fn contains(&self, instant: Timestamp) -> bool {
+        self.from.is_none_or(|from| instant >= from) && self.to.is_none_or(|to| instant <= to)
     }
 
-    /// Returns whether the range is empty because it ends before it begins or because its end is the empty text.
-    /// DynamoDB would refuse a query with such a range.
+    /// Returns whether the range ends before it begins. DynamoDB would refuse a query with such a range.
     fn is_empty(&self) -> bool {
-        let ends_before_it_begins = self.to.as_ref().is_some_and(|to| self.from.as_ref().is_some_and(|from| from > to));
-        ends_before_it_begins || self.to.as_deref() == Some("")
+        self.from.zip(self.to).is_some_and(|(from, to)| from > to)
     }
 }
 
@@ -188,8 +187,7 @@ impl Table {
         let Index { name, hash, value } = collection.index();
         let query = self.client.query().table_name(&self.name).index_name(name);
         let query = query.expression_attribute_values(":hash", value);
-        let from = created_at.from.as_ref().filter(|from| !from.is_empty());
-        match (from, &created_at.to) {
+        match (created_at.from, created_at.to) {
             (None, None) => query.key_condition_expression(format!("{hash} = :hash")),
             (Some(from), None) => query
                 .key_condition_expression(format!("{hash} = :hash AND created_at >= :from"))
