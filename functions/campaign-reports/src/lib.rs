@@ -10,7 +10,6 @@ use api::{
     route::Route,
 };
 use domain::time::{Day, Timestamp};
-use futures_util::{FutureExt as _, try_join};
 use http::{HeaderValue, StatusCode, header::VARY};
 use lambda_http::Request;
 pub use process::config::TableConfig as Config;
@@ -21,6 +20,10 @@ use self::{
     history::{History, Period},
     report::{Report, TotalsReport},
 };
+
+/// The maximum number of days that are read before the key is known to be valid: a month, with its first and its last
+/// day, as in a report without parameters.
+const MAX_SMALL_PERIOD: usize = 32;
 
 /// The function.
 #[derive(Debug, Clone)]
@@ -39,7 +42,7 @@ impl CampaignReports {
         let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
         let period = query::parameters(request).and_then(|parameters| Period::from_parameters(parameters, now.day()));
         let period = reading.check_access_if_invalid(period).await?;
-        let counts = self.counts(&reading, period.start).await?;
+        let counts = self.counts(&reading, period.start, now).await?;
         let history = History::of(reading.path().collection.campaign(), period, &counts);
         if html::is_preferred(request) {
             return Ok(html::response(&history));
@@ -51,15 +54,15 @@ impl CampaignReports {
 
     async fn totals(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
         let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
-        let counts = self.counts(&reading, now.day()).await?;
+        let counts = self.counts(&reading, now.day(), now).await?;
         json(StatusCode::OK, &TotalsReport::of(reading.path().collection.campaign(), &counts.totals))
     }
 
-    /// Reads the counts from `start` on and checks access concurrently.
-    async fn counts(&self, reading: &ReadRequest<'_>, start: Day) -> Result<CampaignCounts, ApiError> {
-        let admission = Box::pin(reading.admit(false));
-        let counts = Box::pin(self.table.counts_since(reading.path().collection.campaign(), start)).map(Ok);
-        let (_, counts) = try_join!(admission, counts)?;
+    /// Checks access and reads the counts from `start` until now.
+    async fn counts(&self, reading: &ReadRequest<'_>, start: Day, now: Timestamp) -> Result<CampaignCounts, ApiError> {
+        let is_small = start.count_through(now.day()) <= MAX_SMALL_PERIOD;
+        let counts = self.table.counts_since(reading.path().collection.campaign(), start);
+        let (_, counts) = reading.admit_and_read(false, is_small, counts).await?;
         Ok(counts?)
     }
 }

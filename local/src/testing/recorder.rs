@@ -1,7 +1,8 @@
 //! Measures the cost of requests, for tests: a proxy in front of an engine that records each call and its request
 //! units.
 //!
-//! To prove that calls run concurrently, it can hold back each call until a given number of calls are under way.
+//! To prove that calls run concurrently, it can hold back each call until a given number of calls are under way. A call
+//! that its caller gives up is still made and recorded, because DynamoDB would still execute it.
 
 use std::{
     error::Error,
@@ -33,6 +34,8 @@ pub struct Recorder {
 struct Log {
     calls: Mutex<Vec<Call>>,
     held: Mutex<Option<Arc<Barrier>>>,
+    /// The number of calls that have arrived and are not recorded yet.
+    under_way: watch::Sender<usize>,
 }
 
 /// One call to the engine.
@@ -46,6 +49,7 @@ pub struct Call {
     pub bytes: (usize, usize),
 }
 
+#[derive(Clone)]
 struct Proxy {
     engine: String,
     log: Arc<Log>,
@@ -75,6 +79,12 @@ impl Recorder {
         std::mem::take(&mut self.log.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Waits until every call that has arrived is recorded.
+    pub async fn settled(&self) {
+        // The sender lives as long as the log, so waiting cannot fail.
+        let _ = self.log.under_way.subscribe().wait_for(|calls| *calls == 0).await;
+    }
+
     /// Holds back each call until `count` calls are under way. If fewer than `count` calls run concurrently, they hang.
     pub fn hold_until(&self, count: usize) {
         *self.log.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Barrier::new(count)));
@@ -101,14 +111,9 @@ impl Proxy {
         connection.abort();
         Ok((Response::from_parts(parts, ()), serde_json::from_slice(&body)?))
     }
-}
 
-impl Front for Proxy {
-    async fn answer(&self, request: http::request::Parts, body: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
-        let held = self.log.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(barrier) = held {
-            barrier.wait().await;
-        }
+    /// Makes one call and records it.
+    async fn record(self, request: http::request::Parts, body: Bytes) -> Response<Vec<u8>> {
         let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         let request_bytes = body.len();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
@@ -123,13 +128,34 @@ impl Front for Proxy {
                 response.headers_mut().remove("x-amz-crc32");
                 response
             }
-            Err(error) => {
-                let mut response = Response::new(error.to_string().into_bytes());
-                *response.status_mut() = StatusCode::BAD_GATEWAY;
-                response
-            }
+            Err(error) => bad_gateway(error),
         }
     }
+}
+
+impl Front for Proxy {
+    async fn answer(&self, request: http::request::Parts, body: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
+        self.log.under_way.send_modify(|calls| *calls += 1);
+        let proxy = self.clone();
+        // A task of its own, so that the call is made even if the caller gives it up.
+        let call = tokio::spawn(async move {
+            let held = proxy.log.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(barrier) = held {
+                barrier.wait().await;
+            }
+            let log = Arc::clone(&proxy.log);
+            let answer = proxy.record(request, body).await;
+            log.under_way.send_modify(|calls| *calls -= 1);
+            answer
+        });
+        call.await.unwrap_or_else(bad_gateway)
+    }
+}
+
+fn bad_gateway(error: impl std::fmt::Display) -> Response<Vec<u8>> {
+    let mut response = Response::new(error.to_string().into_bytes());
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response
 }
 
 /// Returns the request units of a call on one table, or their sum for a batch.

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use local::testing::{campaigns, recorder::Call, sandbox::Sandbox};
 use serde_json::json;
 
-use crate::{call, campaign_path, pass_path, post, reports::report_path};
+use crate::{call, campaign_path, get, pass_path, post, reports::report_path};
 
 fn operations(calls: &[Call]) -> Vec<&str> {
     let mut operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
@@ -50,6 +50,63 @@ async fn nothing_is_read_for_a_request_without_credentials() {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     }
     assert!(recorder.take().is_empty());
+}
+
+/// With a key that is not valid, a request may read its key and one short page, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_valid_key_costs_at_most_five_read_units() {
+    const CHECK: &[&str] = &["BatchGetItem"];
+    const CHECK_AND_PAGE: &[&str] = &["BatchGetItem", "Query"];
+    let sandbox = Sandbox::start().await.unwrap();
+    sandbox.load_campaign(crate::CAMPAIGN.parse().unwrap(), 10_003).await.unwrap();
+    let recorder = sandbox.recorder().await.unwrap();
+    let (campaign, pass, report) = (campaign_path(), pass_path(), report_path());
+    let first = get(&sandbox, &format!("{campaign}?per_page=100")).await;
+    let second = get(&sandbox, &first.link("next").unwrap()).await;
+    let third = get(&sandbox, &second.link("next").unwrap()).await;
+    let bookmarked = get(&sandbox, &format!("{campaign}?page=1&per_page=100")).await;
+    assert_eq!(bookmarked.status, StatusCode::OK);
+    let json = r#"{"wallet":"passbook","device_os":"ios","device_library_identifier":"d"}"#;
+    for (method, target, body, expected) in [
+        (Method::GET, campaign.clone(), "", CHECK_AND_PAGE),
+        (Method::GET, format!("{campaign}?per_page=100"), "", CHECK_AND_PAGE),
+        (Method::GET, format!("{campaign}?page=1&per_page=100"), "", CHECK_AND_PAGE),
+        (Method::GET, format!("{campaign}?q[s]=created_at+desc"), "", CHECK_AND_PAGE),
+        (Method::GET, first.link("next").unwrap(), "", CHECK_AND_PAGE),
+        (Method::GET, third.link("prev").unwrap(), "", CHECK),
+        (Method::GET, format!("{campaign}?per_page=101"), "", CHECK),
+        (Method::GET, format!("{campaign}?page=2&per_page=100"), "", CHECK),
+        (Method::GET, format!("{campaign}?page=9&per_page=1000"), "", CHECK),
+        (Method::GET, format!("{campaign}?offset=1"), "", CHECK),
+        (Method::GET, format!("{campaign}?q[id_match]=zz%25"), "", CHECK),
+        (Method::GET, format!("{campaign}?q[created_at_gteq]=2016"), "", CHECK),
+        (Method::GET, format!("{campaign}?q[s]=wallet"), "", CHECK),
+        (Method::GET, format!("{campaign}?perpage=1"), "", CHECK),
+        (Method::GET, format!("{campaign}?cursor=x"), "", CHECK),
+        (Method::GET, pass.clone(), "", CHECK_AND_PAGE),
+        (Method::GET, format!("{pass}?q[id_match]=zz%25"), "", CHECK),
+        (Method::GET, format!("{pass}?page=2"), "", CHECK),
+        (Method::GET, report.clone(), "", CHECK_AND_PAGE),
+        (Method::GET, format!("{report}?start_date=2016-11-09&end_date=2016-11-09"), "", CHECK),
+        (Method::GET, format!("{report}?start_date=x"), "", CHECK),
+        (Method::GET, format!("{report}/totals"), "", CHECK_AND_PAGE),
+        (Method::GET, "/v2/coupons/x/registrations".to_owned(), "", CHECK),
+        (Method::POST, pass.clone(), json, CHECK),
+        (Method::POST, pass.clone(), "{", CHECK),
+        (Method::DELETE, format!("{pass}/{}", crate::REGISTRATION), "", CHECK),
+        (Method::POST, "/v2/registration_events".to_owned(), "[]", CHECK),
+    ] {
+        let front = sandbox.recorded_front(&recorder).unwrap();
+        // Holding the calls back until all expected ones have arrived makes sure that none is given up before it is sent.
+        recorder.hold_until(expected.len());
+        let headers = [("authorization", "Bearer wrong"), ("content-type", "application/json")];
+        let answer = call(&front, method.clone(), &target, &headers, body).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {target}");
+        recorder.settled().await;
+        let calls = recorder.take();
+        assert_eq!(operations(&calls), expected, "{method} {target}");
+        assert!(units(&calls) <= 5.0, "{method} {target}: {calls:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

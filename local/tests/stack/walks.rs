@@ -1,12 +1,14 @@
 //! Walks through listings. Every request goes to functions that have just started, so nothing depends on their memory.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{cell::Cell, collections::BTreeSet, ops::Range};
 
-use http::StatusCode;
-use local::testing::sandbox::Sandbox;
+use http::{Method, StatusCode};
+use local::{aws::front::ApiFront, testing::sandbox::Sandbox};
+use proptest::{prelude::*, sample::select, test_runner::TestRunner};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::{Answer, CAMPAIGN, campaign_path, get, post};
+use crate::{Answer, CAMPAIGN, DEMO, admin, call, campaign_path, get, post};
 
 const COUNT: usize = 5_000;
 
@@ -182,6 +184,152 @@ async fn pages_past_the_end_are_empty() {
     }
     let whole: BTreeSet<_> = get(&sandbox, &path).await.ids().into_iter().collect();
     assert_eq!(whole, all.into_iter().collect());
+}
+
+#[tokio::test]
+async fn a_second_walk_by_page_numbers_is_exact_after_the_listing_shrank() {
+    let (sandbox, all) = installed(10).await;
+    for order in ["created_at asc", "wallet asc"] {
+        for page in 1..=5 {
+            get(&sandbox, &format!("{}?page={page}&per_page=2&q[s]={order}", campaign_path()).replace(' ', "+")).await;
+        }
+    }
+    let removed: Vec<_> = [0, 1, 2, 5, 6, 9].iter().map(|number| uninstalled(&all[*number], *number)).collect();
+    assert_eq!(post(&sandbox, "/v2/registration_events", &Value::Array(removed)).await.status, StatusCode::OK);
+    for (order, expected) in [("created_at asc", [3, 4, 7, 8]), ("wallet asc", [3, 7, 4, 8])] {
+        let mut walked = Vec::new();
+        for (page, previous) in [(1, None), (2, Some("1")), (3, Some("2")), (4, None), (5, None)] {
+            let target = format!("{}?page={page}&per_page=2&q[s]={order}", campaign_path()).replace(' ', "+");
+            let answer = get(&sandbox, &target).await;
+            walked.extend(answer.ids());
+            assert_eq!(
+                (answer.header("x-page"), answer.header("x-prev-page")),
+                (Some(page.to_string().as_str()), previous)
+            );
+        }
+        assert_eq!(walked, expected.map(|number: usize| all[number].clone()), "{order}");
+    }
+}
+
+/// Returns the event that ends the registration with this number.
+fn uninstalled(id: &str, number: usize) -> Value {
+    json!({
+        "event": "uninstalled", "campaign_id": CAMPAIGN, "pass_id": format!("00000000-0000-4000-9000-{:012x}", number / 2),
+        "event_at": "2016-11-10T00:00:00Z", "event_extra": {"registration_id": id},
+    })
+}
+
+#[tokio::test]
+async fn callers_do_not_share_their_walks() {
+    let (sandbox, all) = installed(10).await;
+    let add_key = json!({"action": "add_key", "account_id": "demo", "access": "read_only"});
+    let key = admin(&sandbox, add_key).await.unwrap()["api_key"].as_str().unwrap().to_owned();
+    let front = sandbox.fresh_front().unwrap();
+    let page = async |authorization: &str, page: usize| {
+        let target = format!("{}?page={page}&per_page=4", campaign_path());
+        call(&front, Method::GET, &target, &[("authorization", authorization)], "").await.ids()
+    };
+    assert_eq!(page(DEMO, 1).await, all[..4]);
+    let removed = json!([uninstalled(&all[0], 0)]);
+    assert_eq!(post(&sandbox, "/v2/registration_events", &removed).await.status, StatusCode::OK);
+    assert_eq!(page(&key, 1).await, all[1..5]);
+    assert_eq!(page(DEMO, 2).await, all[4..8], "after the first caller's page 1");
+    assert_eq!(page(&key, 2).await, all[5..9], "after the second caller's page 1");
+}
+
+/// A change of the listing between two pages: the registration with this number comes or goes.
+type Change = usize;
+
+/// Installs or ends the registration with this number in a campaign of its own.
+fn change(campaign: &str, number: usize, is_installed: bool, at: usize) -> Value {
+    let (system, wallet) = (["ios", "android", "wp"][number % 3], ["passbook", "pass2u"][number % 2]);
+    json!({
+        "event": if is_installed { "installed" } else { "uninstalled" },
+        "campaign_id": campaign, "campaign_type": "coupons", "pass_id": format!("00000000-0000-4000-9000-{number:012x}"),
+        "event_at": format!("2016-11-09T00:{:02}:{:02}Z", at / 60, at % 60),
+        "event_extra": {
+            "registration_id": format!("00000000-0000-4000-8000-{number:012x}"), "device_os": system,
+            "device_app_vendor": wallet,
+        },
+    })
+}
+
+/// Walks twice by page number through a listing that changes between the pages.
+async fn walk_twice(front: &ApiFront, campaign: &str, query: &str, per_page: usize, changes: &[Vec<Change>]) {
+    let matches = |number: &usize| !query.contains("device_os_in") || number % 3 != 2;
+    let mut active = BTreeSet::new();
+    let mut at = 0;
+    let mut apply = async |active: &mut BTreeSet<usize>, numbers: &[usize]| {
+        let mut events = Vec::new();
+        for number in numbers {
+            at += 1;
+            events.push(change(campaign, *number, active.insert(*number), at));
+            if events.last().unwrap()["event"] == "uninstalled" {
+                active.remove(number);
+            }
+        }
+        let headers = [("content-type", "application/json")];
+        let body = Value::Array(events).to_string();
+        let answer = call(front, Method::POST, "/v2/registration_events", &headers, &body).await;
+        assert!(answer.json().as_array().unwrap().iter().all(|result| result["result"] == "applied"), "{answer:?}");
+    };
+    apply(&mut active, &(0..9).collect::<Vec<_>>()).await;
+    let (first, second) = changes.split_at(changes.len() / 2);
+    for changes in [first, second] {
+        // The registrations that are active during the whole walk, and all that the walk listed.
+        let (mut lasting, mut listed) = (active.clone(), Vec::new());
+        for (page, numbers) in changes.iter().enumerate() {
+            let target = format!("/v2/coupons/{campaign}/registrations?page={}&per_page={per_page}{query}", page + 1);
+            listed.extend(call(front, Method::GET, &target, &[], "").await.ids());
+            apply(&mut active, numbers).await;
+            lasting.retain(|number| !numbers.contains(number));
+        }
+        for page in changes.len().. {
+            let target = format!("/v2/coupons/{campaign}/registrations?page={}&per_page={per_page}{query}", page + 1);
+            let ids = call(front, Method::GET, &target, &[], "").await.ids();
+            if ids.is_empty() {
+                break;
+            }
+            listed.extend(ids);
+        }
+        let number = |id: &String| usize::from_str_radix(&id[24..], 16).unwrap();
+        let numbers: Vec<_> = listed.iter().map(number).collect();
+        let once: BTreeSet<_> = numbers.iter().copied().collect();
+        let is_changed = |number: &usize| changes.iter().flatten().any(|changed| changed == number);
+        for number in &once {
+            // A registration that ended and came back during the walk is a new one, which comes later.
+            let count = numbers.iter().filter(|found| *found == number).count();
+            assert!(count == 1 || is_changed(number), "{number} is listed {count} times: {query} {changes:?}");
+        }
+        lasting.retain(matches);
+        assert!(lasting.is_subset(&once), "{lasting:?} is not all in {numbers:?}: {query} {changes:?}");
+    }
+}
+
+/// A lone walk lists every registration that is there all the time exactly once, in every order and with every filter,
+/// also if an earlier walk went further.
+#[test]
+fn a_walk_by_page_numbers_is_exact_while_the_listing_changes() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sandbox = runtime.block_on(Sandbox::start()).unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    let orders = ["", "&q[s]=created_at+desc", "&q[s]=wallet", "&q[s]=device_os+desc", "&q[s]=id"];
+    let filters = ["", "&q[device_os_in][]=ios&q[device_os_in][]=android", "&q[id_match]=%25"];
+    let changes = prop::collection::vec(prop::collection::vec(0..12_usize, 0..4), 2..12);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(40));
+    let cases = (select(orders.to_vec()), select(filters.to_vec()), 1..5_usize, changes);
+    let count = Cell::new(0);
+    let result = runner.run(&cases, |(order, filter, per_page, changes)| {
+        count.set(count.get() + 1);
+        let campaign = Uuid::from_u128(count.get()).to_string();
+        let changes: Vec<_> =
+            changes.into_iter().map(|numbers| BTreeSet::from_iter(numbers).into_iter().collect()).collect();
+        runtime.block_on(walk_twice(&front, &campaign, &format!("{filter}{order}"), per_page, &changes));
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
 }
 
 #[tokio::test]

@@ -24,11 +24,12 @@
 mod credentials;
 
 use domain::{
-    account::{Access, Caller, KeyRecord},
+    account::{Access, Caller, KeyId, KeyRecord},
     counts::Counts,
     id::AccountId,
     time::Timestamp,
 };
+use futures_util::{FutureExt as _, try_join};
 use lambda_http::Request;
 use store::{Admission, Collection, Table};
 
@@ -41,7 +42,7 @@ use crate::{
 
 /// A request that reads a campaign or a pass, before its access is checked.
 ///
-/// The data may be read concurrently with the check, but must not be returned before the check has passed.
+/// No data may be returned before the check has passed.
 pub struct ReadRequest<'a> {
     table: &'a Table,
     request: &'a Request,
@@ -75,6 +76,12 @@ impl<'a> ReadRequest<'a> {
         self.path
     }
 
+    /// Returns the id of the key that the caller sent.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.credentials.key_id()
+    }
+
     /// Checks the key and the campaign. Returns the campaign's total counts, if requested and complete.
     ///
     /// Makes one call to the table, or none if this process remembers the key and the campaign and no counts are
@@ -94,6 +101,28 @@ impl<'a> ReadRequest<'a> {
         } else {
             Err(ApiError::campaign_not_found())
         }
+    }
+
+    /// Checks access like [`ReadRequest::admit`], and reads. Reads concurrently with the check if the read `is_small`, or
+    /// if this process remembers the key. Otherwise it reads only after the check, so that a caller without a valid key
+    /// cannot make the table read much. A failed check cancels the read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ReadRequest::admit`]. An error of the read is part of `T`, so it is reported only after the check.
+    pub async fn admit_and_read<T>(
+        &self,
+        with_totals: bool,
+        is_small: bool,
+        read: impl Future<Output = T>,
+    ) -> Result<(Option<Counts>, T), ApiError> {
+        let (admission, read) = (Box::pin(self.admit(with_totals)), Box::pin(read));
+        let remembered = self.table.remembered_key(self.credentials.key_id(), self.now);
+        if is_small || remembered.is_some_and(|key| self.credentials.fit(&key)) {
+            return try_join!(admission, read.map(Ok));
+        }
+        let totals = admission.await?;
+        Ok((totals, read.await))
     }
 
     /// Checks that the pass of the path is known, if the path names one.

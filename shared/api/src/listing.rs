@@ -6,6 +6,9 @@
 //! skipped. In any other order the whole collection is read and sorted, so its size is limited. Every walk through a
 //! collection examines a limited number of registrations.
 //!
+//! Until the key is known to be valid, at most one short query is sent. So a caller without a valid key cannot make the
+//! table read much.
+//!
 //! - [`query`]: the caller's request, with its [`filter`] and [`order`]
 //! - `walk`: reading through a collection
 //! - `paging`: the registrations of a page, and how to reach the next and the previous page
@@ -24,8 +27,8 @@ mod walk;
 
 use std::fmt::Display;
 
-use domain::time::Timestamp;
-use futures_util::{FutureExt as _, try_join};
+use domain::{account::KeyId, time::Timestamp};
+use futures_util::{TryFutureExt as _, try_join};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{ACCEPT, CONTENT_TYPE, LINK, VARY},
@@ -55,7 +58,10 @@ use crate::{
 /// The maximum number of registrations that can be ordered by an attribute other than `created_at`.
 pub const MAX_SORTED: usize = 5_000;
 
-/// Answers a request for a page of registrations. Checks access and reads the page concurrently.
+/// The maximum number of registrations on a page that is read before the key is known to be valid.
+const MAX_SMALL_PAGE: usize = 100;
+
+/// Answers a request for a page of registrations.
 ///
 /// # Errors
 ///
@@ -69,12 +75,10 @@ pub async fn answer(
     let reading = ReadRequest::new(table, request, read_path, now).await?;
     let format = Format::of(request);
     let query = parameters(request).and_then(|parameters| ListingQuery::from_parameters(parameters, format));
-    let listing = query.and_then(|query| Listing::new(table, reading.path(), query, now));
+    let listing = query.and_then(|query| Listing::new(table, &reading, query, now));
     let listing = reading.check_access_if_invalid(listing).await?;
 
-    // A failed access check cancels the page. An error of the page is reported only after the check has passed.
-    let admission = Box::pin(reading.admit(listing.needs_totals()));
-    let (totals, page) = try_join!(admission, Box::pin(listing.page()).map(Ok))?;
+    let (totals, page) = reading.admit_and_read(listing.needs_totals(), listing.is_small(), listing.page()).await?;
     // A page with a registration proves that its pass is known. Otherwise check it.
     if page.as_ref().map_or(true, |page| page.registrations.is_empty()) {
         Box::pin(reading.expect_known_pass()).await?;
@@ -90,6 +94,8 @@ struct Listing<'a> {
     table: &'a Table,
     path: RegistrationsPath,
     id: ListingId,
+    /// The caller's key. Callers with different keys do not share bookmarks.
+    key_id: KeyId,
     query: ListingQuery,
     cursor: Option<Cursor>,
     created_at: CreatedAtRange,
@@ -97,14 +103,26 @@ struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    fn new(table: &'a Table, path: RegistrationsPath, query: ListingQuery, now: Timestamp) -> Result<Self, ApiError> {
+    fn new(table: &'a Table, reading: &ReadRequest<'_>, query: ListingQuery, now: Timestamp) -> Result<Self, ApiError> {
+        let (path, key_id) = (reading.path(), reading.key_id());
         let id = ListingId::new(&path.to_string(), &query_string(&query.common_parameters()));
         let created_at = query.filter.created_at_range();
-        let mut listing = Self { table, path, id, query, cursor: None, created_at, now };
+        let mut listing = Self { table, path, id, key_id, query, cursor: None, created_at, now };
         if let Position::Cursor(text) = &listing.query.position {
             listing.cursor = Some(listing.decode_cursor(text).ok_or_else(ApiError::invalid_cursor)?);
         }
         Ok(listing)
+    }
+
+    /// Returns whether one short query reads the page, so that it may be read before the key is known to be valid: a
+    /// short page without filter, at the beginning or after a registration.
+    fn is_small(&self) -> bool {
+        let ListingQuery { position: _, per_page, offset, filter, order: _ } = &self.query;
+        let is_one_query = match &self.cursor {
+            Some(cursor) => cursor.side == Side::After,
+            None => self.query.page_number() == 1 && *offset == 0,
+        };
+        is_one_query && self.is_in_time_order() && filter.is_empty() && *per_page <= MAX_SMALL_PAGE
     }
 
     /// Reads the requested page.
@@ -112,14 +130,11 @@ impl<'a> Listing<'a> {
         if !self.is_in_time_order() {
             return self.sorted_page().await;
         }
-        let bookmark = match (&self.cursor, &self.query.position) {
-            (None, Position::Page(number)) if number.get() > 1 => self.bookmark(number.get()).await?,
-            _ => None,
-        };
+        let bookmark = self.bookmark().await?;
         match self.cursor.as_ref().or(bookmark.as_ref()) {
-            Some(Cursor { page, side: Side::After, registration }) => {
+            Some(start @ Cursor { page: _, side: Side::After, registration }) => {
                 let wanted = Wanted { after: Some(registration), ..self.wanted(0, self.query.per_page + 1) };
-                Ok(self.paging().page_after(*page, registration, self.walker().walk(wanted).await?))
+                Ok(self.paging().page_after(self.page_number(), start, self.walker().walk(wanted).await?))
             }
             Some(Cursor { page, side: Side::Before, registration }) => {
                 let direction = self.query.order.direction.reversed();
@@ -129,8 +144,13 @@ impl<'a> Listing<'a> {
                     None => self.page_from_beginning(1).await,
                 }
             }
-            None => self.page_from_beginning(self.query.page_number()).await,
+            None => self.page_from_beginning(self.page_number()).await,
         }
+    }
+
+    /// Returns the number of the requested page.
+    fn page_number(&self) -> u32 {
+        self.cursor.as_ref().map_or(self.query.page_number(), |cursor| cursor.page)
     }
 
     async fn page_from_beginning(&self, number: u32) -> Result<Page, ApiError> {
@@ -146,13 +166,17 @@ impl<'a> Listing<'a> {
         let everything = Filter::default();
         let direction = Direction::Ascending;
         let wanted = Wanted { filter: &everything, direction, after: None, skip: 0, count: MAX_SORTED + 1 };
-        let mut sorted = self.walker().walk(wanted).await?.matches;
+        let walker = self.walker();
+        let walk = Box::pin(walker.walk(wanted)).map_err(ApiError::from);
+        let (bookmark, walk) = try_join!(Box::pin(self.bookmark()), walk)?;
+        let mut sorted = walk.matches;
         if sorted.len() > MAX_SORTED {
             return Err(ApiError::too_many_to_sort(MAX_SORTED));
         }
         sorted.retain(|registration| self.query.filter.matches(registration));
         sorted.sort_by(|left, right| order.compare(left, right));
-        Ok(self.paging().page_of_sorted(self.query.page_number(), self.cursor.as_ref(), order, &sorted))
+        let start = self.cursor.as_ref().or(bookmark.as_ref());
+        Ok(self.paging().page_of_sorted(self.page_number(), start, order, &sorted))
     }
 
     fn is_in_time_order(&self) -> bool {
@@ -172,9 +196,14 @@ impl<'a> Listing<'a> {
         Wanted { filter, direction: order.direction, after: None, skip, count }
     }
 
-    /// Reads the page's bookmark, which exists if the previous page was recently requested by its number.
-    async fn bookmark(&self, page: u32) -> Result<Option<Cursor>, ApiError> {
-        let text = self.table.bookmark(&self.id.digest(), page, self.now).await?;
+    /// Reads the bookmark of the requested page, which exists if the caller recently requested the page before it by its
+    /// number.
+    async fn bookmark(&self) -> Result<Option<Cursor>, ApiError> {
+        let page = match self.query.position {
+            Position::Page(page) if page.get() > 1 => page.get(),
+            Position::Page(_) | Position::Beginning | Position::Cursor(_) => return Ok(None),
+        };
+        let text = self.table.bookmark(&self.id.digest_for(self.key_id), page, self.now).await?;
         Ok(text.and_then(|text| self.decode_cursor(&text)))
     }
 
@@ -205,13 +234,11 @@ impl<'a> Listing<'a> {
         put(headers, "x-offset", offset);
 
         let mut links = Vec::new();
-        if let Some(next) = &page.next {
-            put(headers, "x-next-page", next.page);
-            let cursor = next.encode(&self.id).map_err(ApiError::internal)?;
-            links.push(self.link("next", Some(("cursor", cursor.clone()))));
-            if matches!(self.query.position, Position::Page(_)) && self.is_in_time_order() {
-                self.write_bookmark(next.page, cursor).await;
-            }
+        let end = page.end.as_ref().map(|end| end.encode(&self.id)).transpose().map_err(ApiError::internal)?;
+        let next_number = page.number.saturating_add(1);
+        if let Some(cursor) = end.clone().filter(|_| page.has_next) {
+            put(headers, "x-next-page", next_number);
+            links.push(self.link("next", Some(("cursor", cursor))));
         }
         match &page.previous {
             Some(PageStart::Cursor(previous)) => {
@@ -227,13 +254,18 @@ impl<'a> Listing<'a> {
         }
         links.push(self.link("first", None));
         put(headers, LINK.as_str(), links.join(", "));
+        if let (Position::Page(_), Some(cursor)) = (&self.query.position, end) {
+            self.write_bookmark(next_number, cursor).await;
+        }
         Ok(response)
     }
 
-    /// Writes the bookmark of a page. A failure is only logged: without a bookmark, paging by number is slower, and
-    /// cannot go beyond the first [`MAX_EXAMINED`] registrations.
+    /// Writes the bookmark of a page, also if the listing has no such page now: it replaces a bookmark of an earlier walk
+    /// through a longer listing. A failure is only logged: without a bookmark, paging by number is slower, and cannot go
+    /// beyond the first [`MAX_EXAMINED`] registrations.
     async fn write_bookmark(&self, page: u32, cursor: String) {
-        if let Err(error) = self.table.write_bookmark(&self.id.digest(), page, cursor, self.now).await {
+        let listing = self.id.digest_for(self.key_id);
+        if let Err(error) = self.table.write_bookmark(&listing, page, cursor, self.now).await {
             warn!(%error, "the bookmark of the next page was not written");
         }
     }

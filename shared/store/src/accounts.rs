@@ -138,6 +138,12 @@ impl Table {
         }
     }
 
+    /// Returns the key with this id if this process remembers that it is valid. Makes no call.
+    #[must_use]
+    pub fn remembered_key(&self, id: KeyId, now: Timestamp) -> Option<KeyRecord> {
+        self.keys.get(&id, now)
+    }
+
     /// Returns the key with this id, or `None` if it does not exist or is revoked. Remembers a valid key for a minute.
     pub async fn key(&self, id: KeyId, now: Timestamp) -> Result<Option<KeyRecord>, StoreError> {
         if let Some(record) = self.keys.get(&id, now) {

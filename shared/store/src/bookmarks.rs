@@ -13,7 +13,7 @@ use crate::{StoreError, Table, dynamodb::codec, keys};
 
 /// How long a bookmark is valid. A caller usually requests the next page within seconds. A much older bookmark would
 /// show outdated page boundaries.
-const BOOKMARK_LIFE: Duration = Duration::from_mins(15);
+const BOOKMARK_LIFE: Duration = Duration::from_mins(2);
 
 #[derive(Serialize, Deserialize)]
 struct BookmarkItem {
@@ -43,7 +43,7 @@ impl Table {
         Ok(())
     }
 
-    /// Returns the cursor at which `page` of `listing` begins, or `None` if it was not stored in the last 15 minutes.
+    /// Returns the cursor at which `page` of `listing` begins, or `None` if it was not stored in the last two minutes.
     pub async fn bookmark(&self, listing: &str, page: u32, now: Timestamp) -> Result<Option<String>, StoreError> {
         // The next page may be requested at once. If the read missed the bookmark, all pages before it would have to be
         // read again.

@@ -5,7 +5,7 @@
 //! listing only.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use domain::registration::Registration;
+use domain::{account::KeyId, registration::Registration};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -46,10 +46,11 @@ impl ListingId {
         Self(format!("{path}?{parameters}"))
     }
 
-    /// Returns the SHA-256 of the id as base64url: 43 characters.
+    /// Returns the SHA-256 of the id and a caller's key as base64url: 43 characters.
     #[must_use]
-    pub fn digest(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.0.as_bytes()))
+    pub fn digest_for(&self, key: KeyId) -> String {
+        let digest = Sha256::new().chain_update(key.to_string()).chain_update([0]).chain_update(self.0.as_bytes());
+        BASE64_URL_SAFE_NO_PAD.encode(digest.finalize())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A walk forwards looks for one registration more than the page holds. That one shows that a next page exists, so the
 //! total is not needed. The next and the previous page are reached by a cursor that names a registration at the edge of
-//! this page. A number is used for page 1 and for the page before an empty page past the end.
+//! this page. A number is used for page 1 and for the page before an empty page.
 
 use domain::registration::Registration;
 
@@ -26,7 +26,11 @@ pub(super) struct Paging {
 pub(super) struct Page {
     pub(super) number: u32,
     pub(super) registrations: Vec<Registration>,
-    pub(super) next: Option<Cursor>,
+    /// Where the next page begins, even if it has no registrations yet. `None` if this page has none either and was
+    /// reached by counting from the beginning.
+    pub(super) end: Option<Cursor>,
+    /// Whether the next page has registrations, or may have some.
+    pub(super) has_next: bool,
     pub(super) previous: Option<PageStart>,
     /// The number of registrations in the listing, if reading the page showed it.
     pub(super) total: Option<usize>,
@@ -70,26 +74,29 @@ impl Paging {
         matches.truncate(self.per_page);
         let total = matches!(end, WalkEnd::EndOfCollection).then_some(skipped + matches.len());
         let previous = match matches.first() {
-            _ if number == 1 => None,
-            Some(first) => Some(start_before(number, first)),
-            // Past the end: there is a previous page only if it has a registration.
-            None => (self.skip(number - 1) < skipped).then_some(PageStart::Number(number - 1)),
+            Some(first) => start_before(number, first),
+            None => self.start_before_end(number, skipped),
         };
-        let next = next_page(number, end, matches.last());
-        Ok(Page { number, registrations: matches, next, previous, total })
+        let has_next = !matches!(end, WalkEnd::EndOfCollection);
+        let end = end_of_page(number, end, matches.last());
+        Ok(Page { number, registrations: matches, end, has_next, previous, total })
     }
 
-    /// Returns the page that a walk found after a registration. The walk looked for one registration more than the page
-    /// holds.
-    pub(super) fn page_after(self, number: u32, after: &Registration, walk: Walk) -> Page {
+    /// Returns the page that a walk found after the registration of `start`. The walk looked for one registration more
+    /// than the page holds.
+    pub(super) fn page_after(self, number: u32, start: &Cursor, walk: Walk) -> Page {
         let Walk { mut matches, skipped: _, end } = walk;
         matches.truncate(self.per_page);
-        let previous = (number > 1).then(|| start_before(number, matches.first().unwrap_or(after)));
-        let next = next_page(number, end, matches.last());
-        Page { number, registrations: matches, next, previous, total: None }
+        let previous = match matches.first() {
+            Some(first) => start_before(number, first),
+            None => start_before_empty(number, start),
+        };
+        let has_next = !matches!(end, WalkEnd::EndOfCollection);
+        let end = end_of_page(number, end, matches.last()).or_else(|| Some(start.clone()));
+        Page { number, registrations: matches, end, has_next, previous, total: None }
     }
 
-    /// Returns the page of a sorted listing at the cursor, or else page `number`.
+    /// Returns page `number` of a sorted listing. It begins or ends at the cursor, or else it is found by counting.
     pub(super) fn page_of_sorted(
         self,
         number: u32,
@@ -98,25 +105,31 @@ impl Paging {
         sorted: &[Registration],
     ) -> Page {
         let (number, start) = match cursor {
-            Some(Cursor { page, side: Side::After, registration }) => {
-                (*page, sorted.partition_point(|other| order.compare(other, registration).is_le()))
+            Some(Cursor { page: _, side: Side::After, registration }) => {
+                (number, sorted.partition_point(|other| order.compare(other, registration).is_le()))
             }
-            Some(Cursor { page, side: Side::Before, registration }) => {
+            Some(Cursor { page: _, side: Side::Before, registration }) => {
                 let end = sorted.partition_point(|other| order.compare(other, registration).is_lt());
-                end.checked_sub(self.per_page).map_or((1, self.skip(1)), |start| (*page, start))
+                end.checked_sub(self.per_page).map_or((1, self.skip(1)), |start| (number, start))
             }
             None => (number, self.skip(number)),
         };
         let registrations: Vec<_> = sorted.iter().skip(start).take(self.per_page).cloned().collect();
-        let end = start.saturating_add(self.per_page);
-        let next = registrations.last().filter(|_| end < sorted.len());
-        let next = next.map(|last| cursor_after(number, last.clone()));
-        let previous = match registrations.first() {
-            _ if number == 1 => None,
-            Some(first) => Some(start_before(number, first)),
-            None => (self.skip(number - 1) < sorted.len()).then_some(PageStart::Number(number - 1)),
+        let previous = match (registrations.first(), cursor) {
+            (Some(first), _) => start_before(number, first),
+            (None, Some(cursor)) => start_before_empty(number, cursor),
+            (None, None) => self.start_before_end(number, sorted.len()),
         };
-        Page { number, registrations, next, previous, total: Some(sorted.len()) }
+        let has_next = start.saturating_add(self.per_page) < sorted.len();
+        let end = registrations.last().map(|last| cursor_after(number, last.clone())).or_else(|| cursor.cloned());
+        Page { number, registrations, end, has_next, previous, total: Some(sorted.len()) }
+    }
+
+    /// Returns how to reach the page before page `number`, which is empty and was found by counting in a listing of
+    /// `total` registrations: there is a previous page only if it has a registration.
+    fn start_before_end(self, number: u32, total: usize) -> Option<PageStart> {
+        let previous = number.checked_sub(1).filter(|previous| *previous > 0)?;
+        (self.skip(previous) < total).then_some(PageStart::Number(previous))
     }
 }
 
@@ -130,17 +143,16 @@ pub(super) fn page_before(number: u32, walk: Walk) -> Option<Page> {
         (WalkEnd::Limit(first), _, last) => (first.clone(), last.cloned().unwrap_or(first)),
         (WalkEnd::Found | WalkEnd::EndOfCollection, _, _) => return None,
     };
-    let previous = (number > 1).then(|| start_before(number, &first));
-    Some(Page { number, registrations: matches, next: Some(cursor_after(number, last)), previous, total: None })
+    let (previous, end) = (start_before(number, &first), Some(cursor_after(number, last)));
+    Some(Page { number, registrations: matches, end, has_next: true, previous, total: None })
 }
 
-/// Returns the cursor of the page after page `number`, whose last registration is `last`, or `None` if the walk reached
-/// the end.
-fn next_page(number: u32, end: WalkEnd, last: Option<&Registration>) -> Option<Cursor> {
+/// Returns the cursor at which page `number` ends, after its last registration, or after the last one that the walk
+/// examined if it reached its limit. `None` if there is neither.
+fn end_of_page(number: u32, end: WalkEnd, last: Option<&Registration>) -> Option<Cursor> {
     match end {
-        WalkEnd::Found => last.map(|last| cursor_after(number, last.clone())),
-        WalkEnd::Limit(last) => Some(cursor_after(number, last)),
-        WalkEnd::EndOfCollection => None,
+        WalkEnd::Limit(examined) => Some(cursor_after(number, examined)),
+        WalkEnd::Found | WalkEnd::EndOfCollection => last.map(|last| cursor_after(number, last.clone())),
     }
 }
 
@@ -148,13 +160,21 @@ fn cursor_after(number: u32, registration: Registration) -> Cursor {
     Cursor { page: number.saturating_add(1), side: Side::After, registration }
 }
 
-/// Returns how to reach the page before page `number`, whose first registration is `registration`. Page 1 is reached by
-/// its number, because it begins at the beginning of the listing even if registrations were added there since.
-fn start_before(number: u32, registration: &Registration) -> PageStart {
+/// Returns how to reach the page before page `number`, whose first registration is `registration`, or `None` for page 1.
+/// Page 1 is reached by its number, because it begins at the beginning of the listing even if registrations were added
+/// there since.
+fn start_before(number: u32, registration: &Registration) -> Option<PageStart> {
     match number.saturating_sub(1) {
-        0 | 1 => PageStart::Number(1),
-        page => PageStart::Cursor(Cursor { page, side: Side::Before, registration: registration.clone() }),
+        0 => None,
+        1 => Some(PageStart::Number(1)),
+        page => Some(PageStart::Cursor(Cursor { page, side: Side::Before, registration: registration.clone() })),
     }
+}
+
+/// Returns how to reach the page before page `number`, which is empty and begins at `start`. `None` if that page was
+/// empty too: then `start` was made for an earlier page.
+fn start_before_empty(number: u32, start: &Cursor) -> Option<PageStart> {
+    (number > 1 && start.page == number).then(|| PageStart::Number(number - 1))
 }
 
 #[cfg(test)]
@@ -200,12 +220,24 @@ mod tests {
     fn page(
         number: u32,
         numbers: &[i64],
-        next: Option<Cursor>,
+        (has_next, end): (bool, Option<Cursor>),
         previous: Option<PageStart>,
         total: Option<usize>,
     ) -> Page {
-        Page { number, registrations: registrations(numbers), next, previous, total }
+        Page { number, registrations: registrations(numbers), end, has_next, previous, total }
     }
+
+    /// A page that is followed by another one, which begins at this cursor.
+    fn goes_on(cursor: Cursor) -> (bool, Option<Cursor>) {
+        (true, Some(cursor))
+    }
+
+    /// The last page. A page after it would begin at this cursor.
+    fn ends(cursor: Cursor) -> (bool, Option<Cursor>) {
+        (false, Some(cursor))
+    }
+
+    const EMPTY: (bool, Option<Cursor>) = (false, None);
 
     #[rstest]
     #[case(1, 0)]
@@ -227,15 +259,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::more_follow(1, walk(&[1, 2, 3], 0, WalkEnd::Found), page(1, &[1, 2], Some(after(2, 2)), None, None))]
-    #[case::all_fit(1, walk(&[1, 2], 0, WalkEnd::EndOfCollection), page(1, &[1, 2], None, None, Some(2)))]
-    #[case::nothing(1, walk(&[], 0, WalkEnd::EndOfCollection), page(1, &[], None, None, Some(0)))]
-    #[case::second(2, walk(&[3, 4, 5], 2, WalkEnd::Found), page(2, &[3, 4], Some(after(3, 4)), Some(PageStart::Number(1)), None))]
-    #[case::last(3, walk(&[5], 4, WalkEnd::EndOfCollection), page(3, &[5], None, Some(before(2, 5)), Some(5)))]
-    #[case::just_past_the_end(3, walk(&[], 4, WalkEnd::EndOfCollection), page(3, &[], None, Some(PageStart::Number(2)), Some(4)))]
-    #[case::far_past_the_end(9, walk(&[], 4, WalkEnd::EndOfCollection), page(9, &[], None, None, Some(4)))]
+    #[case::more_follow(1, walk(&[1, 2, 3], 0, WalkEnd::Found), page(1, &[1, 2], goes_on(after(2, 2)), None, None))]
+    #[case::all_fit(1, walk(&[1, 2], 0, WalkEnd::EndOfCollection), page(1, &[1, 2], ends(after(2, 2)), None, Some(2)))]
+    #[case::nothing(1, walk(&[], 0, WalkEnd::EndOfCollection), page(1, &[], EMPTY, None, Some(0)))]
+    #[case::second(2, walk(&[3, 4, 5], 2, WalkEnd::Found), page(2, &[3, 4], goes_on(after(3, 4)), Some(PageStart::Number(1)), None))]
+    #[case::last(3, walk(&[5], 4, WalkEnd::EndOfCollection), page(3, &[5], ends(after(4, 5)), Some(before(2, 5)), Some(5)))]
+    #[case::just_past_the_end(3, walk(&[], 4, WalkEnd::EndOfCollection), page(3, &[], EMPTY, Some(PageStart::Number(2)), Some(4)))]
+    #[case::far_past_the_end(9, walk(&[], 4, WalkEnd::EndOfCollection), page(9, &[], EMPTY, None, Some(4)))]
     #[case::few_match(
-        1, walk(&[1], 0, WalkEnd::Limit(registration(9))), page(1, &[1], Some(after(2, 9)), None, None)
+        1, walk(&[1], 0, WalkEnd::Limit(registration(9))), page(1, &[1], goes_on(after(2, 9)), None, None)
     )]
     fn a_page_from_the_beginning(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
         assert_eq!(PAGING.page_from_beginning(number, walk).unwrap(), expected);
@@ -248,21 +280,23 @@ mod tests {
     }
 
     #[rstest]
-    #[case::more_follow(3, walk(&[5, 6, 7], 0, WalkEnd::Found), page(3, &[5, 6], Some(after(4, 6)), Some(before(2, 5)), None))]
-    #[case::last(3, walk(&[5], 0, WalkEnd::EndOfCollection), page(3, &[5], None, Some(before(2, 5)), None))]
-    #[case::all_removed(3, walk(&[], 0, WalkEnd::EndOfCollection), page(3, &[], None, Some(before(2, 4)), None))]
-    #[case::second(2, walk(&[5], 0, WalkEnd::EndOfCollection), page(2, &[5], None, Some(PageStart::Number(1)), None))]
+    #[case::more_follow(3, walk(&[5, 6, 7], 0, WalkEnd::Found), page(3, &[5, 6], goes_on(after(4, 6)), Some(before(2, 5)), None))]
+    #[case::last(3, walk(&[5], 0, WalkEnd::EndOfCollection), page(3, &[5], ends(after(4, 5)), Some(before(2, 5)), None))]
+    #[case::all_removed(3, walk(&[], 0, WalkEnd::EndOfCollection), page(3, &[], ends(after(3, 4)), Some(PageStart::Number(2)), None))]
+    #[case::after_an_empty_page(4, walk(&[], 0, WalkEnd::EndOfCollection), page(4, &[], ends(after(3, 4)), None, None))]
+    #[case::filled_again(4, walk(&[5], 0, WalkEnd::EndOfCollection), page(4, &[5], ends(after(5, 5)), Some(before(3, 5)), None))]
+    #[case::second(2, walk(&[5], 0, WalkEnd::EndOfCollection), page(2, &[5], ends(after(3, 5)), Some(PageStart::Number(1)), None))]
     fn a_page_after_a_registration(#[case] number: u32, #[case] walk: Walk, #[case] expected: Page) {
-        assert_eq!(PAGING.page_after(number, &registration(4), walk), expected);
+        assert_eq!(PAGING.page_after(number, &after(number.min(3), 4), walk), expected);
     }
 
     #[rstest]
-    #[case::full(walk(&[4, 3], 0, WalkEnd::Found), Some(page(3, &[3, 4], Some(after(4, 4)), Some(before(2, 3)), None)))]
+    #[case::full(walk(&[4, 3], 0, WalkEnd::Found), Some(page(3, &[3, 4], goes_on(after(4, 4)), Some(before(2, 3)), None)))]
     #[case::few_match(
-        walk(&[4], 0, WalkEnd::Limit(registration(1))), Some(page(3, &[4], Some(after(4, 4)), Some(before(2, 1)), None))
+        walk(&[4], 0, WalkEnd::Limit(registration(1))), Some(page(3, &[4], goes_on(after(4, 4)), Some(before(2, 1)), None))
     )]
     #[case::none_match(
-        walk(&[], 0, WalkEnd::Limit(registration(1))), Some(page(3, &[], Some(after(4, 1)), Some(before(2, 1)), None))
+        walk(&[], 0, WalkEnd::Limit(registration(1))), Some(page(3, &[], goes_on(after(4, 1)), Some(before(2, 1)), None))
     )]
     #[case::the_beginning_was_reached(walk(&[1], 0, WalkEnd::EndOfCollection), None)]
     fn a_page_before_a_registration(#[case] walk: Walk, #[case] expected: Option<Page>) {
@@ -270,12 +304,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::first(1, None, page(1, &[1, 2], Some(after(2, 2)), None, Some(5)))]
-    #[case::last(3, None, page(3, &[5], None, Some(before(2, 5)), Some(5)))]
-    #[case::just_past_the_end(4, None, page(4, &[], None, Some(PageStart::Number(3)), Some(5)))]
-    #[case::far_past_the_end(9, None, page(9, &[], None, None, Some(5)))]
-    #[case::after(1, Some(after(2, 2)), page(2, &[3, 4], Some(after(3, 4)), Some(PageStart::Number(1)), Some(5)))]
-    #[case::after_a_removed_registration(1, Some(after(2, 0)), page(2, &[1, 2], Some(after(3, 2)), Some(PageStart::Number(1)), Some(5)))]
+    #[case::first(1, None, page(1, &[1, 2], goes_on(after(2, 2)), None, Some(5)))]
+    #[case::last(3, None, page(3, &[5], ends(after(4, 5)), Some(before(2, 5)), Some(5)))]
+    #[case::just_past_the_end(4, None, page(4, &[], EMPTY, Some(PageStart::Number(3)), Some(5)))]
+    #[case::far_past_the_end(9, None, page(9, &[], EMPTY, None, Some(5)))]
+    #[case::after(2, Some(after(2, 2)), page(2, &[3, 4], goes_on(after(3, 4)), Some(PageStart::Number(1)), Some(5)))]
+    #[case::nothing_after(3, Some(after(3, 5)), page(3, &[], ends(after(3, 5)), Some(PageStart::Number(2)), Some(5)))]
+    #[case::nothing_after_an_empty_page(4, Some(after(3, 5)), page(4, &[], ends(after(3, 5)), None, Some(5)))]
+    #[case::after_a_removed_registration(2, Some(after(2, 0)), page(2, &[1, 2], goes_on(after(3, 2)), Some(PageStart::Number(1)), Some(5)))]
     fn a_page_of_a_sorted_listing(#[case] number: u32, #[case] cursor: Option<Cursor>, #[case] expected: Page) {
         let sorted = registrations(&[1, 2, 3, 4, 5]);
         assert_eq!(PAGING.page_of_sorted(number, cursor.as_ref(), Order::default(), &sorted), expected);
@@ -290,7 +326,7 @@ mod tests {
         #[case] expected_page: u32,
     ) {
         let cursor = Cursor { page: 2, side: Side::Before, registration: registration(number) };
-        let page = PAGING.page_of_sorted(1, Some(&cursor), Order::default(), &registrations(&[1, 2, 3, 4, 5]));
+        let page = PAGING.page_of_sorted(2, Some(&cursor), Order::default(), &registrations(&[1, 2, 3, 4, 5]));
         assert_eq!((page.number, page.registrations), (expected_page, registrations(expected)));
     }
 }

@@ -97,7 +97,7 @@ async fn a_pass_lists_only_its_own_registrations() {
 #[tokio::test]
 async fn a_bookmark_is_found_until_it_expires() {
     let table = TestTable::start().await;
-    let late = now().plus(std::time::Duration::from_mins(15));
+    let late = now().plus(std::time::Duration::from_mins(2));
     table.write_bookmark("listing", 2, "cursor".to_owned(), now()).await.unwrap();
 
     let other_process = table.fresh();
