@@ -401,7 +401,11 @@ fn links(response: ResponseBuilder) -> ResponseBuilder {
 fn body(schema: impl Into<RefOr<Schema>>, example: Value) -> RequestBody {
     RequestBodyBuilder::new()
         .required(Some(Required::True))
-        .description(Some("JSON of at most 1 MiB. A field with the value `null` is treated as absent."))
+        .description(Some(
+            "JSON in UTF-8, of at most 1 MiB. With `Content-Encoding: gzip` the body is decompressed, if `Content-Type` is \
+             a JSON type other than `application/json`, such as `application/vnd.api+json`: the gateway passes on \
+             `application/json` as text. A field with the value `null` is treated as absent.",
+        ))
         .content("application/json", ContentBuilder::new().schema(Some(schema)).example(Some(example)).build())
         .build()
 }

@@ -110,7 +110,10 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidCursor => "the cursor was altered, or belongs to another listing",
         ErrorCode::PageTooFar => "the page is too far to jump to; follow `Link` instead",
         ErrorCode::TooManyToSort => "there are too many registrations to sort by anything but `created_at`",
-        ErrorCode::InvalidJson => "the body is not valid JSON, repeats a key in an object, or is nested too deeply",
+        ErrorCode::InvalidJson => {
+            "the body is not valid JSON, repeats a key in an object, is nested too deeply, or is not the gzip that \
+             `Content-Encoding` promises"
+        }
         ErrorCode::Unauthorized => "the API key is missing or not valid",
         ErrorCode::Forbidden => "the API key is read-only",
         ErrorCode::RouteNotFound => "the path does not exist, for example because the campaign type is unknown",
@@ -120,7 +123,10 @@ fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::MethodNotAllowed => "the path does not support this method; `Allow` lists the methods it supports",
         ErrorCode::RegistrationRemoved => "the registration was removed at or after the given `created_at`",
         ErrorCode::BodyTooLarge => "the body is larger than 1 MiB",
-        ErrorCode::UnsupportedMediaType => "`Content-Type` is present but is not JSON",
+        ErrorCode::UnsupportedMediaType => {
+            "`Content-Type` is missing, is not JSON or names another charset than UTF-8, or `Content-Encoding` is not \
+             supported"
+        }
         ErrorCode::InvalidBody => {
             "the body is JSON, but it is not valid for this operation, for example because a required field is missing"
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod bodies;
 mod burst;
 mod command;
 mod contract;
@@ -94,7 +95,7 @@ pub(crate) async fn call(
     method: Method,
     target: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: impl AsRef<[u8]>,
 ) -> Answer {
     let mut request = http::Request::builder().method(&method).uri(target);
     for (name, value) in headers {
@@ -106,7 +107,7 @@ pub(crate) async fn call(
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let caller = ([127, 0, 0, 1], 1).into();
     let (Parts { status, mut headers, .. }, body) =
-        front.answer(parts, body.to_owned().into(), caller).await.into_parts();
+        front.answer(parts, body.as_ref().to_vec().into(), caller).await.into_parts();
     let request_id = headers.remove("apigw-requestid");
     let answer = Answer { status, headers, request_id, body: String::from_utf8(body).unwrap() };
     contract::expect_documented(front, &method, target, &answer);

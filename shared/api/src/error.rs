@@ -73,7 +73,7 @@ pub enum ErrorCode {
     PageTooFar,
     /// 400: there are too many registrations to order by an attribute other than `created_at`.
     TooManyToSort,
-    /// 400: the body is not JSON, or repeats a key.
+    /// 400: the body is not JSON, repeats a key, or is not the gzip that `Content-Encoding` promises.
     InvalidJson,
     /// 401: the key is missing or not valid.
     Unauthorized,
@@ -93,7 +93,7 @@ pub enum ErrorCode {
     RegistrationRemoved,
     /// 413: the body is too large.
     BodyTooLarge,
-    /// 415: the `Content-Type` is not JSON.
+    /// 415: the `Content-Type` is not JSON in UTF-8, or the `Content-Encoding` is not supported.
     UnsupportedMediaType,
     /// 422: the body is JSON, but not valid for this request.
     InvalidBody,
@@ -228,6 +228,13 @@ impl ApiError {
         Self::with_fields(ErrorCode::InvalidJson, "invalid JSON", errors)
     }
 
+    /// Returns a 400: the body is not the gzip that `Content-Encoding` promises.
+    #[must_use]
+    pub fn invalid_gzip(problem: &std::io::Error) -> Self {
+        let errors = FieldErrors::of("Content-Encoding", format_args!("expected a complete gzip body: {problem}"));
+        Self::with_fields(ErrorCode::InvalidJson, "invalid gzip", errors)
+    }
+
     /// Returns a 401. Its response is identical for every cause.
     #[must_use]
     pub fn unauthorized() -> Self {
@@ -295,11 +302,30 @@ impl ApiError {
         Self::with_fields(ErrorCode::BodyTooLarge, "body too large", errors)
     }
 
-    /// Returns a 415: the `Content-Type` is not JSON.
+    /// Returns a 415: the `Content-Type` is missing, is not JSON or names another charset than UTF-8.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
-        let errors = FieldErrors::of("Content-Type", "expected application/json");
+        let errors = FieldErrors::of("Content-Type", "expected application/json, in UTF-8");
         Self::with_fields(ErrorCode::UnsupportedMediaType, "unsupported media type", errors)
+    }
+
+    /// Returns a 415: the `Content-Encoding` is this one, which is not supported.
+    #[must_use]
+    pub fn unsupported_encoding(encoding: &str) -> Self {
+        let errors = FieldErrors::of("Content-Encoding", format_args!("expected gzip or none, found {encoding}"));
+        Self::with_fields(ErrorCode::UnsupportedMediaType, "unsupported encoding", errors)
+    }
+
+    /// Returns a 415: the body is compressed, but API Gateway passed it on as text, which destroys it.
+    #[must_use]
+    pub fn compressed_text() -> Self {
+        let expected = "expected none, because the gateway passed the body on as text; with gzip, send a Content-Type \
+                        such as application/vnd.api+json";
+        Self::with_fields(
+            ErrorCode::UnsupportedMediaType,
+            "unsupported encoding",
+            FieldErrors::of("Content-Encoding", expected),
+        )
     }
 
     /// Returns a 422: the body is JSON, but these fields are invalid.

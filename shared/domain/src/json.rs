@@ -9,14 +9,14 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-/// Parses a JSON text.
+/// Parses a JSON text. A byte order mark at its beginning is skipped (RFC 8259, section 8.1).
 ///
 /// # Errors
 ///
 /// If the text is not JSON, is nested more than 127 levels deep, or has an object with the same name twice. The error
 /// names the line and the column.
 pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(text).map(|Strict(value)| value)
+    serde_json::from_slice(text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)).map(|Strict(value)| value)
 }
 
 /// A value in which no object has a name twice.
@@ -103,6 +103,13 @@ mod tests {
     #[case(r#""\ud800""#)]
     fn repeated_names_and_broken_json_are_refused(#[case] text: &str) {
         assert!(parse(text.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn one_byte_order_mark_is_skipped() {
+        assert_eq!(parse("\u{feff} [1]".as_bytes()).unwrap(), serde_json::json!([1]));
+        assert!(parse("\u{feff}\u{feff}[1]".as_bytes()).is_err());
+        assert!(parse("[1]\u{feff}".as_bytes()).is_err());
     }
 
     #[test]
