@@ -53,6 +53,10 @@ def test_only_prod_of_the_three_shifts_traffic_gradually():
     assert gradual == {"prod"}
 
 
+def test_prod_does_not_let_the_pages_of_every_origin_call():
+    assert stack.parameters("prod")["CorsAllowOrigin"] != "*"
+
+
 def test_no_account_or_region_is_hard_coded():
     for file in ("template.yaml", "samconfig.toml"):
         text = (stack.ROOT / file).read_text(encoding="utf-8")

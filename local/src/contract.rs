@@ -51,7 +51,8 @@ the response for another account's campaign is the same as for an unknown one.
 **Consistency.** A listing comes from an index that may lag a few milliseconds behind a write.
 
 **Gateway.** The gateway in front of this API sends 429 and 431, and in some cases 413, 500 and 503. These responses \
-have the schema `GatewayError`. Every response has the header `apigw-requestid`. Quote its value when you report a \
+have the schema `GatewayError`. Every other response has the headers `Cache-Control`, `X-Content-Type-Options: nosniff` and \
+`Strict-Transport-Security`. Every response has the header `apigw-requestid`. Quote its value when you report a \
 problem: it identifies the request in the log.";
 
 /// The security schemes of the API. A request needs one of them.

@@ -86,6 +86,33 @@ async fn a_key_comes_in_three_forms() {
 }
 
 #[tokio::test]
+async fn no_answer_may_be_cached_sniffed_or_fetched_without_tls() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    let mut answers = Vec::new();
+    for (method, target, body) in routes() {
+        answers.push(ask(&front, &(method.clone(), target.clone(), body.clone()), DEMO).await);
+        answers.push(ask(&front, &(method, target, body), "Bearer wrong").await);
+    }
+    let others = [
+        (Method::GET, format!("{}?page=x", campaign_path())),
+        (Method::GET, format!("{}/", campaign_path())),
+        (Method::PUT, campaign_path()),
+        (Method::GET, "/v2/nowhere".to_owned()),
+    ];
+    for (method, target) in others {
+        answers.push(ask(&front, &(method, target, Value::Null), DEMO).await);
+    }
+    let contract = ask(&front, &(Method::GET, "/v2/openapi.json".to_owned(), Value::Null), DEMO).await;
+    assert_eq!(contract.header("cache-control"), Some("public, max-age=300"));
+    assert!(answers.iter().all(|answer| answer.header("cache-control") == Some("private, no-store")));
+    for answer in answers.iter().chain([&contract]) {
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{answer:?}");
+        assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn another_account_sees_nothing_and_changes_nothing() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let (key, _) = key_of(&sandbox, "acme", "read_write").await;

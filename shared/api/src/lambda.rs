@@ -1,7 +1,7 @@
 //! Runs a handler as a Lambda function behind API Gateway.
 //!
 //! [`service`] makes an event safe to parse, answers 503 before Lambda's deadline, writes the log lines of the request
-//! and puts the response into API Gateway's envelope.
+//! and puts the response into API Gateway's envelope, with the headers that every answer has.
 
 use std::{
     borrow::Cow,
@@ -23,6 +23,17 @@ use crate::{Response, error::FunctionError, request_log::RequestLog};
 /// How long before Lambda's deadline a function answers 503, so that the caller receives this API's error and not API
 /// Gateway's.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
+
+/// The headers of every answer that does not set them itself.
+///
+/// Answers depend on the caller's key, and a cache may store even a 404 or a 308 unless a header forbids it (RFC 9111,
+/// section 4.2.2). No browser is to guess another content type (Fetch standard, "X-Content-Type-Options"), or to send a
+/// key without TLS (RFC 6797; a browser ignores the header of the local stack, which has no TLS).
+const DEFAULT_HEADERS: [(&str, &str); 3] = [
+    ("cache-control", "private, no-store"),
+    ("strict-transport-security", "max-age=31536000"),
+    ("x-content-type-options", "nosniff"),
+];
 
 /// The characters that a query must not contain unencoded (RFC 3986); `lambda_http` panics on them.
 const ILLEGAL_IN_QUERY: &AsciiSet = &CONTROLS
@@ -100,11 +111,12 @@ struct Envelope<'a> {
 /// but its generic code is compiled in the crate of the binary, which is optimised for size and not for speed.
 #[expect(clippy::expect_used, reason = "numbers and texts, written into memory, are always JSON")]
 fn envelope(response: &Response) -> Box<RawValue> {
-    let headers = response.headers();
-    let headers = headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+    let defaults = DEFAULT_HEADERS.map(|(name, value)| (name, Cow::Borrowed(value)));
+    let own = response.headers().iter();
+    let own = own.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
     let envelope = Envelope {
         status_code: response.status().as_u16(),
-        headers: headers.collect(),
+        headers: defaults.into_iter().chain(own).collect(),
         body: response.body(),
         is_base64_encoded: false,
     };
@@ -167,6 +179,31 @@ mod tests {
     fn a_function_that_takes_too_long_answers_503_before_its_deadline() {
         let answer = answer(Silent, RESPONSE_MARGIN + Duration::from_millis(20), "/", "", &[]);
         assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
+    }
+
+    /// A function that sets one of the default headers itself.
+    #[derive(Clone)]
+    struct Cached;
+
+    impl HttpFunction for Cached {
+        type Error = ApiError;
+
+        async fn handle(&self, _: Request, _: Timestamp) -> Result<Response, ApiError> {
+            let mut response = Response::default();
+            response.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("public"));
+            Ok(response)
+        }
+    }
+
+    #[test]
+    fn a_function_may_set_a_default_header_itself() {
+        let headers = &answer(Cached, HOUR, "/", "", &[])["headers"];
+        assert_eq!(
+            (&headers["cache-control"], &headers["x-content-type-options"]),
+            (&json!("public"), &json!("nosniff"))
+        );
+        assert_eq!(echo("")["headers"]["cache-control"], "private, no-store");
+        assert_eq!(echo("%FF")["headers"]["cache-control"], "private, no-store", "an error");
     }
 
     /// A function that answers with the parameters of the query.
