@@ -165,7 +165,7 @@ fn components() -> Components {
         ApiKeyValue::with_description("Authorization", "An API key without a scheme, as Passworks webhooks send it.");
     components.add_security_scheme(
         basic,
-        http(HttpAuthScheme::Basic, "The account's user name, with an API key as the password."),
+        http(HttpAuthScheme::Basic, "The account's user name or id, with an API key as the password."),
     );
     components.add_security_scheme(bearer, http(HttpAuthScheme::Bearer, "An API key as the bearer token."));
     components.add_security_scheme(key, SecurityScheme::ApiKey(ApiKey::Header(bare)));

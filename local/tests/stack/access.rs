@@ -1,5 +1,6 @@
 //! Accounts, API keys, and the rights of each key.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{Method, StatusCode};
 use local::{aws::front::ApiFront, testing::sandbox::Sandbox};
 use rstest::rstest;
@@ -82,6 +83,25 @@ async fn a_key_comes_in_three_forms() {
     let front = sandbox.fresh_front().unwrap();
     for authorization in ["Basic ZGVtbzpkZW1v", "Bearer demo", "demo"] {
         assert_eq!(ask(&front, &routes()[0], authorization).await.ids().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn basic_takes_the_user_name_or_the_account_id() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    admin(&sandbox, json!({"action": "create_account", "account_id": "acme-1", "user_name": "Acme"})).await.unwrap();
+    let (key, _) = key_of(&sandbox, "acme-1", "read_write").await;
+    let front = sandbox.fresh_front().unwrap();
+    for (user_name, status) in [
+        ("Acme", StatusCode::NOT_FOUND),
+        ("acme-1", StatusCode::NOT_FOUND),
+        ("acme", StatusCode::UNAUTHORIZED),
+        ("demo", StatusCode::UNAUTHORIZED),
+        ("", StatusCode::UNAUTHORIZED),
+    ] {
+        let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("{user_name}:{key}")));
+        let answer = ask(&front, &routes()[0], &authorization).await;
+        assert_eq!(answer.status, status, "{user_name}: another account's campaign is not found");
     }
 }
 

@@ -52,7 +52,7 @@ pub struct KeyRecord {
     pub id: KeyId,
     /// The account that the key belongs to.
     pub account_id: AccountId,
-    /// The user name that a caller must send with the key in HTTP Basic.
+    /// The user name of the account. In HTTP Basic a caller must send it, or the account's id, with the key.
     pub user_name: UserName,
     /// The rights of the key.
     pub access: Access,

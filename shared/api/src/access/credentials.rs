@@ -1,4 +1,4 @@
-//! Credentials: `Authorization` as HTTP Basic (user name and key), as `Bearer <key>`, or as the bare key.
+//! Credentials: `Authorization` as HTTP Basic (user name or account id, and key), as `Bearer <key>`, or as the bare key.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::account::{ApiKey, KeyId, KeyRecord};
@@ -8,7 +8,7 @@ use lambda_http::Request;
 /// The credentials in a request, not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Credentials {
-    /// The user name in HTTP Basic. It must be the user name of the key's account.
+    /// The user name in HTTP Basic. It must be the user name or the id of the key's account.
     user_name: Option<String>,
     key: ApiKey,
 }
@@ -39,14 +39,16 @@ impl Credentials {
         self.key.id()
     }
 
-    /// Returns whether the user name, if there is one, is the user name of the key's account.
+    /// Returns whether the user name, if there is one, is the user name or the id of the key's account.
     pub(super) fn fit(&self, known: &KeyRecord) -> bool {
-        self.user_name.as_ref().is_none_or(|user_name| user_name == known.user_name.as_str())
+        let names = [known.user_name.as_str(), known.account_id.as_str()];
+        self.user_name.as_ref().is_none_or(|user_name| names.contains(&user_name.as_str()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::account::Access;
     use lambda_http::Body;
     use proptest::prelude::*;
     use rstest::rstest;
@@ -68,6 +70,26 @@ mod tests {
     fn a_key_comes_in_three_forms(#[case] header: &str, #[case] user_name: Option<&str>, #[case] key: &str) {
         let expected = Credentials { user_name: user_name.map(str::to_owned), key: ApiKey::claimed(key) };
         assert_eq!(parse(header.as_bytes()), Some(expected));
+    }
+
+    #[test]
+    fn the_user_name_is_that_of_the_keys_account_or_its_id() {
+        let key = ApiKey::claimed("key");
+        let known = KeyRecord {
+            id: key.id(),
+            account_id: "acme-1".parse().unwrap(),
+            user_name: "Acme".parse().unwrap(),
+            access: Access::ReadOnly,
+            issued_at: "2016-11-09T11:09:00Z".parse().unwrap(),
+            last_four: String::new(),
+            revoked_at: None,
+        };
+        for (user_name, fits) in
+            [(None, true), (Some("Acme"), true), (Some("acme-1"), true), (Some("acme"), false), (Some(""), false)]
+        {
+            let credentials = Credentials { user_name: user_name.map(str::to_owned), key: key.clone() };
+            assert_eq!(credentials.fit(&known), fits, "{user_name:?}");
+        }
     }
 
     #[rstest]
