@@ -46,6 +46,9 @@ of the registration allows the operation (404, 409). There are two exceptions: r
 campaign or pass known, and the campaign of an event is checked after the body. An account sees only its own campaigns: \
 the response for another account's campaign is the same as for an unknown one.
 
+**Paths and methods.** A path that ends in `/` is answered with 308 and the path without it in `Location`. Every `GET` \
+operation also answers `HEAD`, with the same status and headers and without a body.
+
 **Formats.** Timestamps in responses are in UTC with milliseconds. Maximum lengths of strings are in bytes of UTF-8.
 
 **Consistency.** A listing comes from an index that may lag a few milliseconds behind a write.

@@ -19,6 +19,12 @@ async fn the_binary_answers_every_sample_event() {
     let mut binary = LambdaProcess::start(BINARY, []).await.unwrap();
     for (name, event) in samples::reaching(FUNCTION, &sandbox.template).unwrap() {
         let answer = binary.invoke(&event).await.unwrap().unwrap();
+        if name == "http/unmatched-slash.json" {
+            let target = "/v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/registrations?per_page=2";
+            let location = answer["headers"]["location"].as_str();
+            assert_eq!((answer["statusCode"].as_u64(), location), (Some(308), Some(target)));
+            continue;
+        }
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         let allow = answer["headers"]["allow"].as_str();
         match name.as_str() {
@@ -27,7 +33,7 @@ async fn the_binary_answers_every_sample_event() {
                 assert_eq!(body["error"], "route_not_found");
             }
             "http/unmatched-method.json" => {
-                assert_eq!((body["status_code"].as_u64(), allow), (Some(405), Some("GET")));
+                assert_eq!((body["status_code"].as_u64(), allow), (Some(405), Some("GET, HEAD")));
                 assert_eq!(body["error"], "method_not_allowed");
             }
             unknown => panic!("no expectation for the sample {unknown}"),

@@ -151,7 +151,7 @@ fn example(code: ErrorCode) -> ApiError {
         ErrorCode::CampaignNotFound => ApiError::campaign_not_found(),
         ErrorCode::PassNotFound => ApiError::pass_not_found(),
         ErrorCode::RegistrationNotFound => ApiError::registration_not_found(),
-        ErrorCode::MethodNotAllowed => ApiError::method_not_allowed("GET"),
+        ErrorCode::MethodNotAllowed => ApiError::method_not_allowed("GET, HEAD"),
         ErrorCode::RegistrationRemoved => ApiError::registration_removed(removal()),
         ErrorCode::BodyTooLarge => ApiError::body_too_large(MAX_BODY_BYTES),
         ErrorCode::UnsupportedMediaType => ApiError::unsupported_media_type(),

@@ -50,7 +50,9 @@ pub(crate) fn expect_documented(front: &ApiFront, method: &Method, target: &str,
     let uri: Uri = target.parse().unwrap();
     let Some(matched) = front.gateway.route(method, uri.path()) else { return };
     let operations = operations();
-    let Some(operation) = operations.get(&matched.key()) else {
+    // The contract says once that `HEAD` is answered as `GET`.
+    let key = matched.key().replace("HEAD ", "GET ");
+    let Some(operation) = operations.get(&key) else {
         assert_eq!(matched.function(), "unmatched-route", "{} is not in the contract", matched.key());
         return;
     };
@@ -86,7 +88,7 @@ fn the_served_contract_is_the_generated_one() {
 #[test]
 fn every_route_of_the_template_is_in_the_contract_and_the_other_way_round() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let routes = template.routes.iter().filter(|route| route.function != "unmatched-route");
+    let routes = template.routes.iter().filter(|route| route.function != "unmatched-route" && route.method != "HEAD");
     let routes: BTreeSet<_> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
     assert_eq!(operations().into_keys().collect::<BTreeSet<_>>(), routes);
 }

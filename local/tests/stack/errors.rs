@@ -22,7 +22,7 @@ fn registration(field: &str, value: &str) -> String {
 
 #[rstest]
 #[case::no_such_path("/", 404, "route_not_found", None)]
-#[case::trailing_slash("/v2/coupons/C/registrations/", 404, "route_not_found", None)]
+#[case::trailing_slash_of_no_path("/v2/tickets/C/registrations/", 404, "route_not_found", None)]
 #[case::no_such_type("/v2/tickets/C/registrations", 404, "route_not_found", Some("campaign_type"))]
 #[case::another_type("/v2/generics/C/registrations", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::unknown_campaign("/v2/coupons/U/registrations", 404, "campaign_not_found", Some("campaign_id"))]
@@ -86,9 +86,9 @@ async fn the_error_of_a_bad_request_names_the_parameter(
 }
 
 #[rstest]
-#[case(Method::PUT, campaign_path(), "GET")]
-#[case(Method::HEAD, campaign_path(), "GET")]
-#[case(Method::PATCH, pass_path(), "GET, POST")]
+#[case(Method::PUT, campaign_path(), "GET, HEAD")]
+#[case(Method::PATCH, pass_path(), "GET, HEAD, POST")]
+#[case(Method::HEAD, "/v2/registration_events".to_owned(), "POST")]
 #[case(Method::GET, format!("{}/{REGISTRATION}", pass_path()), "DELETE")]
 #[case(Method::GET, "/v2/registration_events".to_owned(), "POST")]
 #[tokio::test]

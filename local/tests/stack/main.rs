@@ -15,6 +15,7 @@ mod faults;
 mod filters;
 mod invoke;
 mod lives;
+mod paths;
 mod queue;
 mod reports;
 mod template;

@@ -30,7 +30,7 @@ use std::fmt::Display;
 use domain::{account::KeyId, time::Timestamp};
 use futures_util::{TryFutureExt as _, try_join};
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Method,
     header::{ACCEPT, CONTENT_TYPE, LINK, VARY},
 };
 use lambda_http::Request;
@@ -86,7 +86,12 @@ pub async fn answer(
     let page = page?;
     let total = Box::pin(listing.total(&page, totals.as_ref())).await?;
     RequestLog::listed(request, page.registrations.len());
-    listing.respond(page, total, format).await
+    let response = listing.respond(&page, total, format)?;
+    // The gateway drops the body of a HEAD, so its caller has not seen the page.
+    if request.method() == Method::GET {
+        listing.write_bookmark(&page).await;
+    }
+    Ok(response)
 }
 
 /// A listing, and the request for one of its pages.
@@ -219,7 +224,7 @@ impl<'a> Listing<'a> {
         (cursor.page > 0 && is_inside && self.created_at.contains(registration.created_at)).then_some(cursor)
     }
 
-    async fn respond(&self, page: Page, total: Option<usize>, format: Format) -> Result<Response, ApiError> {
+    fn respond(&self, page: &Page, total: Option<usize>, format: Format) -> Result<Response, ApiError> {
         let mut response = Response::new(format.write(&page.registrations)?);
         let headers = response.headers_mut();
         put(headers, CONTENT_TYPE.as_str(), format.media_type());
@@ -234,17 +239,14 @@ impl<'a> Listing<'a> {
         put(headers, "x-offset", offset);
 
         let mut links = Vec::new();
-        let end = page.end.as_ref().map(|end| end.encode(&self.id)).transpose().map_err(ApiError::internal)?;
-        let next_number = page.number.saturating_add(1);
-        if let Some(cursor) = end.clone().filter(|_| page.has_next) {
-            put(headers, "x-next-page", next_number);
-            links.push(self.link("next", Some(("cursor", cursor))));
+        if let Some(end) = page.end.as_ref().filter(|_| page.has_next) {
+            put(headers, "x-next-page", end.page);
+            links.push(self.link("next", Some(("cursor", end.encode(&self.id)))));
         }
         match &page.previous {
             Some(PageStart::Cursor(previous)) => {
                 put(headers, "x-prev-page", previous.page);
-                let cursor = previous.encode(&self.id).map_err(ApiError::internal)?;
-                links.push(self.link("prev", Some(("cursor", cursor))));
+                links.push(self.link("prev", Some(("cursor", previous.encode(&self.id)))));
             }
             Some(PageStart::Number(number)) => {
                 put(headers, "x-prev-page", number);
@@ -254,18 +256,19 @@ impl<'a> Listing<'a> {
         }
         links.push(self.link("first", None));
         put(headers, LINK.as_str(), links.join(", "));
-        if let (Position::Page(_), Some(cursor)) = (&self.query.position, end) {
-            self.write_bookmark(next_number, cursor).await;
-        }
         Ok(response)
     }
 
-    /// Writes the bookmark of a page, also if the listing has no such page now: it replaces a bookmark of an earlier walk
-    /// through a longer listing. A failure is only logged: without a bookmark, paging by number is slower, and cannot go
-    /// beyond the first [`MAX_EXAMINED`] registrations.
-    async fn write_bookmark(&self, page: u32, cursor: String) {
+    /// Writes the bookmark of the page after this one if the caller walks by page numbers, also if the listing has no
+    /// such page now: it replaces a bookmark of an earlier walk through a longer listing.
+    ///
+    /// A failure is only logged: without a bookmark, paging by number is slower, and cannot go beyond the first
+    /// [`MAX_EXAMINED`] registrations.
+    async fn write_bookmark(&self, page: &Page) {
+        let (Position::Page(_), Some(end)) = (&self.query.position, &page.end) else { return };
         let listing = self.id.digest_for(self.key_id);
-        if let Err(error) = self.table.write_bookmark(&listing, page, cursor, self.now).await {
+        let next = page.number.saturating_add(1);
+        if let Err(error) = self.table.write_bookmark(&listing, next, end.encode(&self.id), self.now).await {
             warn!(%error, "the bookmark of the next page was not written");
         }
     }
