@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p local -- contract` generates `openapi.json` from the routes, types and limits of all functions.
 
-use api::{Response, error::ApiError, lambda::HttpFunction};
+use api::{Response, error::ApiError, lambda::HttpFunction, query};
 use domain::time::Timestamp;
 use http::{
     HeaderValue,
@@ -29,7 +29,8 @@ impl ApiContract {
 impl HttpFunction for ApiContract {
     type Error = ApiError;
 
-    async fn handle(&self, _: Request, _: Timestamp) -> Result<Response, ApiError> {
+    async fn handle(&self, request: Request, _: Timestamp) -> Result<Response, ApiError> {
+        query::expect_none(&request)?;
         let mut response = Response::new(OPENAPI.to_owned());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

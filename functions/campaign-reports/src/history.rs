@@ -3,7 +3,7 @@
 //! The table stores only the counts of each day and the totals up to now. The counts up to the end of a past day are
 //! therefore the totals minus the counts of all later days.
 
-use api::error::ApiError;
+use api::{error::ApiError, query::refuse_unknown};
 use domain::{counts::Counts, fields::FieldErrors, id::CampaignId, time::Day};
 use store::CampaignCounts;
 
@@ -41,13 +41,14 @@ pub struct PastDay {
 
 impl Period {
     /// Parses `start_date` and `end_date`. The default of the end is today, and the default of the start is a month
-    /// before the end. Unknown names are ignored.
+    /// before the end.
     ///
     /// # Errors
     ///
     /// 400 that names every invalid parameter.
     pub fn from_parameters(parameters: Vec<(String, String)>, today: Day) -> Result<Self, ApiError> {
         let mut errors = FieldErrors::default();
+        refuse_unknown(&parameters, &["start_date", "end_date"], &mut errors);
         let (mut start, mut end) = (None, None);
         for (name, value) in parameters {
             let slot = match name.as_str() {
@@ -121,14 +122,17 @@ mod tests {
         let days = |start: &str, end: &str| Ok((start.to_owned(), end.to_owned()));
         assert_eq!(period(&[]), days("2016-02-29", "2016-03-31"));
         assert_eq!(period(&[("start_date", "2016-03-30")]), days("2016-03-30", "2016-03-31"));
-        assert_eq!(period(&[("end_date", "2016-01-15"), ("x", "y")]), days("2015-12-15", "2016-01-15"));
+        assert_eq!(period(&[("end_date", "2016-01-15")]), days("2015-12-15", "2016-01-15"));
         let year = [("start_date", "2016-01-01"), ("end_date", "2016-12-31")];
         assert_eq!(period(&year), days("2016-01-01", "2016-12-31"));
     }
 
     #[test]
-    fn every_invalid_date_of_a_period_is_named() {
-        let cases: [Case<'_>; 5] = [
+    fn every_invalid_and_every_unknown_parameter_of_a_period_is_named() {
+        let cases: [Case<'_>; 8] = [
+            (&[("start_date", ""), ("end_date", "")], &["end_date", "start_date"]),
+            (&[("time_zone", "Europe/Lisbon"), ("end_date", "2016-03-01")], &["time_zone"]),
+            (&[("Start_date", "2016-03-01"), ("start_date", "x")], &["Start_date", "start_date"]),
             (&[("start_date", "yesterday"), ("end_date", "2016-02-30")], &["end_date", "start_date"]),
             (&[("start_date", "2016-03-02"), ("end_date", "2016-03-01")], &["start_date"]),
             (&[("start_date", "2015-01-01"), ("end_date", "2016-01-02")], &["start_date"]),

@@ -54,6 +54,7 @@ impl CampaignReports {
 
     async fn totals(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
         let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
+        reading.check_access_if_invalid(query::expect_none(request)).await?;
         let counts = self.counts(&reading, now.day(), now).await?;
         json(StatusCode::OK, &TotalsReport::of(reading.path().collection.campaign(), &counts.totals))
     }

@@ -9,6 +9,7 @@ use api::{
     json,
     lambda::HttpFunction,
     path::{self, PassPath, RegistrationsPath},
+    query,
     request_log::RequestLog,
     route::Route,
 };
@@ -72,9 +73,10 @@ impl RegistrationWrites {
         path::campaign_type(request)?;
         let account_id = access::writer(&self.table, request, now).await?;
         let path @ PassPath { campaign_type, campaign_id, pass_id } = PassPath::parse(request)?;
-        let body = body::parse(request)
+        let body = query::expect_none(request)
+            .and_then(|()| body::parse(request))
             .and_then(|body| passworks::installation_from_json(&body, pass_id, now).map_err(ApiError::invalid_body));
-        // Runs only if the body is invalid: checks the campaign and logs the refused event.
+        // Runs only if the query or the body is invalid: checks the campaign and logs the refused event.
         let check = async {
             self.campaign_is_known(&account_id, path, now).await?;
             RequestLog::event(request, None, &Outcome::Refused(Refusal::Invalid(FieldErrors::default())));
@@ -106,6 +108,7 @@ impl RegistrationWrites {
         if !self.campaign_is_known(&account_id, path, now).await? {
             return Err(ApiError::campaign_not_found());
         }
+        query::expect_none(request)?;
         let unregistered = self.table.unregister(campaign_id, pass_id, registration_id, now).await?;
         RequestLog::event(request, None, &unregistered.outcome());
         match unregistered {
@@ -121,6 +124,7 @@ impl RegistrationWrites {
     /// Applies one event, or an array of up to [`MAX_EVENTS`].
     async fn apply_events(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
         let source = Source::Caller(access::writer(&self.table, request, now).await?);
+        query::expect_none(request)?;
         match body::parse(request)? {
             Value::Array(bodies) if bodies.len() > MAX_EVENTS => Err(ApiError::too_many_events(MAX_EVENTS)),
             Value::Array(bodies) => {

@@ -198,8 +198,16 @@ fn report_events(examples: &Examples) -> Operation {
         ))
         .tag("Events")
         .request_body(Some(body(schemas::events(), examples.webhook.clone())));
-    let codes =
-        [InvalidJson, Unauthorized, Forbidden, CampaignNotFound, BodyTooLarge, UnsupportedMediaType, InvalidBody];
+    let codes = [
+        InvalidParameter,
+        InvalidJson,
+        Unauthorized,
+        Forbidden,
+        CampaignNotFound,
+        BodyTooLarge,
+        UnsupportedMediaType,
+        InvalidBody,
+    ];
     answers(operation, [("200", done.build())], &codes)
 }
 
@@ -267,7 +275,8 @@ fn contract() -> Operation {
         .description(Some("Needs no API key."))
         .tag("Contract")
         .security(SecurityRequirement::default());
-    answers(operation, [("200", responses::json("The OpenAPI 3.1 document.", document, None).build())], &[])
+    let document = responses::json("The OpenAPI 3.1 document.", document, None).build();
+    answers(operation, [("200", document)], &[InvalidParameter])
 }
 
 fn answers<const N: usize>(

@@ -106,7 +106,9 @@ fn error(status: u16, codes: &[ErrorCode]) -> Response {
 /// Returns the meaning of an error, which the contract shows.
 fn meaning(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::InvalidParameter => "a path or query parameter has an invalid value",
+        ErrorCode::InvalidParameter => {
+            "a parameter of the path or the query is invalid, or a parameter of the query is unknown"
+        }
         ErrorCode::InvalidCursor => "the cursor was altered, or belongs to another listing",
         ErrorCode::PageTooFar => "the page is too far to jump to; follow `Link` instead",
         ErrorCode::TooManyToSort => "there are too many registrations to sort by anything but `created_at`",

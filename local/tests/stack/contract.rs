@@ -222,6 +222,7 @@ fn bad_requests(reader: &str, stranger: &str) -> Vec<Bad> {
     bad.push(Bad::get(pass_path().replace(PASS, CAMPAIGN)));
     let totals = format!("{}/totals", report_path());
     bad.push(Bad::get(format!("{}?start_date=x", report_path())));
+    bad.extend([Bad::get("/v2/openapi.json?x=1".to_owned()), Bad::post(format!("{events}?x=1"), "{}")]);
     bad.extend([report_path(), totals.clone()].map(|path| Bad::get(unknown(path))));
     for path in [campaign_path(), pass_path(), report_path(), totals] {
         bad.extend([Bad::get(no_type(path.clone())), Bad::get(no_uuid(path.clone())), Bad::get(path).by("")]);

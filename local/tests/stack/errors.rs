@@ -7,7 +7,9 @@ use local::testing::sandbox::Sandbox;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, PASS, REGISTRATION, call, campaign_path, exchange, get, pass_path, post};
+use crate::{
+    CAMPAIGN, DEMO, PASS, REGISTRATION, call, campaign_path, exchange, get, pass_path, post, reports::report_path,
+};
 
 const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 const JSON: &str = "application/json";
@@ -64,6 +66,8 @@ fn registration(field: &str, value: &str) -> String {
     "invalid_parameter",
     Some("start_date")
 )]
+#[case::no_date("/v2/coupons/C/reports?start_date=", 400, "invalid_parameter", Some("start_date"))]
+#[case::time_zone("/v2/coupons/C/reports?time_zone=Europe/Lisbon", 400, "invalid_parameter", Some("time_zone"))]
 #[case::report_of_unknown("/v2/coupons/U/reports?start_date=x", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::totals_of_unknown("/v2/coupons/U/reports/totals", 404, "campaign_not_found", Some("campaign_id"))]
 #[case::not_utf_8("/v2/coupons/C/registrations?q[wallet_eq]=%ff", 400, "invalid_parameter", Some("q[wallet_eq]"))]
@@ -149,6 +153,54 @@ async fn the_error_of_a_bad_registration_names_the_fields_and_nothing_is_written
     // A campaign of another type is reported before an invalid body.
     let other_type = pass_path().replace("coupons", "generics");
     assert_eq!(call(&front, Method::POST, &other_type, &headers, body).await.json()["error"], "campaign_not_found");
+}
+
+/// Returns a valid request for every route without parameters, and whether it needs a key.
+fn without_parameters() -> [(Method, String, Value, bool); 5] {
+    let registration = json!({"wallet": "pass2u", "device_os": "ios", DEVICE: "another"});
+    let event = json!({
+        "event": "uninstalled", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-12-01T00:00:00Z",
+        "event_extra": {"registration_id": REGISTRATION},
+    });
+    [
+        (Method::POST, pass_path(), registration, true),
+        (Method::DELETE, format!("{}/{REGISTRATION}", pass_path()), Value::Null, true),
+        (Method::POST, "/v2/registration_events".to_owned(), event, true),
+        (Method::GET, format!("{}/totals", report_path()), Value::Null, true),
+        (Method::GET, "/v2/openapi.json".to_owned(), Value::Null, false),
+    ]
+}
+
+#[tokio::test]
+async fn an_unknown_parameter_is_named_after_the_key_and_the_campaign_and_nothing_is_written() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let front = sandbox.fresh_front().unwrap();
+    let listed = get(&sandbox, &campaign_path()).await.body;
+    for (method, path, body, needs_key) in without_parameters() {
+        let send = async |path: &str, authorization: &str| {
+            let headers = [("authorization", authorization), ("content-type", JSON)];
+            let target = format!("{path}?per_page=1&Page=2");
+            call(&front, method.clone(), &target, &headers, body.to_string()).await
+        };
+        let answer = send(&path, DEMO).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (400, &json!("invalid_parameter")), "{path}");
+        let none = json!(["is not known, expected no parameter"]);
+        assert_eq!(answer.json()["errors"], json!({"Page": none, "per_page": none}), "{path}");
+        if needs_key {
+            assert_eq!(send(&path, "Bearer wrong").await.status, StatusCode::UNAUTHORIZED, "{path}");
+        }
+        if path.contains(CAMPAIGN) {
+            let other_type = send(&path.replace("coupons", "generics"), DEMO).await;
+            assert_eq!(other_type.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+    assert_eq!(get(&sandbox, &campaign_path()).await.body, listed);
+    // A campaign that is not known yet stays unknown.
+    let unknown = pass_path().replace(CAMPAIGN, UNKNOWN);
+    let body = registration("wallet", "pass2u");
+    let answer = call(&front, Method::POST, &format!("{unknown}?x=1"), &[("content-type", JSON)], body).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(get(&sandbox, &unknown).await.json()["error"], "campaign_not_found");
 }
 
 #[rstest]

@@ -1,5 +1,6 @@
 //! The query string: decoding it strictly from a request, and writing it for a link.
 
+use domain::fields::FieldErrors;
 use lambda_http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -24,6 +25,27 @@ pub fn parameters(request: &Request) -> Result<Vec<(String, String)>, ApiError> 
             (None, _) => Err(ApiError::parameter("query", "expected percent-encoded UTF-8")),
         })
         .collect()
+}
+
+/// Adds an error for each parameter that is not one of `known`, so that a misspelt parameter is never ignored.
+pub fn refuse_unknown(parameters: &[(String, String)], known: &[&str], errors: &mut FieldErrors) {
+    for (name, _) in parameters.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+        match known {
+            [] => errors.add(name, "is not known, expected no parameter"),
+            known => errors.add(name, format_args!("is not known, expected one of {}", known.join(", "))),
+        }
+    }
+}
+
+/// Checks that a request has no parameters, for routes that have none.
+///
+/// # Errors
+///
+/// 400 that names every parameter.
+pub fn expect_none(request: &Request) -> Result<(), ApiError> {
+    let mut errors = FieldErrors::default();
+    refuse_unknown(&parameters(request)?, &[], &mut errors);
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::parameters(errors)) }
 }
 
 /// Writes parameters as a query string that [`parameters`] decodes to the same parameters.
@@ -75,6 +97,34 @@ mod tests {
         let error = parameters(&request("page=%FF")).unwrap_err();
         assert_eq!(error.errors().fields().collect::<Vec<_>>(), ["page"]);
         assert!(parameters(&request("%FF=1")).is_err());
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_with_the_known_ones() {
+        let parameters = pairs(&[("page", "1"), ("Page", "2"), ("filter[0].field", "wallet"), ("", "")]);
+        let refused = |known: &[&str]| {
+            let mut errors = FieldErrors::default();
+            refuse_unknown(&parameters, known, &mut errors);
+            errors.to_string()
+        };
+        let expected = "is not known, expected one of page, per_page";
+        assert_eq!(
+            refused(&["page", "per_page"]),
+            format!(": {expected}; Page: {expected}; filter[0].field: {expected}")
+        );
+        assert!(refused(&[]).ends_with("page: is not known, expected no parameter"));
+        assert_eq!(refused(&["page", "Page", "filter[0].field", ""]), "");
+    }
+
+    #[test]
+    fn a_route_without_parameters_accepts_an_empty_query() {
+        for query in ["", "&", "&&"] {
+            assert!(expect_none(&request(query)).is_ok(), "{query}");
+        }
+        for (query, name) in [("a=1", "a"), ("a", "a"), ("%61=", "a"), ("a=%FF", "a"), ("%FF=a", "query")] {
+            let error = expect_none(&request(query)).unwrap_err();
+            assert_eq!(error.errors().fields().collect::<Vec<_>>(), [name], "{query}");
+        }
     }
 
     proptest! {

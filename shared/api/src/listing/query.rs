@@ -16,8 +16,7 @@ pub const MAX_OFFSET: usize = 10_000;
 pub const MAX_FILTER_LENGTH: usize = 2_000;
 
 /// The error text for an unknown parameter.
-const EXPECTED: &str =
-    "expected one of page, per_page, offset, cursor, q[s], q[<attribute>_<predicate>], q[<attribute>_in][]";
+const EXPECTED: &str = "is not known, expected one of page, per_page, offset, cursor, q[s], q[<attribute>_<predicate>], q[<attribute>_in][]";
 
 /// A caller's request for a page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
