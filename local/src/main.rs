@@ -21,7 +21,7 @@ struct Arguments {
     /// Port of the HTTP API; 0 picks a free one
     #[arg(long, default_value_t = 4010)]
     port: u16,
-    /// Keep the table in memory only; its data is lost when the process ends
+    /// Keep the table in a temporary file; its data is lost when the process ends
     #[arg(long, global = true)]
     ephemeral: bool,
     /// Use the DynamoDB-compatible engine at this URL instead of the embedded one
@@ -82,7 +82,7 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
     let template = Template::read(&path)?;
     let data = match dynamodb_endpoint {
         Some(url) => Data::Endpoint(url),
-        None if ephemeral => Data::InMemory,
+        None if ephemeral => Data::Temporary,
         None => Data::Folder(path.with_file_name(".local")),
     };
     match command {

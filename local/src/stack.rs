@@ -127,9 +127,12 @@ impl Stack {
         ];
         let feed = |queue: LocalQueue| tokio::spawn(queue.feed(self.functions.clone()));
         let mut feeding: Vec<_> = queues.into_iter().map(feed).collect();
+        // A record is consumed once the only function that reads the stream has it. With several functions, one of them
+        // would delete what another has not read yet.
+        let consumed = self.engine.stream_records().filter(|_| self.template.streams.len() == 1);
         for source in &self.template.streams {
             let stream = TableStream::of(self.engine.endpoint(), &self.template.table.name);
-            feeding.push(tokio::spawn(source.clone().feed(stream, self.functions.clone())));
+            feeding.push(tokio::spawn(source.clone().feed(stream, self.functions.clone(), consumed.cloned())));
         }
         let engine_url = self.engine.endpoint().to_owned();
         Ok(Running { url, engine_url, queue_urls, lambda_url, stop, fronts, feeding, _stack: self })

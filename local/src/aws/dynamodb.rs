@@ -1,7 +1,9 @@
 //! The engine that holds the table: an embedded DynamoDB emulator, or any server that speaks DynamoDB's protocol.
 
+mod stream_records;
+
 use std::{
-    fs,
+    env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -19,6 +21,8 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, ImportOptions};
 use process::config::TableConfig;
 use store::{StoreError, Table};
+pub use stream_records::{StreamRecords, StreamRecordsError};
+use tempfile::TempDir;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -35,8 +39,8 @@ const CREATION_TIMEOUT: Duration = Duration::from_mins(2);
 /// Where the data is kept.
 #[derive(Debug, Clone)]
 pub enum Data {
-    /// In the memory of this process, and lost when it ends.
-    InMemory,
+    /// In a temporary file, and lost when the process ends.
+    Temporary,
     /// In this folder, kept between runs.
     Folder(PathBuf),
     /// In another engine that speaks DynamoDB's protocol, at this URL.
@@ -51,7 +55,7 @@ impl Data {
     /// If the data cannot be opened, or another stack holds it.
     pub async fn open(&self) -> Result<Engine, EngineError> {
         match self {
-            Self::InMemory => Engine::in_memory().await,
+            Self::Temporary => Engine::temporary().await,
             Self::Folder(folder) => Engine::on_disk(folder).await,
             Self::Endpoint(url) => Ok(Engine::elsewhere(url)),
         }
@@ -112,16 +116,33 @@ pub struct Engine {
 
 struct Embedded {
     database: Database,
+    stream_records: StreamRecords,
     _stop: oneshot::Sender<()>,
-    _lock: Option<fs::File>,
+    _hold: Hold,
+}
+
+/// What keeps the data in place until the engine stops.
+enum Hold {
+    /// The data folder's lock.
+    Lock { _file: fs::File },
+    /// The temporary folder, which is deleted when the engine stops.
+    Temporary { _folder: Option<TempDir> },
 }
 
 impl Engine {
-    /// Starts an embedded engine that keeps its data in memory.
-    pub async fn in_memory() -> Result<Self, EngineError> {
-        let database = Database::memory()
-            .map_err(|error| EngineError::DataFile { path: "memory".to_owned(), cause: error.to_string() })?;
-        Self::embedded(database, None).await
+    /// Starts an embedded engine that keeps its data in a temporary file until it stops.
+    pub async fn temporary() -> Result<Self, EngineError> {
+        let in_folder = |cause| EngineError::DataFolder { path: env::temp_dir().display().to_string(), cause };
+        let folder = tempfile::tempdir().map_err(in_folder)?;
+        let path = folder.path().join(DATA_FILE).display().to_string();
+        let in_file = |cause: String| EngineError::DataFile { path: path.clone(), cause };
+        let database = Database::new(&path).map_err(|error| in_file(error.to_string()))?;
+        // SQLite never syncs, because nothing has to survive.
+        database.enable_bulk_loading().map_err(|error| in_file(error.to_string()))?;
+        let stream_records = StreamRecords::open(&path).map_err(|error| in_file(error.to_string()))?;
+        // On Unix an open file needs no name. Without one, nothing is left even if the process is killed.
+        let folder = if cfg!(unix) { folder.close().map(|()| None).map_err(in_folder)? } else { Some(folder) };
+        Self::embedded(database, stream_records, Hold::Temporary { _folder: folder }).await
     }
 
     /// Starts an embedded engine that keeps its data in `folder`, which only one process at a time can use.
@@ -135,13 +156,13 @@ impl Engine {
             Err(fs::TryLockError::Error(cause)) => return Err(in_folder(cause)),
         }
         let path = folder.join(DATA_FILE).display().to_string();
-        let in_file =
-            |error: dynoxide::DynoxideError| EngineError::DataFile { path: path.clone(), cause: error.to_string() };
-        let database = Database::new(&path).map_err(in_file)?;
+        let in_file = |cause: String| EngineError::DataFile { path: path.clone(), cause };
+        let database = Database::new(&path).map_err(|error| in_file(error.to_string()))?;
         // Despite its name, this makes SQLite sync once per checkpoint instead of once per write: a killed process
         // loses nothing, but a power cut may lose writes.
-        database.disable_bulk_loading().map_err(in_file)?;
-        Self::embedded(database, Some(lock)).await
+        database.disable_bulk_loading().map_err(|error| in_file(error.to_string()))?;
+        let stream_records = StreamRecords::open(&path).map_err(|error| in_file(error.to_string()))?;
+        Self::embedded(database, stream_records, Hold::Lock { _file: lock }).await
     }
 
     /// Returns a reference to another engine that speaks DynamoDB's protocol, at `endpoint`. Sends nothing to it yet.
@@ -150,7 +171,7 @@ impl Engine {
         Self { endpoint: endpoint.to_owned(), embedded: None }
     }
 
-    async fn embedded(database: Database, lock: Option<fs::File>) -> Result<Self, EngineError> {
+    async fn embedded(database: Database, stream_records: StreamRecords, hold: Hold) -> Result<Self, EngineError> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.map_err(EngineError::Listener)?;
         let address = listener.local_addr().map_err(EngineError::Listener)?;
         let (stop, stopped) = oneshot::channel();
@@ -167,7 +188,7 @@ impl Engine {
         });
         Ok(Self {
             endpoint: format!("http://{address}"),
-            embedded: Some(Embedded { database, _stop: stop, _lock: lock }),
+            embedded: Some(Embedded { database, stream_records, _stop: stop, _hold: hold }),
         })
     }
 
@@ -175,6 +196,12 @@ impl Engine {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Returns the records of the engine's streams, or `None` if the engine is elsewhere.
+    #[must_use]
+    pub fn stream_records(&self) -> Option<&StreamRecords> {
+        self.embedded.as_ref().map(|embedded| &embedded.stream_records)
     }
 
     /// Returns the environment variables with which a function reaches the engine. On AWS, Lambda sets all of them

@@ -15,12 +15,13 @@ use tokio::net::TcpStream;
 use tracing::warn;
 
 use crate::{
+    aws::dynamodb::StreamRecords,
     functions::Functions,
     template::{REGION, StreamSource},
 };
 
 /// How long a stream keeps its records (Amazon DynamoDB developer guide, "Change data capture for DynamoDB Streams").
-/// The embedded engine keeps them longer, so older records are skipped here.
+/// The embedded engine keeps a record until it is consumed, so older records are skipped here.
 const RETENTION: Duration = Duration::from_hours(24);
 /// The pause if there are no new records, after a failed read, and before a failed batch is sent again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -49,6 +50,8 @@ pub struct TableStream {
     table: String,
     /// The iterator with which to continue each shard.
     iterators: BTreeMap<String, String>,
+    /// The sequence number of the last record that was read.
+    last_read: Option<String>,
 }
 
 impl TableStream {
@@ -56,7 +59,7 @@ impl TableStream {
     #[must_use]
     pub fn of(endpoint: &str, table: &str) -> Self {
         let engine = endpoint.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { engine, table: table.to_owned(), iterators: BTreeMap::new() }
+        Self { engine, table: table.to_owned(), iterators: BTreeMap::new(), last_read: None }
     }
 
     /// Reads up to `limit` new records from each shard. Leaves out shards without new records.
@@ -70,7 +73,8 @@ impl TableStream {
             if let Some(next) = answer["NextShardIterator"].as_str() {
                 next.clone_into(iterator);
             }
-            if !records.is_empty() {
+            if let Some(last) = records.last() {
+                self.last_read = last["dynamodb"]["SequenceNumber"].as_str().map(str::to_owned);
                 found.push(ShardRecords { shard: shard.clone(), records });
             }
         }
@@ -148,8 +152,8 @@ impl StreamSource {
     }
 
     /// Feeds the function from `stream` until the task is aborted. A failed batch is sent again until it succeeds,
-    /// before the next batch of its shard.
-    pub async fn feed(self, mut stream: TableStream, functions: Functions) {
+    /// before the next batch of its shard. Deletes the records that were consumed from `consumed`.
+    pub async fn feed(self, mut stream: TableStream, functions: Functions, consumed: Option<StreamRecords>) {
         loop {
             match self.next_batches(&mut stream).await {
                 Ok(Some(batches)) => {
@@ -159,6 +163,9 @@ impl StreamSource {
                             tokio::time::sleep(PAUSE).await;
                         }
                     }
+                    if let Some(consumed) = consumed.clone() {
+                        trim(&stream, consumed).await;
+                    }
                 }
                 Ok(None) => tokio::time::sleep(PAUSE).await,
                 Err(error) => {
@@ -167,6 +174,16 @@ impl StreamSource {
                 }
             }
         }
+    }
+}
+
+/// Deletes the records that were read from `stream`. If that fails, the next call deletes them.
+async fn trim(stream: &TableStream, records: StreamRecords) {
+    let Some(last_read) = stream.last_read.clone() else { return };
+    let table = stream.table.clone();
+    let trimmed = tokio::task::spawn_blocking(move || records.trim(&table, &last_read)).await;
+    if let Ok(Err(error)) = trimmed {
+        warn!(%error, "records that the stream no longer needs could not be deleted");
     }
 }
 

@@ -31,7 +31,7 @@ impl Sandbox {
     /// Starts a sandbox with the account `demo` and no other data.
     pub async fn start() -> Result<Self, SandboxError> {
         let template = Template::read(&Template::default_path())?;
-        let engine = Engine::in_memory().await?;
+        let engine = Engine::temporary().await?;
         engine.ensure_table(&template.table).await?;
         samples::create_demo_account(&engine.store(&template.table)?).await?;
         Ok(Self { template, engine })

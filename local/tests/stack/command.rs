@@ -218,7 +218,7 @@ async fn a_command_that_fails_says_why_in_one_sentence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stack_runs_over_another_engine() {
-    let engine = Engine::in_memory().await.unwrap();
+    let engine = Engine::temporary().await.unwrap();
     let folder = folder();
     for _ in 0..2 {
         let (mut stack, url) = start(folder.path(), &["--port", "0", "--dynamodb-endpoint", engine.endpoint()]).await;
@@ -229,7 +229,7 @@ async fn the_stack_runs_over_another_engine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_data_can_be_exported_into_another_table_repeatedly() {
-    let (folder, engine) = (folder(), Engine::in_memory().await.unwrap());
+    let (folder, engine) = (folder(), Engine::temporary().await.unwrap());
     let Template { table, .. } = Template::read(&Template::default_path()).unwrap();
     engine.ensure_table(&table).await.unwrap();
     let export = async |table: &str, without: &str, more: &[&str]| {

@@ -286,7 +286,7 @@ async fn every_error_of_the_contract_occurs() {
 #[tokio::test]
 async fn the_page_that_shows_the_contract_loads_nothing_from_other_servers() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::InMemory).await.unwrap();
+    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::Temporary).await.unwrap();
     let running = stack.serve(0).await.unwrap();
     let get = async |path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");

@@ -259,7 +259,7 @@ async fn an_unreachable_table_is_a_503_that_reveals_nothing() {
 #[tokio::test]
 async fn the_gateways_own_errors_have_its_own_shape() {
     let template = local::template::Template::read(&local::template::Template::default_path()).unwrap();
-    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::InMemory).await.unwrap();
+    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::Temporary).await.unwrap();
     let running = stack.serve(0).await.unwrap();
     let long = "x".repeat(11_000);
     let request = format!(

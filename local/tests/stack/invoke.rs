@@ -15,7 +15,7 @@ const LIST_KEYS: &str = r#"{"action":"list_keys","account_id":"demo"}"#;
 /// answer.
 async fn invoke(method: &str, function: &str, event: &str) -> (StatusCode, String, Value) {
     let template = Template::read(&Template::default_path()).unwrap();
-    let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
+    let running = Stack::open(template, &Data::Temporary).await.unwrap().serve(0).await.unwrap();
     let stream = TcpStream::connect(running.lambda_url.trim_start_matches("http://")).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);

@@ -12,7 +12,7 @@ const EVENTS: &str = "/v2/registration_events";
 #[tokio::test]
 async fn the_source_documents_example_comes_back_byte_for_byte() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
+    let running = Stack::open(template, &Data::Temporary).await.unwrap().serve(0).await.unwrap();
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\n\r\n",
         campaign_path()

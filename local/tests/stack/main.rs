@@ -18,6 +18,7 @@ mod lives;
 mod paths;
 mod queue;
 mod reports;
+mod stream;
 mod template;
 mod walks;
 

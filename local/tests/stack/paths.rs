@@ -56,7 +56,7 @@ async fn no_other_path_leads_anywhere(#[case] target: &str) {
 #[tokio::test]
 async fn a_head_is_answered_as_a_get_without_a_body() {
     let template = local::template::Template::read(&local::template::Template::default_path()).unwrap();
-    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::InMemory).await.unwrap();
+    let stack = local::stack::Stack::open(template, &local::aws::dynamodb::Data::Temporary).await.unwrap();
     let running = stack.serve(0).await.unwrap();
     let unknown = campaign_path().replace(CAMPAIGN, PASS);
     let targets = [

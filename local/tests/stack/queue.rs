@@ -27,7 +27,7 @@ async fn sqs(running: &Running, action: &str, call: &Value) -> (bool, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_applied_and_a_bad_one_waits_for_another_try() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
+    let running = Stack::open(template, &Data::Temporary).await.unwrap().serve(0).await.unwrap();
     let batch = samples::read(&samples::folder().join("sqs/bad-message-among-good.json")).unwrap();
     let entries: Vec<Value> = (batch["Records"].as_array().unwrap().iter().enumerate())
         .map(|(place, record)| json!({"Id": place.to_string(), "MessageBody": record["body"]}))

@@ -110,7 +110,7 @@ async fn a_browser_gets_a_page_without_external_resources() {
 #[tokio::test]
 async fn the_local_start_page_links_to_every_campaign() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
+    let running = Stack::open(template, &Data::Temporary).await.unwrap().serve(0).await.unwrap();
     let page = exchange(&running.url, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("href=\"/docs\""), "{page}");
     assert!(page.contains(&format!("href=\"{}\"", report_path())), "{page}");
@@ -120,7 +120,7 @@ async fn the_local_start_page_links_to_every_campaign() {
 #[tokio::test]
 async fn counts_follow_the_registrations_of_a_running_stack() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let running = Stack::open(template, &Data::InMemory).await.unwrap().serve(0).await.unwrap();
+    let running = Stack::open(template, &Data::Temporary).await.unwrap().serve(0).await.unwrap();
     let path = format!("{}/totals", report_path());
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\n\r\n");
