@@ -4,6 +4,7 @@ pub mod dynamodb;
 pub mod front;
 pub mod gateway;
 pub mod lambda;
+pub mod local_only;
 pub mod queue;
 pub mod sqs;
 pub mod stream;

@@ -12,6 +12,7 @@ use crate::{
         front::{self, ApiFront},
         gateway::Gateway,
         lambda::LambdaFront,
+        local_only::LocalOnly,
         queue::LocalQueue,
         sqs::SqsFront,
         stream::TableStream,
@@ -122,8 +123,8 @@ impl Stack {
         let lambda = LambdaFront { functions: self.functions.clone(), names: names.collect() };
         let fronts = vec![
             tokio::spawn(front::serve(listener, api, stopping.clone())),
-            tokio::spawn(front::serve(sqs_listener, sqs, stopping.clone())),
-            tokio::spawn(front::serve(lambda_listener, lambda, stopping)),
+            tokio::spawn(front::serve(sqs_listener, LocalOnly(sqs), stopping.clone())),
+            tokio::spawn(front::serve(lambda_listener, LocalOnly(lambda), stopping)),
         ];
         let feed = |queue: LocalQueue| tokio::spawn(queue.feed(self.functions.clone()));
         let mut feeding: Vec<_> = queues.into_iter().map(feed).collect();

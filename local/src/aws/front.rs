@@ -20,7 +20,10 @@ use tokio::{net::TcpListener, sync::watch};
 use tracing::error;
 
 use crate::{
-    aws::gateway::{self, Gateway, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
+    aws::{
+        gateway::{self, Gateway, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
+        local_only,
+    },
     functions::Functions,
     pages::{docs, home::HomePage},
 };
@@ -59,7 +62,9 @@ impl Front for ApiFront {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return gateway::own_response(status, "Request Header Fields Too Large");
         }
-        if let (Some(home), &Method::GET, "/") = (&self.home, &request.method, request.uri.path()) {
+        // The start page needs no key, so it is only for this machine.
+        let home = self.home.as_ref().filter(|_| local_only::is_local(&request.headers));
+        if let (Some(home), &Method::GET, "/") = (home, &request.method, request.uri.path()) {
             return home.answer().await;
         }
         if let Some(response) = docs::answer(request.uri.path()).filter(|_| request.method == Method::GET) {

@@ -16,6 +16,7 @@ mod filters;
 mod invoke;
 mod lives;
 mod paths;
+mod pages;
 mod queue;
 mod reports;
 mod stream;

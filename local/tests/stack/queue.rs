@@ -16,7 +16,7 @@ async fn sqs(running: &Running, action: &str, call: &Value) -> (bool, Value) {
     let body = call.to_string();
     let (front, _) = running.queue_urls[0].rsplit_once('/').unwrap();
     let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.{action}\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic ZGVtbzpkZW1v\r\nConnection: close\r\nX-Amz-Target: AmazonSQS.{action}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let answer = exchange(front, &request).await;

@@ -111,7 +111,7 @@ async fn a_browser_gets_a_page_without_external_resources() {
 async fn the_local_start_page_links_to_every_campaign() {
     let template = Template::read(&Template::default_path()).unwrap();
     let running = Stack::open(template, &Data::Temporary).await.unwrap().serve(0).await.unwrap();
-    let page = exchange(&running.url, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let page = exchange(&running.url, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("href=\"/docs\""), "{page}");
     assert!(page.contains(&format!("href=\"{}\"", report_path())), "{page}");
     running.stop().await;
