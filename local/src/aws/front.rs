@@ -3,10 +3,12 @@
 //! A [`Front`] answers requests, and [`serve`] serves it on a port. The other fronts stand in for the APIs of SQS
 //! ([`sqs`](super::sqs)) and Lambda ([`lambda`](super::lambda)).
 
+mod accept;
+
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     body::{Bytes, Incoming},
     server::conn::http1,
@@ -14,11 +16,16 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulConnection, GracefulShutdown},
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+};
 use tracing::error;
 
+use self::accept::Acceptor;
 use crate::{
     aws::{
         gateway::{self, Gateway, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
@@ -30,6 +37,8 @@ use crate::{
 
 /// The largest body that API Gateway accepts, in bytes. All fronts have this limit.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// How long a server waits for a whole body. It waits as long for a whole head, which is hyper's default.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long API Gateway waits for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stopping server waits for requests under way.
@@ -108,25 +117,13 @@ fn internal_server_error() -> Response<Vec<u8>> {
 pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch::Receiver<bool>) {
     let front = Arc::new(front);
     let connections = GracefulShutdown::new();
+    let mut acceptor = Acceptor::new();
     loop {
         let (stream, caller) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    error!(%error, "a connection could not be accepted");
-                    continue;
-                }
-            },
+            accepted = acceptor.accept(|| listener.accept()) => accepted,
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
-        let front = Arc::clone(&front);
-        let service = service_fn(move |request| answer(Arc::clone(&front), request, caller));
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // One published client compares the header name `X-Next-Page` case-sensitively.
-            .title_case_headers(true)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let connection = connections.watch(connection(stream, Arc::clone(&front), caller, BODY_TIMEOUT));
         tokio::spawn(async move {
             // An error ends only this connection. For example, the caller has closed it, or has sent invalid HTTP.
             let _ = connection.await;
@@ -135,15 +132,87 @@ pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch
     let _ = tokio::time::timeout(SHUTDOWN_GRACE, connections.shutdown()).await;
 }
 
+fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    front: Arc<impl Front>,
+    caller: SocketAddr,
+    body_timeout: Duration,
+) -> impl GracefulConnection<Error = hyper::Error> + Send {
+    let service = service_fn(move |request| answer(Arc::clone(&front), request, caller, body_timeout));
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        // One published client compares the header name `X-Next-Page` case-sensitively.
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service)
+}
+
 async fn answer(
     front: Arc<impl Front>,
     request: Request<Incoming>,
     caller: SocketAddr,
+    body_timeout: Duration,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (request, body) = request.into_parts();
-    let response = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(body) => front.answer(request, body.to_bytes(), caller).await,
-        Err(_) => gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+    let body = Limited::new(body, MAX_BODY_BYTES).collect();
+    let response = match tokio::time::timeout(body_timeout, body).await {
+        Ok(Ok(body)) => front.answer(request, body.to_bytes(), caller).await,
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+        }
+        Ok(Err(_)) => gateway::own_response(StatusCode::BAD_REQUEST, "Bad Request"),
+        Err(_) => gateway::own_response(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
     };
     Ok(response.map(|body| Full::new(Bytes::from(body))))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Answers with the length of the body.
+    struct Length;
+
+    impl Front for Length {
+        async fn answer(&self, _: http::request::Parts, body: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
+            Response::new(body.len().to_string().into_bytes())
+        }
+    }
+
+    /// Sends `request` over a connection whose other end waits `body_timeout` for a body. Returns everything that comes
+    /// back until the other end closes the connection.
+    async fn exchange(request: &str, body_timeout: Duration) -> String {
+        let (mut ours, theirs) = tokio::io::duplex(1024);
+        let caller = SocketAddr::from(([127, 0, 0, 1], 1));
+        let serving = tokio::spawn(async move {
+            let _ = connection(theirs, Arc::new(Length), caller, body_timeout).await;
+        });
+        ours.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).await.unwrap();
+        serving.await.unwrap();
+        answer
+    }
+
+    #[rstest]
+    #[case::of_known_length("Content-Length: 10\r\n\r\nhalf ")]
+    #[case::of_unknown_length("Transfer-Encoding: chunked\r\n\r\n5\r\nhalf \r\n")]
+    #[tokio::test]
+    async fn half_a_body_is_answered_when_its_time_is_up(#[case] rest: &str) {
+        let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\n{rest}");
+        let answer = exchange(&request, Duration::from_millis(10)).await;
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+        assert!(answer.ends_with(r#"{"message":"Request Timeout"}"#), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_whole_body_is_passed_on_and_an_invalid_one_is_refused() {
+        let head = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+        let whole = exchange(&format!("{head}Content-Length: 5\r\n\r\nwhole"), BODY_TIMEOUT).await;
+        assert!(whole.starts_with("HTTP/1.1 200 OK\r\n") && whole.ends_with("\r\n\r\n5"), "{whole}");
+        let invalid = exchange(&format!("{head}Transfer-Encoding: chunked\r\n\r\nno size\r\n"), BODY_TIMEOUT).await;
+        assert!(invalid.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{invalid}");
+    }
 }

@@ -40,7 +40,11 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 
 /// Starts a stack and returns its process and its URL.
 async fn start(folder: &Path, arguments: &[&str]) -> (Child, String) {
-    let mut child = command(folder, arguments).stderr(Stdio::null()).spawn().unwrap();
+    ready(command(folder, arguments).stderr(Stdio::null()).spawn().unwrap()).await
+}
+
+/// Waits until a stack is ready, and returns its process and its URL.
+async fn ready(mut child: Child) -> (Child, String) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut url = None;
     while let Some(line) = tokio::time::timeout(TIMEOUT, lines.next_line()).await.unwrap().unwrap() {
@@ -147,6 +151,36 @@ async fn an_interrupt_ends_the_stack_cleanly_and_releases_the_data() {
     let (is_ok, stdout, _) = output(folder.path(), &["invoke", "registration-ingest", event.to_str().unwrap()]).await;
     assert!(is_ok);
     assert_eq!(stdout, "{\"batchItemFailures\":[]}\n");
+}
+
+/// With 128 descriptors the stack accepts some of 200 connections. It answers again when they are closed.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_without_file_descriptors_logs_that_once_and_recovers() {
+    let folder = folder();
+    let stack = command(folder.path(), &["--ephemeral", "--port", "0"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 128 && exec \"$@\"", "sh", BINARY]).args(stack.as_std().get_args());
+    limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let (mut stack, url) = ready(limited.spawn().unwrap()).await;
+    let mut log = BufReader::new(stack.stderr.take().unwrap()).lines();
+
+    let address = url.strip_prefix("http://").unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..200 {
+        connections.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let said = async {
+        while !log.next_line().await.unwrap().expect("it still runs").contains("connections cannot be accepted") {}
+    };
+    tokio::time::timeout(TIMEOUT, said).await.unwrap();
+    drop(connections);
+    assert_eq!(tokio::time::timeout(TIMEOUT, total(&url, 1000)).await.unwrap(), "3");
+
+    stack.kill().await.unwrap();
+    while let Some(line) = log.next_line().await.unwrap() {
+        assert!(!line.contains("connections cannot be accepted"), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

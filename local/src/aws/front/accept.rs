@@ -1,0 +1,80 @@
+//! Accepts connections, also at times when the process has no file descriptor left for one.
+
+use std::{io, time::Duration};
+
+use tokio::time::Instant;
+use tracing::error;
+
+/// The pause after a connection could not be accepted. Without it, the loop would spin until a descriptor is free.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often the log says that connections cannot be accepted.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Accepts the connections of one port.
+pub(super) struct Acceptor {
+    pause: Duration,
+    logged_at: Option<Instant>,
+}
+
+impl Acceptor {
+    pub(super) fn new() -> Self {
+        Self { pause: PAUSE, logged_at: None }
+    }
+
+    /// Calls `next` until it returns a connection. Pauses after an error, and logs at most one error a minute.
+    pub(super) async fn accept<C, F: Future<Output = io::Result<C>>>(&mut self, mut next: impl FnMut() -> F) -> C {
+        loop {
+            match next().await {
+                Ok(connection) => return connection,
+                // The caller is gone before it was accepted. The next one is not affected.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if self.must_log(Instant::now()) {
+                        error!(%error, "connections cannot be accepted; trying again until they can");
+                    }
+                    tokio::time::sleep(self.pause).await;
+                }
+            }
+        }
+    }
+
+    /// Returns whether the log has to say now that connections cannot be accepted.
+    fn must_log(&mut self, now: Instant) -> bool {
+        let is_due = self.logged_at.is_none_or(|at| now >= at + LOG_INTERVAL);
+        if is_due {
+            self.logged_at = Some(now);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_pauses_after_each_error_until_a_connection_is_accepted() {
+        let pause = Duration::from_millis(2);
+        let (calls, begin) = (Cell::new(0), Instant::now());
+        let next = || {
+            calls.set(calls.get() + 1);
+            let answer = match calls.get() {
+                1..4 => Err(io::Error::other("too many open files")),
+                4 => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+                call => Ok(call),
+            };
+            std::future::ready(answer)
+        };
+        assert_eq!(Acceptor { pause, logged_at: None }.accept(next).await, 5);
+        assert!(begin.elapsed() >= 3 * pause);
+    }
+
+    #[test]
+    fn it_logs_once_a_minute_however_often_connections_fail() {
+        let (mut acceptor, begin) = (Acceptor::new(), Instant::now());
+        let logged = (0..1_200).filter(|tenth| acceptor.must_log(begin + *tenth * PAUSE)).collect::<Vec<_>>();
+        assert_eq!(logged, [0, 600], "in two minutes");
+    }
+}
