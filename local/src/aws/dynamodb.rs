@@ -3,7 +3,7 @@
 mod stream_records;
 
 use std::{
-    env, fs,
+    env, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -75,6 +75,11 @@ pub enum EngineError {
         /// Why.
         cause: String,
     },
+    /// The data file is empty. The stack leaves no such file, so its data was lost.
+    #[error(
+        "{0} is empty, so the data that it had is lost: put back a copy of it, or delete it to start with an empty table"
+    )]
+    EmptyFile(String),
     /// The data folder cannot be used.
     #[error("{path} cannot be used for data: {cause}")]
     DataFolder {
@@ -155,8 +160,14 @@ impl Engine {
             Err(fs::TryLockError::WouldBlock) => return Err(EngineError::Held(folder.display().to_string())),
             Err(fs::TryLockError::Error(cause)) => return Err(in_folder(cause)),
         }
-        let path = folder.join(DATA_FILE).display().to_string();
+        let file = folder.join(DATA_FILE);
+        let path = file.display().to_string();
         let in_file = |cause: String| EngineError::DataFile { path: path.clone(), cause };
+        match fs::metadata(&file) {
+            Ok(found) if found.len() == 0 => return Err(EngineError::EmptyFile(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create_data_file(&file).map_err(in_file)?,
+            Ok(_) | Err(_) => {}
+        }
         let database = Database::new(&path).map_err(|error| in_file(error.to_string()))?;
         // Despite its name, this makes SQLite sync once per checkpoint instead of once per write: a killed process
         // loses nothing, but a power cut may lose writes.
@@ -338,6 +349,18 @@ impl Engine {
     fn unreachable(&self, cause: impl std::fmt::Display) -> EngineError {
         EngineError::Unreachable { endpoint: self.endpoint.clone(), cause: cause.to_string() }
     }
+}
+
+/// Creates a data file without tables. It gets its name when it is complete, so that a file with this name is never
+/// empty, even if the process is killed here.
+fn create_data_file(path: &Path) -> Result<(), String> {
+    let new = path.with_file_name("new");
+    // Exists if a process was killed here.
+    let _ = fs::remove_dir_all(&new);
+    fs::create_dir(&new).map_err(|error| error.to_string())?;
+    let unnamed = new.join(DATA_FILE);
+    drop(Database::new(&unnamed.display().to_string()).map_err(|error| error.to_string())?);
+    fs::rename(&unnamed, path).and_then(|()| fs::remove_dir_all(&new)).map_err(|error| error.to_string())
 }
 
 /// Returns whether a folder has a data file.

@@ -184,6 +184,27 @@ async fn a_stack_without_file_descriptors_logs_that_once_and_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_data_file_is_not_taken_for_a_new_one() {
+    let folder = folder();
+    let data = folder.path().join(".local");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("registrations.db"), "").unwrap();
+    let event = samples::folder().join("sqs/uninstall.json").display().to_string();
+    for arguments in [&["--port", "0"][..], &["invoke", "registration-ingest", &event]] {
+        let said = failure(folder.path(), arguments).await;
+        assert!(said.contains("registrations.db is empty") && said.contains("delete it to start"), "{said}");
+    }
+    std::fs::remove_file(data.join("registrations.db")).unwrap();
+    // A start that was killed while it created the file left this.
+    std::fs::create_dir(data.join("new")).unwrap();
+    std::fs::write(data.join("new/registrations.db"), "").unwrap();
+    let (mut stack, url) = start(folder.path(), &["--port", "0"]).await;
+    assert_eq!(total(&url, 1000).await, "3");
+    assert!(!data.join("new").exists());
+    stack.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn invoke_prints_the_answer_and_nothing_else() {
     let folder = folder();
     let event = |name: &str| samples::folder().join(name).display().to_string();
