@@ -1,4 +1,4 @@
-//! The sample events in `events/`, and the account `demo` that every new local table has.
+//! The sample events in `events/`, and what every new local table has: the account `demo` and the first events.
 
 use std::{
     fmt, fs, io,
@@ -15,6 +15,7 @@ use store::{StoreError, Table};
 use thiserror::Error;
 
 use crate::{
+    aws::dynamodb::{Engine, EngineError},
     functions::{Functions, InvokeError},
     template::Template,
 };
@@ -44,6 +45,9 @@ pub enum SampleError {
         /// The place, and what was expected.
         cause: serde_json::Error,
     },
+    /// The table cannot be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The account `demo` was not created.
     #[error("the account demo could not be created: {0}")]
     NoAccount(#[from] StoreError),
@@ -55,12 +59,35 @@ pub enum SampleError {
     NotApplied(Value),
 }
 
-/// Creates the account that every new local table has: user name `demo`, API key `demo`.
+/// Fills the template's table with the account `demo` and the first events, unless that was completed before. If it was
+/// interrupted, adds what is missing.
+///
+/// The account's key is written last, and keeps its item if it is revoked. So if there is a key, nothing is missing, and
+/// what was removed since was removed on purpose. A table that has other data but no account `demo` was not made by a
+/// local stack, so nothing is added to it.
+pub async fn fill(engine: &Engine, functions: &Functions, template: &Template) -> Result<(), SampleError> {
+    let table = engine.store(&template.table)?;
+    let is_missing = match table.keys(&demo()).await? {
+        Some(keys) => keys.iter().all(|key| key.id != demo_key()),
+        None => engine.is_empty(&template.table).await?,
+    };
+    if is_missing {
+        create_demo_account(&table).await?;
+        apply_first_events(functions, template).await?;
+        add_demo_key(&table).await?;
+    }
+    Ok(())
+}
+
+/// Creates the account that every new local table has, with the user name `demo`.
 pub async fn create_demo_account(table: &Table) -> Result<(), StoreError> {
-    let now = time::now();
-    let account = demo();
-    table.create_account(&account, &demo(), now).await?;
-    table.add_key(&account, &ApiKey::claimed(DEMO), Access::ReadWrite, now).await?;
+    table.create_account(&demo(), &demo(), time::now()).await?;
+    Ok(())
+}
+
+/// Adds the key `demo` to the account `demo`.
+pub async fn add_demo_key(table: &Table) -> Result<(), StoreError> {
+    table.add_key(&demo(), &ApiKey::claimed(DEMO), Access::ReadWrite, time::now()).await?;
     Ok(())
 }
 

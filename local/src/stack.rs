@@ -87,15 +87,12 @@ pub struct Running {
 
 impl Stack {
     /// Opens the data. Creates the table if it does not exist, and fills a new table with the account `demo` and the
-    /// first events.
+    /// first events. If an earlier start was interrupted, does what it left undone.
     pub async fn open(template: Template, data: &Data) -> Result<Self, StackError> {
         let engine = data.open().await?;
         let functions = Functions::start(&template, &engine)?;
-        let is_new = engine.ensure_table(&template.table).await?;
-        if is_new {
-            samples::create_demo_account(&engine.store(&template.table)?).await.map_err(SampleError::from)?;
-            samples::apply_first_events(&functions, &template).await?;
-        }
+        engine.ensure_table(&template.table).await?;
+        samples::fill(&engine, &functions, &template).await?;
         Ok(Self { template, engine, functions })
     }
 

@@ -262,11 +262,9 @@ impl Engine {
         TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))
     }
 
-    /// Creates the table if it does not exist. Returns whether it was created.
-    ///
-    /// An existing table gets the stream of the template if it has none. It is an error if it has other keys or
-    /// indexes.
-    pub async fn ensure_table(&self, table: &TableDefinition) -> Result<bool, EngineError> {
+    /// Creates the table if it does not exist. An existing table gets the stream and the time to live of the template if
+    /// it has none. It is an error if it has other keys or indexes.
+    pub async fn ensure_table(&self, table: &TableDefinition) -> Result<(), EngineError> {
         let client = self.client(table)?;
         let described = client.describe_table().table_name(&table.name).send().await;
         match described {
@@ -277,17 +275,25 @@ impl Engine {
                     let update = client.update_table().table_name(&table.name).stream_specification(stream);
                     update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
                 }
-                Ok(false)
             }
-            Ok(_) => Err(EngineError::OtherTable { table: table.name.clone(), endpoint: self.endpoint.clone() }),
+            Ok(_) => {
+                return Err(EngineError::OtherTable { table: table.name.clone(), endpoint: self.endpoint.clone() });
+            }
             Err(error) => match error.as_service_error() {
-                Some(DescribeTableError::ResourceNotFoundException(_)) => {
-                    self.create_table(&client, table).await?;
-                    Ok(true)
-                }
-                _ => Err(self.unreachable(StoreError::from(error))),
+                Some(DescribeTableError::ResourceNotFoundException(_)) => self.create_table(&client, table).await?,
+                _ => return Err(self.unreachable(StoreError::from(error))),
             },
         }
+        // Also if the table is not new: its creation may have been interrupted.
+        let exists = client.wait_until_table_exists().table_name(&table.name).wait(CREATION_TIMEOUT).await;
+        exists.map_err(|error| self.unreachable(error))?;
+        self.ensure_time_to_live(&client, table).await
+    }
+
+    /// Returns whether the table has no items.
+    pub async fn is_empty(&self, table: &TableDefinition) -> Result<bool, EngineError> {
+        let first = self.client(table)?.scan().table_name(&table.name).limit(1).send().await;
+        Ok(first.map_err(|error| self.unreachable(StoreError::from(error)))?.items().is_empty())
     }
 
     async fn create_table(&self, client: &Client, table: &TableDefinition) -> Result<(), EngineError> {
@@ -319,14 +325,21 @@ impl Engine {
             create = create.global_secondary_indexes(index.map_err(|error| self.unreachable(error))?);
         }
         create.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
-        let exists = client.wait_until_table_exists().table_name(&table.name).wait(CREATION_TIMEOUT).await;
-        exists.map_err(|error| self.unreachable(error))?;
-        if let Some(attribute) = &table.time_to_live {
-            let specification = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
-            let specification = specification.map_err(|error| self.unreachable(error))?;
-            let update = client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
-            update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
+        Ok(())
+    }
+
+    async fn ensure_time_to_live(&self, client: &Client, table: &TableDefinition) -> Result<(), EngineError> {
+        let Some(attribute) = &table.time_to_live else { return Ok(()) };
+        let described = client.describe_time_to_live().table_name(&table.name).send().await;
+        let described = described.map_err(|error| self.unreachable(StoreError::from(error)))?;
+        // DynamoDB names the attribute only while the time to live is enabled.
+        if described.time_to_live_description.is_some_and(|found| found.attribute_name.is_some()) {
+            return Ok(());
         }
+        let specification = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build();
+        let specification = specification.map_err(|error| self.unreachable(error))?;
+        let update = client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
+        update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub enum Fault {
     Throttled,
     /// 500 `InternalServerError`.
     Internal,
+    /// The call is not carried out, and there is no response.
+    Lost,
     /// The call is carried out, but the connection closes before the response.
     Unanswered,
     /// The call is carried out, but the connection closes in the middle of the response.
@@ -117,6 +119,11 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
         let Some(request) = message(&mut caller).await? else { return Ok(()) };
         let fault = plan.lock().unwrap_or_else(PoisonError::into_inner).take();
         let answer = match fault {
+            Fault::Lost => {
+                // Waits for the end of the connection.
+                message(&mut caller).await?;
+                return Ok(());
+            }
             Fault::Throttled => error(400, "ProvisionedThroughputExceededException"),
             Fault::Internal => error(500, "InternalServerError"),
             Fault::Rubbish => response(200, "<html>"),
@@ -131,7 +138,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Unanswered => return Ok(()),
             Fault::CutOff => return caller.get_mut().write_all(&answer[..answer.len() - 10]).await,
             Fault::Slow(delay) => tokio::time::sleep(delay).await,
-            Fault::None | Fault::Throttled | Fault::Internal | Fault::Rubbish | Fault::Unprocessed => {}
+            Fault::None | Fault::Lost | Fault::Throttled | Fault::Internal | Fault::Rubbish | Fault::Unprocessed => {}
         }
         caller.get_mut().write_all(&answer).await?;
     }

@@ -33,7 +33,9 @@ impl Sandbox {
         let template = Template::read(&Template::default_path())?;
         let engine = Engine::temporary().await?;
         engine.ensure_table(&template.table).await?;
-        samples::create_demo_account(&engine.store(&template.table)?).await?;
+        let table = engine.store(&template.table)?;
+        samples::create_demo_account(&table).await?;
+        samples::add_demo_key(&table).await?;
         Ok(Self { template, engine })
     }
 
