@@ -1,6 +1,9 @@
 //! The command `export`: copies the local data, or the data of another table, into the table of a deployed stack.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use domain::time;
 use process::config::{ConfigError, TableConfig, environment, optional};
@@ -9,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     aws::dynamodb::{self, Data, Engine, EngineError},
+    progress::Pace,
     samples,
 };
 
@@ -63,22 +67,33 @@ pub async fn open(data: &Data) -> Result<Engine, ExportError> {
     }
 }
 
-/// Copies every account and every campaign from one table into another, and reports each of them in one line. Does not
-/// copy the key `demo`, because it is public.
+/// Copies every account and every campaign from one table into another, and reports each of them in one line. Reports
+/// the progress of slow steps to `progress`. Does not copy the key `demo`, because it is public.
 ///
 /// # Errors
 ///
 /// If a table does not answer, in which case the export stops at once, or if the target refuses some campaigns, in
 /// which case all others are copied.
-pub async fn export(from: &Table, to: &Table, mut report: impl FnMut(String)) -> Result<(), ExportError> {
-    let contents = from.contents().await?;
+pub async fn export(
+    from: &Table,
+    to: &Table,
+    mut report: impl FnMut(String),
+    pace: Pace,
+    mut progress: impl FnMut(String),
+) -> Result<(), ExportError> {
+    let reading = || "reading the accounts and campaigns".to_owned();
+    let contents = pace.report(from.contents(), reading, &mut progress).await?;
     for account in &contents.accounts {
         let keys = from.copy_account(account, &[samples::demo_key()], to).await?;
         report(format!("account {account}: {keys} new keys"));
     }
     let mut refused = 0;
     for campaign in &contents.campaigns {
-        match from.copy_campaign(*campaign, to, time::now()).await {
+        let copied = AtomicUsize::new(0);
+        let count = |so_far: Copied| copied.store(so_far.written + so_far.unchanged, Ordering::Relaxed);
+        let copy = from.copy_campaign_with_progress(*campaign, to, time::now(), count);
+        let line = || format!("campaign {campaign}: items copied so far: {}", copied.load(Ordering::Relaxed));
+        match pace.report(copy, line, &mut progress).await {
             Ok(Copied { is_new, written, unchanged }) => {
                 let counts = if is_new { " and their earlier counts" } else { "" };
                 report(format!("campaign {campaign}: wrote {written} items{counts}; {unchanged} unchanged"));

@@ -5,7 +5,7 @@
 //!
 //! - [`template`] reads `template.yaml`, [`functions`] calls the handlers, and [`stack`] puts everything together.
 //! - [`aws`] stands in for the services, [`pages`] has the HTML pages, and [`contract`] generates the OpenAPI document.
-//! - [`samples`] reads the sample events, and [`export`] copies the data to AWS.
+//! - [`samples`] reads the sample events, and [`export`] copies the data to AWS. [`progress`] tells how far it is.
 //! - [`testing`] has tools for tests and measurements.
 
 pub mod aws;
@@ -13,6 +13,7 @@ pub mod contract;
 pub mod export;
 pub mod functions;
 pub mod pages;
+pub mod progress;
 pub mod samples;
 pub mod stack;
 pub mod template;

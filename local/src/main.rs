@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
     aws::dynamodb::Data,
-    contract, export, samples,
+    contract, export,
+    progress::Pace,
+    samples,
     stack::{Stack, StackError},
     template::Template,
 };
@@ -93,12 +95,12 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
         }
         Some(Command::Export { table, from }) => {
             let to = export::table_on_aws(&table)?;
-            let report = |line| println!("{line}");
+            let (report, progress) = (|line| println!("{line}"), |line| eprintln!("{line}"));
             if let Some(other) = from {
-                export::export(&export::table_on_aws(&other)?, &to, report).await?;
+                export::export(&export::table_on_aws(&other)?, &to, report, Pace::default(), progress).await?;
             } else {
                 let engine = export::open(&data).await?;
-                export::export(&engine.store(&template.table)?, &to, report).await?;
+                export::export(&engine.store(&template.table)?, &to, report, Pace::default(), progress).await?;
             }
         }
         Some(Command::Contract) => println!("{}", contract::write()?.display()),

@@ -239,16 +239,15 @@ impl Engine {
 
     /// Imports items, given as DynamoDB's JSON, into the table in bulk, without writing them to its stream. Fails
     /// unless the engine is embedded.
-    pub fn import(&self, table: &TableDefinition, items: Vec<serde_json::Value>) -> Result<(), EngineError> {
+    pub async fn import(&self, table: &TableDefinition, items: Vec<serde_json::Value>) -> Result<(), EngineError> {
         let Some(Embedded { database, .. }) = &self.embedded else {
             return Err(self.unreachable("it does not support imports"));
         };
         let items = items.into_iter().map(serde_json::from_value).collect::<Result<_, _>>();
-        let imported = database.import_items(
-            &table.name,
-            items.map_err(|error| self.unreachable(error))?,
-            ImportOptions::default(),
-        );
+        let items = items.map_err(|error| self.unreachable(error))?;
+        let (database, table) = (database.clone(), table.name.clone());
+        let import = move || database.import_items(&table, items, ImportOptions::default());
+        let imported = tokio::task::spawn_blocking(import).await.map_err(|error| self.unreachable(error))?;
         imported.map_err(|error| self.unreachable(error))?;
         Ok(())
     }

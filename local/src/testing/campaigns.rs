@@ -1,6 +1,10 @@
 //! Campaigns of any size, for tests and measurements, loaded in bulk without writing to the stream.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
@@ -17,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     aws::dynamodb::{Engine, EngineError},
+    progress::Pace,
     template::TableDefinition,
 };
 
@@ -48,7 +53,8 @@ fn pass_id(number: usize) -> String {
     Uuid::from_u128(0xb000_0000_0000_4000_8000_0000_0000_0000 + number as u128 / 2).to_string()
 }
 
-/// Loads a coupon campaign of the account `demo` with `count` registrations, and writes its counts.
+/// Loads a coupon campaign of the account `demo` with `count` registrations, and writes its counts. Reports the progress
+/// to `progress` if it takes longer than a second.
 ///
 /// The first registration is installed through the store, with a device and a push token. The others are copies of its
 /// item, so they look exactly like items that the store writes.
@@ -57,6 +63,20 @@ pub async fn load(
     table: &TableDefinition,
     campaign: CampaignId,
     count: usize,
+    progress: impl FnMut(String),
+) -> Result<(), LoadError> {
+    let loaded = AtomicUsize::new(0);
+    let line = || format!("campaign {campaign}: {} of {count} registrations loaded", loaded.load(Ordering::Relaxed));
+    Pace::default().report(load_counting(engine, table, campaign, count, &loaded), line, progress).await
+}
+
+/// Loads a campaign and adds the number of its registrations to `loaded` while it does.
+async fn load_counting(
+    engine: &Engine,
+    table: &TableDefinition,
+    campaign: CampaignId,
+    count: usize,
+    loaded: &AtomicUsize,
 ) -> Result<(), LoadError> {
     let store = engine.store(table)?;
     let begin: Timestamp = parsed("2016-11-09T00:00:00.000Z")?;
@@ -81,8 +101,12 @@ pub async fn load(
         Value::from(serde_json::Map::from_iter(item))
     });
     let mut items = items.peekable();
+    loaded.store(1, Ordering::Relaxed);
     while items.peek().is_some() {
-        engine.import(table, items.by_ref().take(IMPORT_SIZE).collect())?;
+        let part: Vec<_> = items.by_ref().take(IMPORT_SIZE).collect();
+        let size = part.len();
+        engine.import(table, part).await?;
+        loaded.fetch_add(size, Ordering::Relaxed);
     }
     // The recount gets an instant 48 hours ahead. The stream no longer delivers any change then, so the recount writes
     // the counts at once.

@@ -48,7 +48,8 @@ impl Sandbox {
 
     /// Loads a campaign of `count` registrations in bulk, and writes its counts.
     pub async fn load_campaign(&self, campaign: CampaignId, count: usize) -> Result<(), SandboxError> {
-        Ok(campaigns::load(&self.engine, &self.template.table, campaign, count).await?)
+        let progress = |line| eprintln!("{line}");
+        Ok(campaigns::load(&self.engine, &self.template.table, campaign, count, progress).await?)
     }
 
     /// Starts new functions on this table. They remember nothing, like processes that have just started.
@@ -128,6 +129,11 @@ impl Sandbox {
     #[must_use]
     pub fn stream(&self) -> TableStream {
         TableStream::of(self.engine.endpoint(), &self.template.table.name)
+    }
+
+    /// Returns a store over the table that remembers nothing.
+    pub fn store(&self) -> Result<store::Table, SandboxError> {
+        Ok(self.engine.store(&self.template.table)?)
     }
 
     /// Returns a client of the engine, to read items as they are stored.

@@ -7,6 +7,7 @@ mod bodies;
 mod burst;
 mod command;
 mod contract;
+mod copies;
 mod costs;
 mod docs;
 mod errors;

@@ -97,6 +97,17 @@ impl Table {
     ///
     /// If the campaign belongs to another account or has another type in the other table. Then nothing is copied.
     pub async fn copy_campaign(&self, campaign: CampaignId, to: &Self, now: Timestamp) -> Result<Copied, ClaimError> {
+        self.copy_campaign_with_progress(campaign, to, now, |_| {}).await
+    }
+
+    /// Copies a campaign like [`copy_campaign`](Self::copy_campaign). Calls `progress` after each pass and registration.
+    pub async fn copy_campaign_with_progress(
+        &self,
+        campaign: CampaignId,
+        to: &Self,
+        now: Timestamp,
+        mut progress: impl FnMut(Copied),
+    ) -> Result<Copied, ClaimError> {
         let mut copied = Copied::default();
         let Some(known) = self.consistent_item(campaign_key(campaign)).await? else { return Ok(copied) };
         // If the other table knows the campaign, it may already count it. Until then nothing there counts it, so a copy
@@ -117,6 +128,7 @@ impl Table {
             let mut results = items.map(|item| to.put_like_event(item, now)).buffer_unordered(CONCURRENCY);
             while let Some(is_written) = results.try_next().await? {
                 *(if is_written { &mut copied.written } else { &mut copied.unchanged }) += 1;
+                progress(copied);
             }
             start = part.last_evaluated_key;
             if start.is_none() {
