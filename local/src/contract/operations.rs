@@ -190,11 +190,10 @@ fn report_events(examples: &Examples) -> Operation {
         .operation_id(Some("takeEvents"))
         .summary(Some("Report one event or an array of events"))
         .description(Some(
-            "Events may arrive in any order and more than once; the resulting registrations are the same. There are two \
-             exceptions: of two different installs of a registration at the same instant, the first to arrive wins; \
-             and an install that arrives more than 90 days after a later uninstall can make the registration active \
-             again. If the database stops responding midway, the whole request fails with 503. It is safe to send it \
-             again.",
+            "Events may arrive in any order and more than once; the resulting registrations are the same. There is one \
+             exception: an install that arrives more than 90 days after a later uninstall can make the registration \
+             active again. If the database stops responding midway, the whole request fails with 503. It is safe to \
+             send it again.",
         ))
         .tag("Events")
         .request_body(Some(body(schemas::events(), examples.webhook.clone())));

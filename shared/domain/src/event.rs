@@ -8,6 +8,9 @@ pub mod passworks;
 
 use std::{fmt, time::Duration};
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::{
@@ -21,6 +24,9 @@ use crate::{
 
 /// How far an event may be ahead of our clock. An event further ahead would block its registration until its instant.
 pub const MAX_LEAD: Duration = Duration::from_mins(5);
+
+/// How many bytes of a SHA-256 a [`Tie`] keeps.
+const TIE_LENGTH: usize = 8;
 
 /// Something that happened to a pass and that changes the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +77,14 @@ pub struct Installation {
     pub push_token: Option<PushToken>,
 }
 
+/// Decides between different installs of one registration at the same instant: the install with the greater tie stays,
+/// whichever arrives first.
+///
+/// The first 8 bytes of the SHA-256 of the install's contents, in base64url. Ties are compared as texts, like
+/// `DynamoDB` compares them. Equal contents have equal ties, so a repeated install never beats itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Tie(String);
+
 /// The reason why an event, or a request to register or unregister, is refused. Sending the same again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
@@ -91,6 +105,41 @@ pub enum Refusal {
     UnknownRegistration,
 }
 
+impl Installation {
+    /// Returns the tie of an install with these contents.
+    #[must_use]
+    pub fn tie(&self) -> Tie {
+        let Self { registration_id, wallet, device_os, device_library_identifier, push_token } = self;
+        let registration_id = registration_id.to_string();
+        let contents = [
+            ("registration_id", Some(registration_id.as_str())),
+            ("wallet", Some(wallet.into())),
+            ("device_os", Some(device_os.into())),
+            ("device_library_identifier", device_library_identifier.as_ref().map(DeviceLibraryIdentifier::as_str)),
+            ("push_token", push_token.as_ref().map(PushToken::as_str)),
+        ];
+        // No value contains a line break, so different contents are different texts. An absent value adds nothing, so a
+        // field that a later release adds leaves the ties of installs without it as they are.
+        let mut hash = Sha256::new();
+        for (name, value) in contents {
+            if let Some(value) = value {
+                for part in [name, "=", value, "\n"] {
+                    hash.update(part);
+                }
+            }
+        }
+        Tie(BASE64_URL_SAFE_NO_PAD.encode(&hash.finalize()[..TIE_LENGTH]))
+    }
+}
+
+impl Tie {
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Event {
     /// Writes a text for logs: the pass, its campaign, the change and the instant, but nothing about the device.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,5 +150,50 @@ impl fmt::Display for Event {
             Change::Uninstalled { .. } => "uninstalled",
         };
         write!(formatter, "pass {pass_id} of campaign {campaign_id} {change} at {at}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installation() -> Installation {
+        Installation {
+            registration_id: "00f537be-f153-46ad-a980-bbddcb9002c3".parse().unwrap(),
+            wallet: Wallet::Passbook,
+            device_os: DeviceOs::Ios,
+            device_library_identifier: None,
+            push_token: None,
+        }
+    }
+
+    #[test]
+    fn a_tie_is_eight_bytes_of_the_contents_sha_256() {
+        // printf 'registration_id=00f537be-f153-46ad-a980-bbddcb9002c3\nwallet=passbook\ndevice_os=ios\n' | sha256sum
+        assert_eq!(installation().tie().as_str(), "jLpkdR2FAQw");
+        // The same with 'device_library_identifier=device-1\npush_token=token-1\n' at its end.
+        let everything = Installation {
+            device_library_identifier: Some("device-1".parse().unwrap()),
+            push_token: Some("token-1".parse().unwrap()),
+            ..installation()
+        };
+        assert_eq!(everything.tie().as_str(), "Q1XwMgOW4M8");
+    }
+
+    #[test]
+    fn each_value_of_an_install_changes_its_tie() {
+        let text = "token=1";
+        let mut ties = vec![
+            installation().tie(),
+            Installation { registration_id: "00f537be-f153-46ad-a980-bbddcb9002c4".parse().unwrap(), ..installation() }
+                .tie(),
+            Installation { wallet: Wallet::Pass2u, ..installation() }.tie(),
+            Installation { device_os: DeviceOs::Android, ..installation() }.tie(),
+            Installation { device_library_identifier: Some(text.parse().unwrap()), ..installation() }.tie(),
+            Installation { push_token: Some(text.parse().unwrap()), ..installation() }.tie(),
+        ];
+        ties.sort();
+        ties.dedup();
+        assert_eq!(ties.len(), 6);
     }
 }

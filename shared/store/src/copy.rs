@@ -25,7 +25,7 @@ use crate::{
     keys,
     registrations::{
         apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES, has_written},
-        items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER},
+        items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER, TIE},
     },
 };
 
@@ -169,15 +169,17 @@ impl Table {
                 .expression_attribute_values(":serial_number", serial_number)
         } else {
             let at = instant(LAST_EVENT_AT)?;
-            let is_active = item.contains_key(keys::CREATED_AT);
-            if is_active {
+            let put = if item.contains_key(keys::CREATED_AT) {
                 // This write enters the stream of the target table now, however old the install is. With `received_at`, a
                 // recount knows that it must wait until the tally has counted the write.
                 item.insert(RECEIVED_AT.to_owned(), text(now));
-            }
-            self.put_item(item)
-                .condition_expression(if is_active { INSTALL_DECIDES } else { UNINSTALL_DECIDES })
-                .expression_attribute_values(":at", at)
+                // At the same instant, an install without a tie replaces only another one without a tie.
+                let tie = item.get(TIE).cloned().unwrap_or_else(|| text(""));
+                self.put_item(item).condition_expression(INSTALL_DECIDES).expression_attribute_values(":tie", tie)
+            } else {
+                self.put_item(item).condition_expression(UNINSTALL_DECIDES)
+            };
+            put.expression_attribute_values(":at", at)
         };
         has_written(put.send().await)
     }

@@ -6,7 +6,7 @@
 //! |---|---|---|---|---|
 //! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` | `registration-writes`, `registration-ingest` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
-//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `pass`, `device_library_identifier`, `push_token` | `registration-writes`, `registration-ingest` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, `device_library_identifier`, `push_token` | `registration-writes`, `registration-ingest` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
 //! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |

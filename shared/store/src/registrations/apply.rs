@@ -28,8 +28,10 @@ use crate::{
     keys,
 };
 
-/// An install is applied if it is the first event of its registration or later than the stored event.
-pub(crate) const INSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at";
+/// An install is applied if it is the first event of its registration or later than the stored event. It also replaces
+/// an install at the same instant that has a smaller tie or none.
+pub(crate) const INSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
+     OR (last_event_at = :at AND attribute_exists(created_at) AND (attribute_not_exists(tie) OR tie < :tie))";
 /// An uninstall is applied on the same condition, or if it happened at the same instant as the stored install.
 pub(crate) const UNINSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
      OR (last_event_at = :at AND attribute_exists(created_at))";
@@ -95,10 +97,9 @@ impl Unregistered {
 impl Table {
     /// Applies one event with one conditional write of one item. The campaign must have been claimed.
     ///
-    /// The latest event of a registration determines its state, and at the same instant an uninstall beats an install.
-    /// The same events leave the same state, in any order and with any repetitions, with two exceptions. Of two
-    /// different installs of a registration at the same instant, the first one applied stays. An event that arrives
-    /// after the tombstone has expired is applied.
+    /// The latest event of a registration determines its state. At the same instant an uninstall beats an install, and
+    /// of two installs the one with the greater tie stays. The same events leave the same state, in any order and with
+    /// any repetitions, with one exception: an event that arrives after the tombstone has expired is applied.
     pub async fn apply(&self, event: &Event, now: Timestamp) -> Outcome {
         match self.write_event(event, now).await {
             Ok(true) => Outcome::Applied,
@@ -125,6 +126,7 @@ impl Table {
             Change::Installed(installation) => {
                 let item = RegistrationItem::new(*campaign_id, *pass_id, installation, *at, now);
                 self.put(&item, INSTALL_DECIDES, *at)?
+                    .expression_attribute_values(":tie", text(installation.tie().as_str()))
             }
             Change::Uninstalled { registration_id } => {
                 let item = TombstoneItem::new(*campaign_id, *pass_id, *registration_id, *at, now);
@@ -193,7 +195,8 @@ impl Table {
         Err(contended(pass, registration))
     }
 
-    /// Stores the push token. Returns `false` if the registration was removed or replaced after it was read.
+    /// Stores the push token and leaves the tie as it is, so that a repetition of the install that was applied does not
+    /// bring back its push token. Returns `false` if the registration was removed or replaced after it was read.
     async fn store_push_token(
         &self,
         campaign: CampaignId,

@@ -1,8 +1,8 @@
 //! Batches of events.
 //!
 //! Events of different registrations are applied concurrently. Events of one registration are applied one after the
-//! other, in the order of the batch, so that of two installs at the same instant the first one in the batch stays.
-//! In all other cases the conditions of the writes make any order end in the same state.
+//! other, in the order of the batch, so that their outcomes are those of that order and no two writes of one item
+//! compete. The conditions of the writes make any order end in the same state.
 //!
 //! The campaigns are claimed first. Claims of one campaign are also made one after the other, so that the first one in
 //! the batch wins and the others can use the remembered campaign.

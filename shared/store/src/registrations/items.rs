@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
-    event::Installation,
+    event::{Installation, Tie},
     id::{CampaignId, PassId, RegistrationId},
     registration::Registration,
     time::Timestamp,
@@ -24,6 +24,8 @@ pub(crate) const KNOWN_SINCE: &str = "known_since";
 pub(crate) const SERIAL_NUMBER: &str = "serial_number";
 /// The attribute with the instant of the latest event of a registration.
 pub(crate) const LAST_EVENT_AT: &str = "last_event_at";
+/// The attribute with the tie of an active registration's install.
+pub(crate) const TIE: &str = "tie";
 /// The attribute with the instant at which the install of an active registration was received.
 pub(crate) const RECEIVED_AT: &str = "received_at";
 
@@ -48,6 +50,7 @@ pub(crate) struct RegistrationItem<'a> {
     created_at: Timestamp,
     last_event_at: Timestamp,
     received_at: Timestamp,
+    tie: Tie,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_library_identifier: Option<&'a DeviceLibraryIdentifier>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +75,7 @@ impl<'a> RegistrationItem<'a> {
             created_at: at,
             last_event_at: at,
             received_at: now,
+            tie: installation.tie(),
             device_library_identifier: device_library_identifier.as_ref(),
             push_token: push_token.as_ref(),
         }

@@ -5,17 +5,16 @@ use std::{
     task::Poll,
 };
 
-use domain::event::Refusal;
 use domain::{
     account::{Access, ApiKey},
     counts::Part,
-    event::Event,
+    event::{Change, Event, Installation, Refusal},
     id::{AccountId, CampaignId},
 };
 use store::{CampaignCounts, ClaimError, Collection, Contents, Copied};
 
 use super::{
-    TestTable, at, new_campaign, now, pass,
+    TestTable, at, installation, new_campaign, now, pass,
     recount::story,
     registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read},
@@ -119,6 +118,24 @@ async fn a_campaign_of_another_account_is_not_touched() {
     let refused = old.copy_campaign(campaign, &new.fresh(), now()).await;
     assert!(matches!(refused, Err(ClaimError::Refused(Refusal::OtherAccount))), "{refused:?}");
     assert_eq!(items(&new, campaign).await, before);
+}
+
+#[tokio::test]
+async fn of_two_installs_at_the_same_instant_the_greater_tie_stays_in_a_copy_too() {
+    let campaign = new_campaign();
+    let plain = install(campaign, pass(1), registration(1), at(5));
+    let token =
+        Change::Installed(Installation { push_token: Some("token".parse().unwrap()), ..installation(registration(1)) });
+    let with_token = Event { change: token, ..plain.clone() };
+    let mut ends = Vec::new();
+    for (here, there) in [(&plain, &with_token), (&with_token, &plain)] {
+        let (old, new) = (TestTable::start().await, TestTable::start().await);
+        apply(&old, std::slice::from_ref(here)).await;
+        apply(&new, std::slice::from_ref(there)).await;
+        old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
+        ends.push(items(&new, campaign).await);
+    }
+    assert_eq!(ends[0], ends[1]);
 }
 
 #[tokio::test]

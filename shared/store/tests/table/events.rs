@@ -101,6 +101,44 @@ async fn a_later_install_replaces_the_earlier_one_completely() {
     assert!(!item.contains_key("push_token") && !item.contains_key("expires_at"));
 }
 
+/// Applies these installs of one registration at the same instant to a new campaign and returns its item.
+async fn item_after(table: &TestTable, installs: &[&Installation]) -> BTreeMap<String, String> {
+    let (campaign, pass) = (new_campaign(), pass(1));
+    for install in installs {
+        expect_done(table.apply(&event(campaign, pass, at(5), Change::Installed((*install).clone())), now()).await);
+    }
+    let mut item = table.items(campaign).await.remove(&format!("PASS#{pass}#{}", registration(1))).unwrap();
+    item.retain(|name, _| !["pk", "pass"].contains(&name.as_str()));
+    item
+}
+
+#[tokio::test]
+async fn of_two_installs_at_the_same_instant_the_one_with_the_greater_tie_stays() {
+    let table = TestTable::start().await;
+    let plain = installation(registration(1));
+    let other = Installation { wallet: Wallet::Pass2u, push_token: Some("token".parse().unwrap()), ..plain.clone() };
+    let [lesser, greater] = if plain.tie() < other.tie() { [&plain, &other] } else { [&other, &plain] };
+    let expected = item_after(&table, &[greater]).await;
+    assert_eq!((expected["tie"].as_str(), &expected["wallet"]), (greater.tie().as_str(), &greater.wallet.to_string()));
+    for order in [&[lesser, greater][..], &[greater, lesser], &[greater, lesser, greater, lesser]] {
+        assert_eq!(item_after(&table, order).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_install_without_a_tie_gives_way_to_any_at_the_same_instant() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let install = event(campaign, pass, at(5), Change::Installed(installation(id)));
+    expect_done(table.apply(&install, now()).await);
+    let sk = format!("PASS#{pass}#{id}");
+    table.remove(campaign, &sk, "tie").await;
+    for expected in [Applied, Unchanged] {
+        assert_eq!(table.apply(&install, now()).await, expected);
+        assert_eq!(table.items(campaign).await[&sk]["tie"], installation(id).tie().as_str());
+    }
+}
+
 #[tokio::test]
 async fn an_item_with_the_longest_texts_stays_under_a_kilobyte() {
     let table = TestTable::start().await;

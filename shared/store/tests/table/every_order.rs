@@ -1,7 +1,7 @@
 //! Property tests: every order and every repetition of the same events leaves the same items and counts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Mutex, OnceLock},
 };
 
@@ -28,6 +28,8 @@ struct Happening {
     kind: Kind,
     /// One of few instants, so that many events share one.
     instant: u32,
+    /// Which contents an install or a serial number has, so that different ones share an instant.
+    contents: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +41,11 @@ enum Kind {
 
 impl Happening {
     fn event(self, campaign: CampaignId) -> Event {
-        let Self { pass: number, kind, instant } = self;
+        let Self { pass: number, kind, instant, contents } = self;
         let change = match kind {
-            Kind::Created => Change::Created { serial_number: Some(format!("serial-{instant}").parse().unwrap()) },
+            Kind::Created => Change::Created { serial_number: Some(format!("serial-{contents}").parse().unwrap()) },
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
-            Kind::Installed(id) => Change::Installed(installation(id, instant)),
+            Kind::Installed(id) => Change::Installed(installation(id, contents)),
         };
         event(campaign, pass(number), moment(instant), change)
     }
@@ -54,10 +56,8 @@ fn moment(instant: u32) -> Timestamp {
     at(instant * 12 * 60 * 60 * 1000)
 }
 
-/// Returns an install whose contents depend only on its id and instant. Two different installs at the same instant
-/// would make the order matter, because the first one applied stays.
-fn installation(id: u128, instant: u32) -> Installation {
-    let place = usize::try_from(instant).unwrap() + usize::try_from(id).unwrap();
+fn installation(id: u128, contents: u32) -> Installation {
+    let place = usize::try_from(contents).unwrap() + usize::try_from(id).unwrap();
     Installation {
         registration_id: registration(id),
         wallet: Wallet::ALL[place % Wallet::ALL.len()],
@@ -73,7 +73,12 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         4 => (1..=REGISTRATIONS).prop_map(Kind::Installed),
         4 => (1..=REGISTRATIONS).prop_map(Kind::Uninstalled),
     ];
-    let happening = (1..=PASSES, kind, 0_u32..5).prop_map(|(pass, kind, instant)| Happening { pass, kind, instant });
+    let happening = (1..=PASSES, kind, 0_u32..5, 0_u32..4).prop_map(|(pass, kind, instant, contents)| Happening {
+        pass,
+        kind,
+        instant,
+        contents,
+    });
     prop::collection::vec(happening, 1..16)
 }
 
@@ -112,27 +117,32 @@ async fn tally(table: &TestTable, stream: &mut TableStream, cuts: &[(usize, usiz
     table.tally("shard", &records[handed_over..], now()).await.unwrap();
 }
 
-/// Returns the registrations that must be active, by the simplest rule: the latest event of each determines its state,
-/// and a removal beats an install.
+/// Returns the registrations that must be active, by the simplest rule: the latest event of each determines its state.
+/// At the same instant a removal beats an install, and the greater tie beats the smaller.
 fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
     let mut last = BTreeMap::new();
     for happening in story.iter().flatten() {
-        let (id, is_removal) = match happening.kind {
+        let (id, install) = match happening.kind {
             Kind::Created => continue,
-            Kind::Installed(id) => (id, false),
-            Kind::Uninstalled(id) => (id, true),
+            Kind::Installed(id) => (id, Some(installation(id, happening.contents))),
+            Kind::Uninstalled(id) => (id, None),
         };
-        let decision = (happening.instant, is_removal);
-        let known = last.entry((happening.pass, id)).or_insert(decision);
-        *known = decision.max(*known);
+        let decision = (happening.instant, install.is_none(), install.as_ref().map(Installation::tie));
+        match last.entry((happening.pass, id)) {
+            Entry::Vacant(entry) => {
+                entry.insert((decision, install));
+            }
+            Entry::Occupied(mut entry) if entry.get().0 < decision => {
+                entry.insert((decision, install));
+            }
+            Entry::Occupied(_) => {}
+        }
     }
-    let active = last.into_iter().filter(|(_, (_, is_removal))| !is_removal);
-    let mut active: Vec<_> = active
-        .map(|((number, id), (instant, _))| {
-            let Installation { wallet, device_os, .. } = installation(id, instant);
-            Registration { id: registration(id), pass_id: pass(number), wallet, device_os, created_at: moment(instant) }
-        })
-        .collect();
+    let active = last.into_iter().filter_map(|((number, _), ((instant, ..), install))| {
+        let Installation { registration_id: id, wallet, device_os, .. } = install?;
+        Some(Registration { id, pass_id: pass(number), wallet, device_os, created_at: moment(instant) })
+    });
+    let mut active: Vec<_> = active.collect();
     active.sort_by_key(|registration| (registration.created_at, registration.pass_id, registration.id));
     active
 }
@@ -171,8 +181,14 @@ fn runtime() -> &'static tokio::runtime::Runtime {
     RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap())
 }
 
+/// 100 cases, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_order_and_every_repetition_of_the_same_events_leaves_the_same_state(stories in stories(), cuts in cuts()) {

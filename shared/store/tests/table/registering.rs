@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::event::{Change, Installation};
-use store::{Collection, Registered, Unregistered};
+use store::{Collection, Outcome, Registered, Unregistered};
 
 use super::{TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration};
 
@@ -23,6 +23,27 @@ async fn registering_twice_finds_the_registration_as_it_is() {
         assert_eq!(found, Registered::Active(created.clone()));
         let item = &table.items(campaign).await[&sk];
         assert_eq!((item["push_token"].as_str(), item["created_at"].as_str()), (expected, at(5).to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_install_does_not_bring_back_an_old_push_token() {
+    let table = TestTable::start().await;
+    let (pass, id) = (pass(1), registration(1));
+    let with_token = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
+    for is_registered_by_event in [true, false] {
+        let campaign = new_campaign();
+        let install = event(campaign, pass, at(5), Change::Installed(with_token("old")));
+        if is_registered_by_event {
+            assert_eq!(table.apply(&install, now()).await, Outcome::Applied);
+        } else {
+            table.register(campaign, pass, &with_token("old"), at(5), now()).await.unwrap();
+        }
+        table.register(campaign, pass, &with_token("new"), at(9), now()).await.unwrap();
+        assert_eq!(table.apply(&install, now()).await, Outcome::Unchanged);
+        let item = &table.items(campaign).await[&format!("PASS#{pass}#{id}")];
+        assert_eq!((item["push_token"].as_str(), item["created_at"].as_str()), ("new", at(5).to_string().as_str()));
+        assert_eq!(item["tie"], with_token("old").tie().as_str());
     }
 }
 

@@ -74,6 +74,7 @@ async fn an_unknown_attribute_is_ignored() {
 
 #[rstest]
 #[case::received_at(&format!("PASS#{}#{}", pass(1), registration(1)), "received_at")]
+#[case::tie(&format!("PASS#{}#{}", pass(1), registration(1)), "tie")]
 #[case::serial_number(&format!("PASS#{}", pass(1)), "serial_number")]
 #[case::campaign_type("CAMPAIGN", "campaign_type")]
 #[tokio::test]
