@@ -86,6 +86,10 @@ impl RegistrationWrites {
         self.table.claim(campaign_id, &account_id, Some(campaign_type), now).await?;
         let registered = self.table.register(campaign_id, pass_id, &installation, at, now).await?;
         RequestLog::event(request, Some(installation.wallet), &registered.outcome());
+        // A refused request does not decide the type, so the type is stored only now.
+        if !matches!(registered, Registered::RemovedSince(_)) {
+            self.table.complete_claim(campaign_id, &account_id, campaign_type, now).await?;
+        }
         match registered {
             Registered::Active(registration) => json(StatusCode::OK, &registration),
             Registered::RemovedSince(removed_at) => Err(ApiError::registration_removed(removed_at)),

@@ -29,6 +29,9 @@ pub enum Fault {
     Internal,
     /// The call is not carried out, and there is no response.
     Lost,
+    /// 400 `AccessDeniedException`. The call is not repeated, so with this fault for every call a request ends here, like
+    /// one whose process crashed.
+    Denied,
     /// The call is carried out, but the connection closes before the response.
     Unanswered,
     /// The call is carried out, but the connection closes in the middle of the response.
@@ -126,6 +129,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             }
             Fault::Throttled => error(400, "ProvisionedThroughputExceededException"),
             Fault::Internal => error(500, "InternalServerError"),
+            Fault::Denied => error(400, "AccessDeniedException"),
             Fault::Rubbish => response(200, "<html>"),
             Fault::Unprocessed if is_batch_get(&request) => unprocessed(&request),
             Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff | Fault::Unprocessed => {
@@ -138,7 +142,13 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Unanswered => return Ok(()),
             Fault::CutOff => return caller.get_mut().write_all(&answer[..answer.len() - 10]).await,
             Fault::Slow(delay) => tokio::time::sleep(delay).await,
-            Fault::None | Fault::Lost | Fault::Throttled | Fault::Internal | Fault::Rubbish | Fault::Unprocessed => {}
+            Fault::None
+            | Fault::Lost
+            | Fault::Throttled
+            | Fault::Internal
+            | Fault::Denied
+            | Fault::Rubbish
+            | Fault::Unprocessed => {}
         }
         caller.get_mut().write_all(&answer).await?;
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Adds a key to an account, and creates the account if it does not exist. Returns the key and its id.
-async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {
+pub(crate) async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (String, String) {
     let _ = admin(sandbox, json!({"action": "create_account", "account_id": account, "user_name": account})).await;
     let event = json!({"action": "add_key", "account_id": account, "access": access});
     let key = admin(sandbox, event).await.unwrap();

@@ -5,6 +5,7 @@
 mod access;
 mod bodies;
 mod burst;
+mod claims;
 mod command;
 mod contract;
 mod copies;

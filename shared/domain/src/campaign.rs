@@ -1,7 +1,7 @@
 //! Campaigns: the coupons, event tickets and the like that passes are issued for.
 //!
-//! A campaign belongs to one account. Once an event or the path of a write has named its type, the type is fixed too.
-//! To another account, or under another type, the campaign looks unknown.
+//! A campaign belongs to one account. Once an event or the path of a write has named its type and was not refused, the
+//! type is fixed too. To another account, or under another type, the campaign looks unknown.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};

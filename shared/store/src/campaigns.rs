@@ -1,10 +1,19 @@
 //! Campaigns: the account that owns a campaign, and the campaign's type.
 //!
-//! The first account that writes to a campaign owns it: it *claims* the campaign with one conditional write. The
-//! account and the type never change once they are stored, so a process may remember them.
+//! The first account that writes to a campaign owns it: it *claims* the campaign. A write takes up to three steps, each
+//! one conditional write, so that a refused request writes nothing and an interrupted one is completed by its
+//! repetition:
+//!
+//! 1. [`Table::claim`] makes an unknown campaign known with its account and type. A known campaign stays as it is, and the
+//!    request is refused if it names another account or type.
+//! 2. The registration or the pass is written.
+//! 3. [`Table::complete_claim`] stores the type of a campaign that was known without one. It comes last, because the second
+//!    step may refuse the request, and a refused request must not decide the type.
+//!
+//! A stored account or type never changes, so a process may remember them.
 
 use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use domain::{
@@ -41,9 +50,14 @@ struct CampaignItem {
 }
 
 impl Table {
-    /// Claims `campaign` for the account and, if given, for the type. The first claim wins.
+    /// Claims `campaign` for the account and, if given, the type, unless the campaign is known. The first claim wins.
+    /// Call [`Table::complete_claim`] after the request has taken effect.
     ///
     /// Costs one conditional write without a read, or no call if the remembered campaign settles the claim.
+    ///
+    /// # Errors
+    ///
+    /// Refuses the claim, and writes nothing, if the campaign belongs to another account or has another type.
     pub async fn claim(
         &self,
         campaign: CampaignId,
@@ -52,6 +66,7 @@ impl Table {
         now: Timestamp,
     ) -> Result<(), ClaimError> {
         let known = match self.campaigns.get(&campaign, now) {
+            // A campaign without a type may get one at any time, so the memory does not settle a claim with a type.
             Some(known) if known.account_id != *account || known.campaign_type.is_some() || campaign_type.is_none() => {
                 known
             }
@@ -64,6 +79,29 @@ impl Table {
             (Some(known), Some(claimed)) if known != claimed => Err(ClaimError::Refused(Refusal::OtherType(known))),
             _ => Ok(()),
         }
+    }
+
+    /// Stores the type of a campaign that the account has claimed, unless the campaign has a type. If the campaign got
+    /// another type since the claim, it stays as it is.
+    ///
+    /// Costs one conditional write, or no call if this process remembers that the campaign has a type.
+    pub async fn complete_claim(
+        &self,
+        campaign: CampaignId,
+        account: &AccountId,
+        campaign_type: CampaignType,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.campaigns.get(&campaign, now).is_some_and(|known| known.campaign_type.is_some()) {
+            return Ok(());
+        }
+        let update = self
+            .update_campaign(campaign)
+            .update_expression("SET campaign_type = :type")
+            .condition_expression("account_id = :account AND attribute_not_exists(campaign_type)")
+            .expression_attribute_values(":account", text(account.as_str()))
+            .expression_attribute_values(":type", text(campaign_type.as_str()));
+        self.stored_after(campaign, update, now).await.map(drop)
     }
 
     /// Returns the campaign, or `None` if it is not known. Uses a strongly consistent read unless this process
@@ -96,7 +134,7 @@ impl Table {
         Ok(Some(known))
     }
 
-    /// Writes the claim and returns the campaign as stored, whether the claim won or not.
+    /// Writes the claim unless the campaign is known, and returns the campaign as it is stored.
     async fn write_claim(
         &self,
         campaign: CampaignId,
@@ -104,38 +142,44 @@ impl Table {
         campaign_type: Option<CampaignType>,
         now: Timestamp,
     ) -> Result<Campaign, StoreError> {
-        let mut update = String::from(
-            "SET account_id = if_not_exists(account_id, :account), known_since = if_not_exists(known_since, :now)",
-        );
-        let mut condition = String::from("(attribute_not_exists(account_id) OR account_id = :account)");
-        let mut values = Item::from([(":account".to_owned(), text(account.as_str())), (":now".to_owned(), text(now))]);
+        let mut update = self
+            .update_campaign(campaign)
+            .condition_expression("attribute_not_exists(account_id)")
+            .expression_attribute_values(":account", text(account.as_str()))
+            .expression_attribute_values(":now", text(now));
+        let mut set = "SET account_id = :account, known_since = :now".to_owned();
         if let Some(campaign_type) = campaign_type {
-            update.push_str(", campaign_type = if_not_exists(campaign_type, :type)");
-            condition.push_str(" AND (attribute_not_exists(campaign_type) OR campaign_type = :type)");
-            values.insert(":type".to_owned(), text(campaign_type.as_str()));
+            set.push_str(", campaign_type = :type");
+            update = update.expression_attribute_values(":type", text(campaign_type.as_str()));
         }
-        let result = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .key(keys::PK, text(keys::campaign_pk(campaign)))
-            .key(keys::SK, text(keys::CAMPAIGN_SK))
-            .update_expression(update)
-            .condition_expression(condition)
-            .set_expression_attribute_values(Some(values))
+        let stored = self.stored_after(campaign, update.update_expression(set), now).await?;
+        stored.ok_or_else(|| StoreError::malformed(keys::CAMPAIGN_SK, "expected a claim to return the campaign"))
+    }
+
+    fn update_campaign(&self, campaign: CampaignId) -> UpdateItemFluentBuilder {
+        let (pk, sk) = campaign_key(campaign);
+        self.client.update_item().table_name(&self.name).key(keys::PK, text(pk)).key(keys::SK, text(sk))
+    }
+
+    /// Sends a conditional update of a campaign. Returns and remembers the campaign as it is stored, whether the condition
+    /// held or not, or returns `None` if the campaign is not known.
+    async fn stored_after(
+        &self,
+        campaign: CampaignId,
+        update: UpdateItemFluentBuilder,
+        now: Timestamp,
+    ) -> Result<Option<Campaign>, StoreError> {
+        let update = update
             .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let item = match result {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let item = match update.send().await {
             Ok(written) => written.attributes,
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failure)) => failure.item.clone(),
                 _ => return Err(error.into()),
             },
         };
-        let known = self.read_campaign(campaign, item, now)?;
-        known.ok_or_else(|| StoreError::malformed(keys::CAMPAIGN_SK, "expected a claim to return the campaign"))
+        self.read_campaign(campaign, item, now)
     }
 }
 

@@ -132,9 +132,13 @@ impl Table {
             }
             start = part.last_evaluated_key;
             if start.is_none() {
-                return Ok(copied);
+                break;
             }
         }
+        if let Some(campaign_type) = campaign_type {
+            to.complete_claim(campaign, &account_id, campaign_type, now).await?;
+        }
+        Ok(copied)
     }
 
     /// Returns the items of the campaign's counts, without the installs of its active registrations.

@@ -1,0 +1,226 @@
+//! Claims over HTTP and through the queue: a refused request writes nothing, and an interrupted one is completed by its
+//! repetition.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use http::{Method, StatusCode};
+use local::testing::{
+    faults::{Fault, Faults},
+    sandbox::Sandbox,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{CAMPAIGN, DEMO, PASS, access::key_of, call, get, pass_path, post};
+
+const EVENTS: &str = "/v2/registration_events";
+/// A campaign that the tests make known without a type.
+const UNTYPED: &str = "cbc3016c-4c55-4564-81e9-a21664817be2";
+/// A campaign that is not known.
+const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
+
+/// Returns every item of the table, by its keys.
+async fn table(sandbox: &Sandbox) -> BTreeMap<(String, String), BTreeMap<String, String>> {
+    let scan = sandbox.client().unwrap().scan().table_name(&sandbox.template.table.name).send().await.unwrap();
+    let text = |value: AttributeValue| match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text,
+        other => format!("{other:?}"),
+    };
+    let items = scan.items.unwrap_or_default().into_iter().map(|item| {
+        let item: BTreeMap<_, _> = item.into_iter().map(|(name, value)| (name, text(value))).collect();
+        ((item["pk"].clone(), item["sk"].clone()), item)
+    });
+    items.collect()
+}
+
+fn event(name: &str, campaign: &str, second: u8) -> Value {
+    json!({
+        "event": name, "campaign_id": campaign, "pass_id": PASS, "event_at": format!("2016-11-10T00:00:{second:02}Z"),
+        "event_extra": {"registration_id": PASS, "device_os": "ios", "device_app_vendor": "passbook"},
+    })
+}
+
+/// Returns the event with another field.
+fn with(mut event: Value, name: &str, value: impl Into<Value>) -> Value {
+    event[name] = value.into();
+    event
+}
+
+/// Returns the body that registers a pass with the same registration as [`event`].
+fn registration(second: u8) -> Value {
+    let at = format!("2016-11-10T00:00:{second:02}Z");
+    json!({"id": PASS, "wallet": "passbook", "device_os": "ios", "created_at": at, "push_token": "token"})
+}
+
+fn registrations_path(campaign_type: &str, campaign: &str) -> String {
+    format!("/v2/{campaign_type}/{campaign}/passes/{PASS}/registrations")
+}
+
+fn messages(events: &[Value]) -> Value {
+    let message = |(number, event): (usize, &Value)| json!({"messageId": number.to_string(), "body": event.to_string(), "eventSource": "aws:sqs"});
+    json!({"Records": events.iter().enumerate().map(message).collect::<Vec<_>>()})
+}
+
+/// Passes messages with these events to the function and returns how many go back to the queue.
+async fn enqueue(sandbox: &Sandbox, events: &[Value]) -> usize {
+    let answer = sandbox.fresh_functions().unwrap().invoke("registration-ingest", messages(events)).await.unwrap();
+    answer["batchItemFailures"].as_array().unwrap().len()
+}
+
+/// Returns a sandbox with the source document's campaign, and a campaign without a type whose registration was removed.
+async fn with_campaigns() -> Sandbox {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    for event in [event("installed", UNTYPED, 1), event("uninstalled", UNTYPED, 9)] {
+        assert_eq!(post(&sandbox, EVENTS, &event).await.json(), json!({"result": "applied"}));
+    }
+    sandbox
+}
+
+#[tokio::test]
+async fn a_refused_registration_does_not_decide_the_type_of_its_campaign() {
+    let sandbox = with_campaigns().await;
+    let refused = post(&sandbox, &registrations_path("generics", UNTYPED), &registration(5)).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert_eq!(get(&sandbox, &registrations_path("coupons", UNTYPED)).await.status, StatusCode::OK);
+
+    let made = post(&sandbox, &registrations_path("coupons", UNTYPED), &registration(10)).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    assert_eq!(get(&sandbox, &registrations_path("generics", UNTYPED)).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_refused_request_writes_nothing() {
+    let sandbox = with_campaigns().await;
+    let (other_key, _) = key_of(&sandbox, "other", "read_write").await;
+    let (reader, _) = key_of(&sandbox, "demo", "read_only").await;
+    let before = table(&sandbox).await;
+
+    let valid = registration(10).to_string();
+    let invalid = with(registration(10), "wallet", "abacus").to_string();
+    let ahead = with(registration(10), "created_at", "2999-01-01T00:00:00Z").to_string();
+    let json_type = "application/json";
+    let unknown_path = registrations_path("coupons", UNKNOWN);
+    for (authorization, content_type, path, body, status) in [
+        ("Bearer wrong", json_type, &unknown_path, &valid, 401),
+        (&reader, json_type, &unknown_path, &valid, 403),
+        (DEMO, json_type, &unknown_path, &invalid, 422),
+        (DEMO, json_type, &unknown_path, &ahead, 422),
+        (DEMO, json_type, &unknown_path, &"{".to_owned(), 400),
+        (DEMO, "text/plain", &unknown_path, &valid, 415),
+        (DEMO, json_type, &registrations_path("tickets", UNKNOWN), &valid, 404),
+        (DEMO, json_type, &registrations_path("generics", UNTYPED), &registration(5).to_string(), 409),
+        (DEMO, json_type, &registrations_path("generics", CAMPAIGN), &valid, 404),
+        (&other_key, json_type, &pass_path(), &valid, 404),
+    ] {
+        let front = sandbox.fresh_front().unwrap();
+        let headers = [("authorization", authorization), ("content-type", content_type)];
+        let answer = call(&front, Method::POST, path, &headers, body).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(table(&sandbox).await, before, "{answer:?}");
+    }
+    for (campaign_type, campaign) in [("generics", UNTYPED), ("generics", CAMPAIGN), ("coupons", UNKNOWN)] {
+        let path = format!("{}/{UNKNOWN}", registrations_path(campaign_type, campaign));
+        let answer = call(&sandbox.fresh_front().unwrap(), Method::DELETE, &path, &[], "").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(table(&sandbox).await, before, "{answer:?}");
+    }
+
+    let other_type = with(event("created", CAMPAIGN, 20), "campaign_type", "generics");
+    let refused = [other_type, event("exploded", UNKNOWN, 20), with(event("created", UNKNOWN, 20), "pass_id", "x")];
+    for refused in &refused {
+        assert_eq!(post(&sandbox, EVENTS, refused).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let all = post(&sandbox, EVENTS, &json!(refused)).await.json();
+    assert!(all.as_array().unwrap().iter().all(|result| result["result"] == "refused"), "{all}");
+    assert_eq!(table(&sandbox).await, before);
+
+    let of_account = |event: &Value, account: &str| with(event.clone(), "account_id", account);
+    let mut from_queue: Vec<_> = refused.iter().map(|event| of_account(event, "demo")).collect();
+    from_queue.push(of_account(&event("created", CAMPAIGN, 20), "other"));
+    from_queue.push(event("created", UNKNOWN, 20));
+    assert_eq!(enqueue(&sandbox, &from_queue).await, from_queue.len());
+    assert_eq!(table(&sandbox).await, before);
+}
+
+/// What is known before a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    CampaignWithoutType,
+    RegistrationWithoutType,
+}
+
+/// How a request arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Registering,
+    Event,
+    Queue,
+}
+
+/// Sends a request that names the type `coupons`, through functions behind `faults` or, if there are none, through
+/// working ones. Returns whether it was answered with success.
+async fn send(sandbox: &Sandbox, by: By, campaign: &str, faults: Option<&Faults>) -> bool {
+    let event = with(event("installed", campaign, 5), "campaign_type", "coupons");
+    if by == By::Queue {
+        let functions = faults.map_or_else(|| sandbox.fresh_functions(), |faults| sandbox.faulty_functions(faults));
+        let batch = messages(&[with(event, "account_id", "demo")]);
+        let answer = functions.unwrap().invoke("registration-ingest", batch).await.unwrap();
+        return answer["batchItemFailures"].as_array().unwrap().is_empty();
+    }
+    let front = faults.map_or_else(|| sandbox.fresh_front(), |faults| sandbox.faulty_front(faults)).unwrap();
+    let (path, body) = match by {
+        By::Registering => (registrations_path("coupons", campaign), registration(5)),
+        By::Event | By::Queue => (EVENTS.to_owned(), event),
+    };
+    let headers = [("content-type", "application/json")];
+    call(&front, Method::POST, &path, &headers, &body.to_string()).await.status.is_success()
+}
+
+#[rstest]
+#[case(By::Registering, Before::Nothing)]
+#[case(By::Registering, Before::CampaignWithoutType)]
+#[case(By::Registering, Before::RegistrationWithoutType)]
+#[case(By::Event, Before::Nothing)]
+#[case(By::Event, Before::CampaignWithoutType)]
+#[case(By::Event, Before::RegistrationWithoutType)]
+#[case(By::Queue, Before::Nothing)]
+#[case(By::Queue, Before::CampaignWithoutType)]
+#[case(By::Queue, Before::RegistrationWithoutType)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_ends_after_any_call_is_completed_by_its_repetition(#[case] by: By, #[case] before: Before) {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut ends = Vec::new();
+    for calls in 0.. {
+        let campaign = format!("00000000-0000-4000-8000-{calls:012}");
+        match before {
+            Before::Nothing => {}
+            Before::CampaignWithoutType => {
+                assert_eq!(post(&sandbox, EVENTS, &event("created", &campaign, 1)).await.status, StatusCode::OK);
+            }
+            Before::RegistrationWithoutType => {
+                assert_eq!(post(&sandbox, EVENTS, &event("installed", &campaign, 5)).await.status, StatusCode::OK);
+            }
+        }
+        let faults = sandbox.faults().await.unwrap();
+        faults.next(vec![Fault::None; calls]);
+        faults.always(Fault::Denied);
+        let is_complete = send(&sandbox, by, &campaign, Some(&faults)).await;
+        assert!(send(&sandbox, by, &campaign, None).await);
+
+        let items = table(&sandbox).await.into_iter().filter(|((pk, _), _)| pk.ends_with(&campaign));
+        let items = items.map(|((_, sk), mut item)| {
+            item.retain(|name, _| !["pk", "pass", "received_at", "known_since"].contains(&name.as_str()));
+            (sk, item)
+        });
+        ends.push(items.collect::<Vec<_>>());
+        if is_complete {
+            break;
+        }
+    }
+    // Before it is complete: the claim and the registration.
+    assert!(ends.len() > 2, "{ends:?}");
+    assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
+    assert_eq!((ends[0][0].0.as_str(), &*ends[0][0].1["campaign_type"]), ("CAMPAIGN", "coupons"));
+}
