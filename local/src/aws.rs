@@ -5,6 +5,7 @@ pub mod front;
 pub mod gateway;
 pub mod lambda;
 pub mod local_only;
+pub mod log_limit;
 pub mod queue;
 pub mod sqs;
 pub mod stream;

@@ -11,11 +11,11 @@ use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tracing::warn;
 
 use crate::{
-    aws::dynamodb::StreamRecords,
+    aws::{dynamodb::StreamRecords, log_limit::LogLimit},
     functions::Functions,
     template::{REGION, StreamSource},
 };
@@ -152,14 +152,17 @@ impl StreamSource {
     }
 
     /// Feeds the function from `stream` until the task is aborted. A failed batch is sent again until it succeeds,
-    /// before the next batch of its shard. Deletes the records that were consumed from `consumed`.
+    /// before the next batch of its shard; the log says so once a minute. Deletes the records that were consumed from `consumed`.
     pub async fn feed(self, mut stream: TableStream, functions: Functions, consumed: Option<StreamRecords>) {
+        let (mut failed, mut unread) = (LogLimit::default(), LogLimit::default());
         loop {
             match self.next_batches(&mut stream).await {
                 Ok(Some(batches)) => {
                     for (shard, event) in batches {
                         while let Err(error) = functions.invoke(&self.function, event.clone()).await {
-                            warn!(%error, function = self.function, shard, "the function failed; sending the batch again");
+                            if failed.allows(Instant::now()) {
+                                warn!(%error, function = self.function, shard, "the function failed; sending the batch again");
+                            }
                             tokio::time::sleep(PAUSE).await;
                         }
                     }
@@ -169,7 +172,9 @@ impl StreamSource {
                 }
                 Ok(None) => tokio::time::sleep(PAUSE).await,
                 Err(error) => {
-                    warn!(%error, "the stream could not be read; trying again");
+                    if unread.allows(Instant::now()) {
+                        warn!(%error, "the stream could not be read; trying again");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -183,6 +183,18 @@ async fn a_stack_without_file_descriptors_logs_that_once_and_recovers() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ephemeral_stack_leaves_nothing_even_if_it_is_killed() {
+    let (folder, temporary) = (folder(), tempfile::tempdir().unwrap());
+    let mut stack = command(folder.path(), &["--ephemeral", "--port", "0"]);
+    let (mut stack, url) = ready(stack.env("TMPDIR", temporary.path()).stderr(Stdio::null()).spawn().unwrap()).await;
+    assert_eq!(total(&url, 1000).await, "3");
+    stack.kill().await.unwrap();
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+    assert!(!folder.path().join(".local").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_data_file_is_not_taken_for_a_new_one() {
     let folder = folder();

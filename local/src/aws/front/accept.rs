@@ -5,20 +5,20 @@ use std::{io, time::Duration};
 use tokio::time::Instant;
 use tracing::error;
 
+use crate::aws::log_limit::LogLimit;
+
 /// The pause after a connection could not be accepted. Without it, the loop would spin until a descriptor is free.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often the log says that connections cannot be accepted.
-const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Accepts the connections of one port.
 pub(super) struct Acceptor {
     pause: Duration,
-    logged_at: Option<Instant>,
+    log: LogLimit,
 }
 
 impl Acceptor {
     pub(super) fn new() -> Self {
-        Self { pause: PAUSE, logged_at: None }
+        Self { pause: PAUSE, log: LogLimit::default() }
     }
 
     /// Calls `next` until it returns a connection. Pauses after an error, and logs at most one error a minute.
@@ -29,22 +29,13 @@ impl Acceptor {
                 // The caller is gone before it was accepted. The next one is not affected.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if self.must_log(Instant::now()) {
+                    if self.log.allows(Instant::now()) {
                         error!(%error, "connections cannot be accepted; trying again until they can");
                     }
                     tokio::time::sleep(self.pause).await;
                 }
             }
         }
-    }
-
-    /// Returns whether the log has to say now that connections cannot be accepted.
-    fn must_log(&mut self, now: Instant) -> bool {
-        let is_due = self.logged_at.is_none_or(|at| now >= at + LOG_INTERVAL);
-        if is_due {
-            self.logged_at = Some(now);
-        }
-        is_due
     }
 }
 
@@ -67,14 +58,7 @@ mod tests {
             };
             std::future::ready(answer)
         };
-        assert_eq!(Acceptor { pause, logged_at: None }.accept(next).await, 5);
+        assert_eq!(Acceptor { pause, log: LogLimit::default() }.accept(next).await, 5);
         assert!(begin.elapsed() >= 3 * pause);
-    }
-
-    #[test]
-    fn it_logs_once_a_minute_however_often_connections_fail() {
-        let (mut acceptor, begin) = (Acceptor::new(), Instant::now());
-        let logged = (0..1_200).filter(|tenth| acceptor.must_log(begin + *tenth * PAUSE)).collect::<Vec<_>>();
-        assert_eq!(logged, [0, 600], "in two minutes");
     }
 }
