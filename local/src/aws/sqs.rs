@@ -3,7 +3,7 @@
 //! It supports `SendMessage`, `SendMessageBatch`, `GetQueueUrl`, `GetQueueAttributes` and, to look at the dead letters,
 //! `ReceiveMessage`.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Bytes;
@@ -69,9 +69,7 @@ impl SqsFront {
                 send(queue, body)
             }
             ("SendMessageBatch", Target::Queue(queue)) => {
-                if call.entries.is_empty() || call.entries.len() > MAX_BATCH {
-                    return Err(refusal("InvalidParameterValue", format!("expected 1 to {MAX_BATCH} entries")));
-                }
+                check_batch(&call.entries)?;
                 let (mut sent, mut failed) = (Vec::new(), Vec::new());
                 for Entry { id, message_body } in call.entries {
                     match send(queue, message_body) {
@@ -139,12 +137,44 @@ impl Target<'_> {
     }
 }
 
+/// Checks what makes SQS refuse a batch as a whole.
+fn check_batch(entries: &[Entry]) -> Result<(), Refusal> {
+    let is_id =
+        |id: &str| (1..=80).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    let ids: BTreeSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let code = if entries.is_empty() {
+        "EmptyBatchRequest"
+    } else if entries.len() > MAX_BATCH {
+        "TooManyEntriesInBatchRequest"
+    } else if !ids.iter().all(|id| is_id(id)) {
+        "InvalidBatchEntryId"
+    } else if ids.len() < entries.len() {
+        "BatchEntryIdsNotDistinct"
+    } else if entries.iter().map(|entry| entry.message_body.len()).sum::<usize>() > MAX_MESSAGE_BYTES {
+        "BatchRequestTooLong"
+    } else {
+        return Ok(());
+    };
+    let entries = format!("1 to {MAX_BATCH} entries with distinct ids of letters, digits, - and _");
+    Err(refusal(code, format!("expected {entries}, and at most {MAX_MESSAGE_BYTES} bytes together")))
+}
+
 fn send(queue: &LocalQueue, body: String) -> Result<Value, Refusal> {
     if body.is_empty() || body.len() > MAX_MESSAGE_BYTES {
         return Err(refusal("InvalidParameterValue", format!("expected a body of 1 to {MAX_MESSAGE_BYTES} bytes")));
     }
+    if !body.chars().all(is_allowed) {
+        let message =
+            "expected a body of characters that XML 1.0 allows, so no control characters except tab and line ends";
+        return Err(refusal("InvalidMessageContents", message));
+    }
     let digest = md5(&body);
     Ok(json!({ "MessageId": queue.send(body), "MD5OfMessageBody": digest }))
+}
+
+/// Returns whether SQS accepts a character in a message (Amazon SQS API reference, `SendMessage`).
+fn is_allowed(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 impl Front for SqsFront {
@@ -175,6 +205,8 @@ fn md5(body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use rstest::rstest;
 
     use super::*;
     use crate::template::Queue;
@@ -208,5 +240,32 @@ mod tests {
         {
             assert_eq!(call(action, url(name)).map_err(|refusal| refusal.code), Err(code));
         }
+    }
+
+    #[rstest]
+    #[case::empty(&[], 2, "EmptyBatchRequest")]
+    #[case::too_many(&["1"; 11], 2, "TooManyEntriesInBatchRequest")]
+    #[case::the_same_id(&["1", "1"], 2, "BatchEntryIdsNotDistinct")]
+    #[case::an_invalid_id(&["a.b"], 2, "InvalidBatchEntryId")]
+    #[case::no_id(&[""], 2, "InvalidBatchEntryId")]
+    #[case::too_long_together(&["1", "2"], MAX_MESSAGE_BYTES / 2 + 1, "BatchRequestTooLong")]
+    fn a_batch_that_sqs_refuses_is_refused_as_a_whole(#[case] ids: &[&str], #[case] length: usize, #[case] code: &str) {
+        let queue = queue("events");
+        let front = SqsFront { queues: vec![queue.clone()], url: "http://sqs".to_owned() };
+        let entries: Vec<_> = ids.iter().map(|id| json!({"Id": id, "MessageBody": "x".repeat(length)})).collect();
+        let body = json!({"QueueUrl": "events", "Entries": entries}).to_string();
+        let refused = front.call("SendMessageBatch", body.as_bytes()).map_err(|refusal| refusal.code);
+        assert_eq!((refused, queue.counts().waiting), (Err(code), 0));
+    }
+
+    #[rstest]
+    #[case("{\"a\": \"\u{e4}\u{1f600}\"}\r\n\t", None)]
+    #[case("\u{0}", Some("InvalidMessageContents"))]
+    #[case("{}\u{1b}", Some("InvalidMessageContents"))]
+    #[case("\u{ffff}", Some("InvalidMessageContents"))]
+    #[case("", Some("InvalidParameterValue"))]
+    fn a_message_has_only_characters_that_sqs_accepts(#[case] body: &str, #[case] code: Option<&str>) {
+        let sent = send(&queue("events"), body.to_owned());
+        assert_eq!(sent.err().map(|refusal| refusal.code), code);
     }
 }
