@@ -10,6 +10,7 @@ use campaign_reports::report::{
 use domain::{
     campaign::CampaignType,
     device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
+    event::passworks::WalletType,
     fields::FieldErrors,
     id::{CampaignId, PassId, RegistrationId},
     registration::Registration,
@@ -220,16 +221,18 @@ fn event() -> Schema {
 }
 
 fn installed_event() -> Object {
-    let extra = required(["device_app_vendor", "device_os"])
+    let extra = required(["device_os"])
         .property("registration_id", or_null(of::<RegistrationId>()))
-        .property("device_app_vendor", of::<Wallet>())
+        .property("device_app_vendor", or_null(of::<Wallet>()))
+        .property("wallet_type", wallet_type())
         .property("device_os", of::<DeviceOs>())
         .property("device_library_identifier", device_library_identifier())
         .property("push_token", push_token())
         .build();
     let extra = having(extra, [&["registration_id"], &["device_library_identifier"]]);
     effective_event("installed", "The pass was added to a wallet.")
-        .property("event_extra", extra)
+        .required("event_at")
+        .property("event_extra", naming_the_wallet(extra, true))
         .required("event_extra")
         .build()
 }
@@ -238,20 +241,58 @@ fn uninstalled_event() -> Object {
     let extra = ObjectBuilder::new()
         .property("registration_id", or_null(of::<RegistrationId>()))
         .property("device_app_vendor", or_null(of::<Wallet>()))
+        .property("wallet_type", wallet_type())
         .property("device_os", or_null(of::<DeviceOs>()))
         .property("device_library_identifier", device_library_identifier())
         .build();
-    let extra = having(extra, [&["registration_id"], &["device_library_identifier", "device_app_vendor"]]);
+    let groups: [&[&str]; 3] = [
+        &["registration_id"],
+        &["device_library_identifier", "device_app_vendor"],
+        &["device_library_identifier", "wallet_type"],
+    ];
+    let extra = having(extra, groups);
     effective_event("uninstalled", "The pass was removed from a wallet.")
-        .property("event_extra", extra)
+        .required("event_at")
+        .property("event_extra", naming_the_wallet(extra, false))
         .required("event_extra")
         .build()
 }
 
-fn created_event() -> Object {
-    effective_event("created", "The pass was created. The event makes the campaign and the pass known.")
+fn wallet_type() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .description(Some("The wallet if `device_app_vendor` is absent: `apple_wallet` or `google_wallet`."))
+}
+
+/// Extends a schema so that `device_app_vendor` names the wallet, or `wallet_type` if that is absent.
+fn naming_the_wallet(extra: Schema, is_required: bool) -> Schema {
+    let known = Schema::from(text(None).enum_values(Some(WalletType::VARIANTS.iter().copied())).build());
+    let by_vendor = required(["device_app_vendor"]).property("device_app_vendor", of::<Wallet>());
+    let by_type = ObjectBuilder::new().property("device_app_vendor", null());
+    let by_type = if is_required {
+        by_type.property("wallet_type", known).required("wallet_type")
+    } else {
+        by_type.property("wallet_type", or_null(known))
+    };
+    let alternatives = [by_vendor, by_type].map(|alternative| Schema::from(alternative.build()).into());
+    AllOfBuilder::new().item(extra).item(any_of(alternatives)).build().into()
+}
+
+fn created_event() -> Schema {
+    let event = effective_event("created", "The pass was created. The event makes the campaign and the pass known.")
         .property("serial_number", or_null(bounded(SerialNumber::MAX_LENGTH, "The serial number of the pass.")))
-        .build()
+        .property("event_at", or_null(named("Instant")))
+        .property(
+            "created_at",
+            ObjectBuilder::new()
+                .schema_type(SchemaType::AnyValue)
+                .description(Some("When the pass was created, if `event_at` is absent.")),
+        )
+        .build();
+    let at_event_at = required(["event_at"]).property("event_at", named("Instant"));
+    let at_created_at = required(["created_at"]).property("event_at", null()).property("created_at", named("Instant"));
+    let alternatives = [at_event_at, at_created_at].map(|alternative| Schema::from(alternative.build()).into());
+    AllOfBuilder::new().item(event).item(any_of(alternatives)).build().into()
 }
 
 fn other_event() -> Object {
@@ -264,7 +305,7 @@ fn other_event() -> Object {
 
 /// Builds a schema with the fields that all events with an effect share.
 fn effective_event(kind: &'static str, description: &str) -> ObjectBuilder {
-    required(["event", "campaign_id", "pass_id", "event_at"])
+    required(["event", "campaign_id", "pass_id"])
         .property("event", kinds([kind]))
         .property("campaign_id", of::<CampaignId>())
         .property("campaign_type", or_null(named("CampaignType")))
@@ -301,7 +342,7 @@ fn required<const N: usize>(names: [&str; N]) -> ObjectBuilder {
 }
 
 /// Extends the schema of an object so that all string fields of at least one of these groups must be present.
-fn having(object: Object, groups: [&[&str]; 2]) -> Schema {
+fn having<const N: usize>(object: Object, groups: [&[&str]; N]) -> Schema {
     let alternatives = groups.map(|names| {
         let text = || ObjectBuilder::new().schema_type(Type::String);
         let alternative = |object: ObjectBuilder, name: &&str| object.property(*name, text()).required(*name);
@@ -324,6 +365,9 @@ fn bounded(max_length: usize, description: &str) -> ObjectBuilder {
 }
 
 fn or_null(schema: impl Into<RefOr<Schema>>) -> Schema {
-    let null = ObjectBuilder::new().schema_type(SchemaType::new(Type::Null)).build();
-    any_of([schema.into(), Schema::from(null).into()])
+    any_of([schema.into(), null()])
+}
+
+fn null() -> RefOr<Schema> {
+    Schema::from(ObjectBuilder::new().schema_type(SchemaType::new(Type::Null)).build()).into()
 }

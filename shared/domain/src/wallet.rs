@@ -1,6 +1,6 @@
 //! Wallets, and the operating systems that they run on.
 //!
-//! Each has one spelling in the API, in events and in the table. `CONTRIBUTING.md` lists what else to change for a new
+//! Each has one spelling in answers and in the table. It is parsed in any case. `CONTRIBUTING.md` lists what else to change for a new
 //! wallet.
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,10 @@ use crate::names::UnknownName;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(
-    serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<Wallet>
+    serialize_all = "snake_case",
+    ascii_case_insensitive,
+    parse_err_ty = UnknownName,
+    parse_err_fn = UnknownName::of::<Wallet>
 )]
 #[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum Wallet {
@@ -66,7 +69,10 @@ pub enum Wallet {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(
-    serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<DeviceOs>
+    serialize_all = "snake_case",
+    ascii_case_insensitive,
+    parse_err_ty = UnknownName,
+    parse_err_fn = UnknownName::of::<DeviceOs>
 )]
 #[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum DeviceOs {
@@ -105,13 +111,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wallets_and_systems_have_one_spelling_everywhere() {
+    fn wallets_and_systems_have_one_spelling_and_are_parsed_in_any_case() {
         for wallet in Wallet::ALL {
             assert_eq!(wallet.as_str().parse(), Ok(*wallet));
+            assert_eq!(wallet.as_str().to_uppercase().parse(), Ok(*wallet));
             assert_eq!(serde_json::to_value(wallet).unwrap(), wallet.to_string());
         }
         for device_os in DeviceOs::ALL {
             assert_eq!(device_os.as_str().parse(), Ok(*device_os));
+            assert_eq!(device_os.as_str().to_uppercase().parse(), Ok(*device_os));
             assert_eq!(serde_json::to_value(device_os).unwrap(), device_os.to_string());
         }
     }
@@ -123,7 +131,7 @@ mod tests {
         assert_eq!(unknown.to_string(), format!("expected one of {}", wallets.join(", ")));
 
         let systems: Vec<_> = DeviceOs::ALL.iter().map(|device_os| device_os.as_str()).collect();
-        let unknown = "IOS".parse::<DeviceOs>().unwrap_err();
+        let unknown = "beos".parse::<DeviceOs>().unwrap_err();
         assert_eq!(unknown.to_string(), format!("expected one of {}", systems.join(", ")));
     }
 }

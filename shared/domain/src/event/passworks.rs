@@ -39,13 +39,18 @@ impl Parsed {
     /// Parses a body that was received at `now`.
     #[must_use]
     pub fn from_json(body: &Value, source: &Source, now: Timestamp) -> Self {
-        let wallet = body.pointer("/event_extra/device_app_vendor").and_then(Value::as_str);
         let mut errors = FieldErrors::default();
         let event = parse_event(&mut Fields::of(body, "event", &mut errors), source, now);
-        Self {
-            wallet: wallet.and_then(|wallet| wallet.parse().ok()),
-            event: if errors.is_empty() { Ok(event) } else { Err(errors) },
-        }
+        Self { wallet: named_wallet(body), event: if errors.is_empty() { Ok(event) } else { Err(errors) } }
+    }
+}
+
+/// Returns the wallet that a body names, for metrics.
+fn named_wallet(body: &Value) -> Option<Wallet> {
+    let text = |name: &str| body.get("event_extra")?.get(name)?.as_str();
+    match text("device_app_vendor") {
+        Some(wallet) => wallet.parse().ok(),
+        None => text("wallet_type")?.parse().ok().map(WalletType::wallet),
     }
 }
 
@@ -81,7 +86,7 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
     let campaign_id = fields.required("campaign_id");
     let campaign_type = fields.optional("campaign_type");
     let pass_id = fields.required("pass_id");
-    let at = parse_instant(fields, "event_at", now, Presence::Required);
+    let at = parse_event_at(fields, kind, now);
     let change = match kind? {
         EventKind::Created => Some(Change::Created { serial_number: fields.optional("serial_number") }),
         EventKind::Installed => {
@@ -125,15 +130,44 @@ impl EventKind {
     }
 }
 
+/// The wallets that `wallet_type` names (Passworks API v2, "Webhooks").
+#[derive(Debug, Clone, Copy, EnumString, VariantNames)]
+#[strum(
+    serialize_all = "snake_case",
+    ascii_case_insensitive,
+    parse_err_ty = UnknownName,
+    parse_err_fn = UnknownName::of::<WalletType>
+)]
+pub enum WalletType {
+    /// `apple_wallet`
+    AppleWallet,
+    /// `google_wallet`
+    GoogleWallet,
+}
+
+impl WalletType {
+    /// Returns the wallet.
+    #[must_use]
+    pub fn wallet(self) -> Wallet {
+        match self {
+            Self::AppleWallet => Wallet::Passbook,
+            Self::GoogleWallet => Wallet::GoogleWallet,
+        }
+    }
+}
+
 /// The names of fields that differ between an event and a POST body.
 struct Names {
     registration: &'static str,
     wallet: &'static str,
+    /// The field that names the wallet if the field above is absent.
+    wallet_type: Option<&'static str>,
 }
 
 impl Names {
-    const EVENT: Self = Self { registration: "registration_id", wallet: "device_app_vendor" };
-    const BODY: Self = Self { registration: "id", wallet: "wallet" };
+    const EVENT: Self =
+        Self { registration: "registration_id", wallet: "device_app_vendor", wallet_type: Some("wallet_type") };
+    const BODY: Self = Self { registration: "id", wallet: "wallet", wallet_type: None };
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -166,8 +200,27 @@ fn parse_instant(fields: &mut Fields<'_>, name: &str, now: Timestamp, presence: 
     instant
 }
 
+/// Parses when an event happened. Passworks documents `null` as the default of `event_at`; a pass was then created at
+/// `created_at`.
+fn parse_event_at(fields: &mut Fields<'_>, kind: Option<EventKind>, now: Timestamp) -> Option<Timestamp> {
+    if kind == Some(EventKind::Created) && !fields.has("event_at") && fields.has("created_at") {
+        return parse_instant(fields, "created_at", now, Presence::Required);
+    }
+    parse_instant(fields, "event_at", now, Presence::Required)
+}
+
+fn parse_wallet(fields: &mut Fields<'_>, names: &Names, presence: Presence) -> Option<Wallet> {
+    if let Some(wallet_type) = names.wallet_type.filter(|name| !fields.has(names.wallet) && fields.has(name)) {
+        return fields.optional(wallet_type).map(WalletType::wallet);
+    }
+    match presence {
+        Presence::Required => fields.required(names.wallet),
+        Presence::Optional => fields.optional(names.wallet),
+    }
+}
+
 fn parse_installation(mut fields: Fields<'_>, names: &Names, pass_id: Option<PassId>) -> Option<Installation> {
-    let wallet = fields.required(names.wallet);
+    let wallet = parse_wallet(&mut fields, names, Presence::Required);
     let device_os = fields.required("device_os");
     let device_library_identifier = fields.optional("device_library_identifier");
     let push_token = fields.optional("push_token");
@@ -187,7 +240,7 @@ fn parse_uninstalled(mut fields: Fields<'_>, pass_id: Option<PassId>) -> Option<
     let device: Option<DeviceLibraryIdentifier> = fields.optional("device_library_identifier");
     // The wallet is needed only to derive the registration's id, but an unknown wallet is always refused.
     let is_derived = device.is_some() && !fields.has(NAMES.registration);
-    let wallet = if is_derived { fields.required(NAMES.wallet) } else { fields.optional(NAMES.wallet) };
+    let wallet = parse_wallet(&mut fields, &NAMES, if is_derived { Presence::Required } else { Presence::Optional });
     fields.optional::<DeviceOs>("device_os");
     parse_registration_id(&mut fields, &NAMES, pass_id, wallet, device.as_ref())
 }
@@ -361,6 +414,66 @@ mod tests {
         assert_eq!(parse(&body).unwrap_err().to_string(), "event_extra.device_app_vendor: is required");
     }
 
+    #[rstest]
+    #[case(json!("PassBook"), Value::Null, Ok(Wallet::Passbook))]
+    #[case(json!("GOOGLE_WALLET"), json!("apple_wallet"), Ok(Wallet::GoogleWallet))]
+    #[case(json!("pass2u"), json!("android"), Ok(Wallet::Pass2u))]
+    #[case(Value::Null, json!("apple_wallet"), Ok(Wallet::Passbook))]
+    #[case(Value::Null, json!("Google_Wallet"), Ok(Wallet::GoogleWallet))]
+    #[case(json!("apple_wallet"), json!("apple_wallet"), Err("event_extra.device_app_vendor"))]
+    #[case(Value::Null, json!("passbook"), Err("event_extra.wallet_type"))]
+    #[case(Value::Null, json!(1), Err("event_extra.wallet_type"))]
+    #[case(Value::Null, Value::Null, Err("event_extra.device_app_vendor"))]
+    fn a_wallet_is_named_in_any_case_or_by_its_type(
+        #[case] vendor: Value,
+        #[case] wallet_type: Value,
+        #[case] expected: Result<Wallet, &str>,
+    ) {
+        let mut body = webhook_with("/event_extra/device_app_vendor", vendor);
+        body["event_extra"]["wallet_type"] = wallet_type;
+        body["event_extra"]["device_os"] = json!("IOS");
+        let parsed = Parsed::from_json(&body, &caller(), now());
+        assert_eq!(parsed.wallet, expected.ok());
+        let wallet = match parsed.event {
+            Ok(Some(Event { change: Change::Installed(installation), .. })) => Ok(installation.wallet),
+            Ok(other) => panic!("expected an install, got {other:?}"),
+            Err(errors) => Err(errors.fields().map(str::to_owned).collect::<Vec<_>>()),
+        };
+        assert_eq!(wallet, expected.map_err(|field| vec![field.to_owned()]));
+
+        // An uninstall needs no wallet, unless its registration's id is derived from it.
+        body["event"] = json!("uninstalled");
+        body["event_extra"]["registration_id"] = Value::Null;
+        body["event_extra"]["device_library_identifier"] = json!("device-1");
+        let derived = expected.ok().map(|wallet| {
+            let pass_id = "d91aef7c-a166-4694-bb91-569714f9c33e".parse().unwrap();
+            Change::Uninstalled { registration_id: RegistrationId::of_device(pass_id, wallet, "device-1") }
+        });
+        assert_eq!(parse(&body).ok().flatten().map(|event| event.change), derived);
+    }
+
+    #[rstest]
+    #[case(json!("2016-08-10T11:30:06Z"), json!("2016-08-10T11:29:08Z"), Ok("2016-08-10T11:30:06.000Z"))]
+    #[case(json!("2016-08-10T11:30:06Z"), json!("soon"), Ok("2016-08-10T11:30:06.000Z"))]
+    #[case(Value::Null, json!("2016-08-10T11:29:08Z"), Ok("2016-08-10T11:29:08.000Z"))]
+    #[case(Value::Null, json!("2016-08-10T11:36:00.001Z"), Err("created_at"))]
+    #[case(Value::Null, json!("soon"), Err("created_at"))]
+    #[case(Value::Null, Value::Null, Err("event_at"))]
+    fn a_pass_was_created_at_event_at_or_else_at_created_at(
+        #[case] event_at: Value,
+        #[case] created_at: Value,
+        #[case] expected: Result<&str, &str>,
+    ) {
+        let mut body = webhook_with("/event", json!("created"));
+        (body["event_at"], body["created_at"]) = (event_at, created_at);
+        let at = parse(&body).map(|event| event.unwrap().at.to_string());
+        let at = at.map_err(|errors| errors.fields().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(at, expected.map(str::to_owned).map_err(|field| vec![field.to_owned()]));
+        // Only a pass has been created at its `created_at`.
+        body["event"] = json!("installed");
+        assert_eq!(parse(&body).is_ok(), !body["event_at"].is_null());
+    }
+
     #[test]
     fn an_uninstall_needs_only_the_id_of_its_registration() {
         let mut body = webhook_with("/event", json!("uninstalled"));
@@ -420,6 +533,7 @@ mod tests {
             "/event_extra/registration_id",
             "/event_extra/device_os",
             "/event_extra/device_app_vendor",
+            "/event_extra/wallet_type",
             "/event_extra/device_library_identifier",
             "/event_extra/push_token",
         ]);
