@@ -1,9 +1,11 @@
 //! Applies events from the queue in batches. Only messages whose event was refused or failed go back to the queue.
 
+mod message;
+
 use std::convert::Infallible;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use domain::{event::passworks::Source, time};
+use domain::time;
 use lambda_runtime::LambdaEvent;
 pub use process::config::TableConfig as Config;
 use process::{
@@ -32,7 +34,7 @@ impl RegistrationIngest {
         let request_id = &context.request_id;
         let now = time::now();
         let bodies = payload.records.iter().map(|message| message.body.as_deref().unwrap_or_default().as_bytes());
-        let bodies = bodies.map(|body| intake::parse(body, &Source::Queue, now)).collect();
+        let bodies = bodies.map(|body| message::parse(body, now)).collect();
         let received = intake::apply(&self.table, bodies, now).await;
 
         let mut response = SqsBatchResponse::default();

@@ -27,7 +27,13 @@ async fn the_binary_applies_every_sample_event_with_the_same_result_twice() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let bad = json!([{"itemIdentifier": "00000002-0000-4000-8000-000000000000"}]);
-    let names = ["sqs/source-document.json", "sqs/uninstall.json", "sqs/bad-message-among-good.json"];
+    let names = [
+        "sqs/source-document.json",
+        "sqs/uninstall.json",
+        "sqs/bad-message-among-good.json",
+        "sqs/sns-envelope.json",
+        "sqs/eventbridge-envelope.json",
+    ];
     let mut found: Vec<String> =
         samples::reaching(FUNCTION, &sandbox.template).unwrap().into_iter().map(|(name, _)| name).collect();
     found.sort_by_key(|name| names.iter().position(|known| known == name));
@@ -37,6 +43,8 @@ async fn the_binary_applies_every_sample_event_with_the_same_result_twice() {
         (names[0], json!([]), vec!["ed2951b4", "01ff7401", "fe9c5b7a"]),
         (names[1], json!([]), vec!["ed2951b4", "fe9c5b7a"]),
         (names[2], bad, vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656"]),
+        (names[3], json!([]), vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656", "c5e3d4f6"]),
+        (names[4], json!([]), vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656", "c5e3d4f6", "d6f4e5a7"]),
     ] {
         let event = samples::read(&samples::folder().join(name)).unwrap();
         for _ in 0..2 {

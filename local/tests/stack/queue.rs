@@ -7,6 +7,7 @@ use local::{
     samples,
     stack::{Running, Stack},
     template::Template,
+    testing::sandbox::Sandbox,
 };
 use serde_json::{Value, json};
 
@@ -60,4 +61,24 @@ async fn a_message_is_applied_and_a_bad_one_waits_for_another_try() {
     let (is_ok, refused) = sqs(&running, "SendMessage", &json!({"QueueUrl": "elsewhere", "MessageBody": "x"})).await;
     assert_eq!((is_ok, &refused["__type"]), (false, &json!("com.amazonaws.sqs#QueueDoesNotExist")));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_in_an_envelope_is_applied_and_an_array_goes_back() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let functions = sandbox.fresh_functions().unwrap();
+    let mut before = crate::get(&sandbox, &crate::campaign_path()).await.ids().len();
+    for name in ["sqs/sns-envelope.json", "sqs/eventbridge-envelope.json"] {
+        let mut batch = samples::read(&samples::folder().join(name)).unwrap();
+        let answer = functions.invoke("registration-ingest", batch.clone()).await.unwrap();
+        assert_eq!(answer["batchItemFailures"], json!([]), "{name}");
+        let listed = crate::get(&sandbox, &crate::campaign_path()).await.ids().len();
+        assert_eq!(listed, before + 1, "{name}");
+        before = listed;
+
+        let array = format!("[{}]", batch["Records"][0]["body"].as_str().unwrap());
+        batch["Records"][0]["body"] = array.into();
+        let answer = functions.invoke("registration-ingest", batch).await.unwrap();
+        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 1, "{name}");
+    }
 }

@@ -1,16 +1,11 @@
-//! Intake: parses and applies events, whatever their source.
+//! Intake: applies events, whatever their source.
 //!
-//! Queue messages and HTTP bodies are parsed into [`Parsed`] bodies. [`apply`] applies the valid ones to the table and
-//! returns the outcome of each body, in the order of the bodies. The sources differ only in how they handle refused and
-//! failed events.
+//! The functions parse queue messages and HTTP bodies into [`Parsed`] bodies. [`apply`] applies the valid ones to the
+//! table and returns the outcome of each body, in the order of the bodies. The sources differ only in how they handle
+//! refused and failed events.
 
 use domain::{
-    event::{
-        Refusal,
-        passworks::{Parsed, Source},
-    },
-    fields::FieldErrors,
-    json,
+    event::{Refusal, passworks::Parsed},
     time::Timestamp,
     wallet::Wallet,
 };
@@ -23,17 +18,6 @@ pub struct Received {
     pub wallet: Option<Wallet>,
     /// The outcome of the event in the body.
     pub outcome: Outcome,
-}
-
-/// Parses a body from its bytes. A body that is not JSON gives an event with an error.
-#[must_use]
-pub fn parse(body: &[u8], source: &Source, now: Timestamp) -> Parsed {
-    match json::parse(body) {
-        Ok(body) => Parsed::from_json(&body, source, now),
-        Err(error) => {
-            Parsed { wallet: None, event: Err(FieldErrors::of("body", format_args!("expected JSON: {error}"))) }
-        }
-    }
 }
 
 /// Applies the events in `bodies` and returns the outcome of each body, in the order of `bodies`.
