@@ -35,7 +35,10 @@ PERMISSIONS = {
         {LOGS, TRACES},
     ),
     "registration-writes": ({*READS, *APPLIES}, {LOGS, TRACES}),
-    "registration-ingest": (APPLIES, {LOGS, TRACES, QUEUE}),
+    "registration-ingest": (
+        {("dynamodb:BatchGetItem", TABLE, "ACCOUNT#*"), *APPLIES},
+        {LOGS, TRACES, QUEUE},
+    ),
     "campaign-reports": (
         {*READS, ("dynamodb:Query", TABLE, "CAMPAIGN#*")},
         {LOGS, TRACES},

@@ -5,7 +5,7 @@ mod message;
 use std::convert::Infallible;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use domain::time;
+use domain::{event::passworks::Source, time};
 use lambda_runtime::LambdaEvent;
 pub use process::config::TableConfig as Config;
 use process::{
@@ -35,7 +35,7 @@ impl RegistrationIngest {
         let now = time::now();
         let bodies = payload.records.iter().map(|message| message.body.as_deref().unwrap_or_default().as_bytes());
         let bodies = bodies.map(|body| message::parse(body, now)).collect();
-        let received = intake::apply(&self.table, bodies, now).await;
+        let received = intake::apply(&self.table, &Source::Queue, bodies, now).await;
 
         let mut response = SqsBatchResponse::default();
         let mut metrics = EventMetrics::default();

@@ -147,7 +147,7 @@ impl RegistrationWrites {
     /// Applies the events in `bodies` and returns an outcome for each, in their order.
     async fn apply(&self, request: &Request, source: &Source, bodies: &[Value], now: Timestamp) -> Vec<Outcome> {
         let bodies = bodies.iter().map(|body| Parsed::from_json(body, source, now)).collect();
-        let received = intake::apply(&self.table, bodies, now).await;
+        let received = intake::apply(&self.table, source, bodies, now).await;
         let outcomes = received.into_iter().map(|Received { wallet, outcome }| {
             RequestLog::event(request, wallet, &outcome);
             outcome

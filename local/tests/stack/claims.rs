@@ -12,7 +12,7 @@ use local::testing::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, DEMO, PASS, access::key_of, call, get, pass_path, post};
+use crate::{CAMPAIGN, DEMO, PASS, access::key_of, call, campaign_path, get, pass_path, post};
 
 const EVENTS: &str = "/v2/registration_events";
 /// A campaign that the tests make known without a type.
@@ -138,9 +138,25 @@ async fn a_refused_request_writes_nothing() {
     let of_account = |event: &Value, account: &str| with(event.clone(), "account_id", account);
     let mut from_queue: Vec<_> = refused.iter().map(|event| of_account(event, "demo")).collect();
     from_queue.push(of_account(&event("created", CAMPAIGN, 20), "other"));
+    from_queue.push(of_account(&event("created", UNKNOWN, 20), "stranger"));
     from_queue.push(event("created", UNKNOWN, 20));
     assert_eq!(enqueue(&sandbox, &from_queue).await, from_queue.len());
     assert_eq!(table(&sandbox).await, before);
+}
+
+#[tokio::test]
+async fn a_message_claims_a_campaign_only_once_its_account_exists() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let events = [
+        with(event("installed", CAMPAIGN, 1), "account_id", "acme"),
+        with(event("installed", UNKNOWN, 1), "account_id", "demo"),
+    ];
+    assert_eq!(enqueue(&sandbox, &events).await, 1);
+    let (key, _) = key_of(&sandbox, "acme", "read_write").await;
+    assert_eq!(enqueue(&sandbox, &events).await, 0);
+    let front = sandbox.fresh_front().unwrap();
+    let listed = call(&front, Method::GET, &campaign_path(), &[("authorization", &key)], "").await;
+    assert_eq!(listed.ids(), [PASS]);
 }
 
 /// What is known before a request.
@@ -219,8 +235,8 @@ async fn a_request_that_ends_after_any_call_is_completed_by_its_repetition(#[cas
             break;
         }
     }
-    // Before it is complete: the claim and the registration.
-    assert!(ends.len() > 2, "{ends:?}");
+    // Before it is complete: the key or the account, the claim, the registration.
+    assert!(ends.len() > 3, "{ends:?}");
     assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
     assert_eq!((ends[0][0].0.as_str(), &*ends[0][0].1["campaign_type"]), ("CAMPAIGN", "coupons"));
 }

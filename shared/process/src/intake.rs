@@ -4,8 +4,15 @@
 //! table and returns the outcome of each body, in the order of the bodies. The sources differ only in how they handle
 //! refused and failed events.
 
+use std::collections::HashSet;
+
 use domain::{
-    event::{Refusal, passworks::Parsed},
+    event::{
+        Refusal,
+        passworks::{Parsed, Source},
+    },
+    fields::FieldErrors,
+    id::AccountId,
     time::Timestamp,
     wallet::Wallet,
 };
@@ -20,20 +27,32 @@ pub struct Received {
     pub outcome: Outcome,
 }
 
-/// Applies the events in `bodies` and returns the outcome of each body, in the order of `bodies`.
-pub async fn apply(table: &Table, bodies: Vec<Parsed>, now: Timestamp) -> Vec<Received> {
+/// Applies the events in `bodies`, which all come from `source`, and returns the outcome of each body, in the order of
+/// `bodies`.
+///
+/// An event that names an unknown account is refused, so it cannot claim a campaign. Only events from the queue name
+/// their account; a caller's account exists, because the caller's key belongs to it.
+pub async fn apply(table: &Table, source: &Source, bodies: Vec<Parsed>, now: Timestamp) -> Vec<Received> {
+    let unknown_accounts = match source {
+        Source::Queue => table.unknown_accounts(accounts_of(&bodies), now).await,
+        Source::Caller(_) => Ok(HashSet::new()),
+    };
     let mut received = Vec::with_capacity(bodies.len());
     let (mut positions, mut events) = (Vec::new(), Vec::new());
     for (position, Parsed { wallet, event }) in bodies.into_iter().enumerate() {
-        let outcome = match event {
-            Ok(Some(event)) => {
+        let outcome = match (event, &unknown_accounts) {
+            (Ok(None), _) => Outcome::Unchanged,
+            (Err(errors), _) => Outcome::Refused(Refusal::Invalid(errors)),
+            (Ok(Some(_)), Err(error)) => Outcome::Failed(error.clone()),
+            (Ok(Some(event)), Ok(unknown)) if unknown.contains(&event.account_id) => {
+                Outcome::Refused(Refusal::Invalid(FieldErrors::of("account_id", "expected an account that exists")))
+            }
+            (Ok(Some(event)), Ok(_)) => {
                 positions.push(position);
                 events.push(event);
                 // Replaced below.
                 Outcome::Unchanged
             }
-            Ok(None) => Outcome::Unchanged,
-            Err(errors) => Outcome::Refused(Refusal::Invalid(errors)),
         };
         received.push(Received { wallet, outcome });
     }
@@ -41,4 +60,10 @@ pub async fn apply(table: &Table, bodies: Vec<Parsed>, now: Timestamp) -> Vec<Re
         received[position].outcome = outcome;
     }
     received
+}
+
+/// Returns the accounts that the events in `bodies` name.
+fn accounts_of(bodies: &[Parsed]) -> HashSet<AccountId> {
+    let events = bodies.iter().filter_map(|body| body.event.as_ref().ok()?.as_ref());
+    events.map(|event| event.account_id.clone()).collect()
 }

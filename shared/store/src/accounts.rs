@@ -2,7 +2,9 @@
 //!
 //! The item of an account has the ids of its keys. Each key has its own item, found by its SHA-256. One transaction
 //! writes the key's item and adds its id to the account. A process accepts a valid key for up to a minute after reading
-//! it, so most requests do not have to read their key.
+//! it, so most requests do not have to read their key. Accounts are never deleted.
+
+use std::collections::HashSet;
 
 use aws_sdk_dynamodb::{
     error::SdkError,
@@ -71,6 +73,24 @@ impl Table {
             .set_item(Some(codec::encode(&account_item)?))
             .condition_expression("attribute_not_exists(pk)");
         has_written(put.send().await)
+    }
+
+    /// Returns those of the accounts that do not exist. Reads the accounts that this process does not remember, strongly
+    /// consistently, and remembers for a minute those that exist.
+    pub async fn unknown_accounts(
+        &self,
+        mut accounts: HashSet<AccountId>,
+        now: Timestamp,
+    ) -> Result<HashSet<AccountId>, StoreError> {
+        accounts.retain(|account| self.accounts.get(account, now).is_none());
+        for found in self.consistent_items(accounts.iter().map(account_key).collect()).await? {
+            let AccountItem { pk, .. } = codec::decode(found)?;
+            if let Some(account) = keys::parse_account_pk(&pk) {
+                accounts.remove(&account);
+                self.accounts.insert(account, (), now);
+            }
+        }
+        Ok(accounts)
     }
 
     /// Adds a key to an account. Returns the key's record, or `None` if the account does not exist or the key already

@@ -32,7 +32,7 @@ use aws_sdk_dynamodb::Client;
 use domain::{
     account::{KeyId, KeyRecord},
     campaign::Campaign,
-    id::CampaignId,
+    id::{AccountId, CampaignId},
 };
 
 use self::remembered::Remembered;
@@ -48,12 +48,14 @@ pub use self::{
     registrations::{Collection, CreatedAtRange, Direction, Registered, Segment, Stretch, Unregistered},
 };
 
-/// How long a process remembers a key or a campaign. A revoked key stops working within this time.
+/// How long a process remembers a key, a campaign or an account. A revoked key stops working within this time.
 const MEMORY: Duration = Duration::from_mins(1);
 /// How many keys a process remembers, at about 300 bytes each.
 const MAX_REMEMBERED_KEYS: usize = 1_000;
 /// How many campaigns a process remembers, at about 100 bytes each.
 const MAX_REMEMBERED_CAMPAIGNS: usize = 10_000;
+/// How many accounts a process remembers, at about 100 bytes each.
+const MAX_REMEMBERED_ACCOUNTS: usize = 10_000;
 /// How long opening the connection may take before the first request is accepted anyway.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -66,6 +68,8 @@ pub struct Table {
     campaigns: Remembered<CampaignId, Campaign>,
     /// Valid keys that this process has read.
     keys: Remembered<KeyId, KeyRecord>,
+    /// Accounts that this process has found to exist.
+    accounts: Remembered<AccountId, ()>,
 }
 
 impl Table {
@@ -77,6 +81,7 @@ impl Table {
             name: connection.table_name.clone(),
             campaigns: Remembered::new(MAX_REMEMBERED_CAMPAIGNS, MEMORY),
             keys: Remembered::new(MAX_REMEMBERED_KEYS, MEMORY),
+            accounts: Remembered::new(MAX_REMEMBERED_ACCOUNTS, MEMORY),
         }
     }
 

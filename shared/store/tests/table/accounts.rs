@@ -1,6 +1,6 @@
 //! Accounts and their API keys.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use domain::{
     account::{Access, ApiKey},
@@ -53,4 +53,25 @@ async fn only_its_own_account_finds_a_key() {
         table.add_key(&account("unknown"), &ApiKey::random().unwrap(), Access::ReadWrite, now()).await.unwrap(),
         None
     );
+}
+
+#[tokio::test]
+async fn a_known_account_is_looked_up_once_a_minute_and_an_unknown_one_each_time() {
+    let table = TestTable::start().await;
+    let recorder = table.sandbox.recorder().await.unwrap();
+    let store = table.recorded(&recorder);
+    let (demo, stranger) = (account("demo"), account("stranger"));
+    let unknown = async |seconds| {
+        let both = HashSet::from([demo.clone(), stranger.clone()]);
+        let unknown = store.unknown_accounts(both, now().plus(Duration::from_secs(seconds))).await.unwrap();
+        let units: f64 = recorder.take().iter().map(|call| call.units).sum();
+        (unknown.into_iter().collect::<Vec<_>>(), units)
+    };
+    // A strongly consistent read of an item, which may be missing, costs one unit.
+    assert_eq!(unknown(0).await, (vec![stranger.clone()], 2.0));
+    assert_eq!(unknown(59).await, (vec![stranger.clone()], 1.0));
+    assert_eq!(unknown(60).await, (vec![stranger.clone()], 2.0));
+    table.create_account(&stranger, &"user".parse().unwrap(), now()).await.unwrap();
+    assert_eq!(unknown(61).await, (vec![], 1.0));
+    assert_eq!(unknown(62).await, (vec![], 0.0));
 }
