@@ -68,6 +68,10 @@ class Smoke:
             created = self.invoke("account-admin", {"action": "add_key", "account_id": ACCOUNT, "access": "read_write"})
             expect("api_key" in created, f"expected a key, got {created}")
             self.key = created["api_key"]
+        with self.step("account-admin", "refuses to change a campaign through its alias"):
+            event = {"action": "set_campaign_type", "account_id": ACCOUNT, "campaign_id": str(self.campaign), "campaign_type": "coupons"}
+            failed, answer = self.answer("account-admin", event)
+            expect(failed and "without an alias" in answer.get("errorMessage", ""), f"expected a refusal, got {answer}")
         if self.key:
             self.run_with_key()
             with self.step("account-admin", "revokes the key"):

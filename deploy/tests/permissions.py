@@ -52,7 +52,10 @@ PERMISSIONS = {
         {LOGS, TRACES, STREAM},
     ),
     "account-admin": (
-        {(f"dynamodb:{action}", TABLE, keys) for action in ("BatchGetItem", "PutItem", "UpdateItem") for keys in ("ACCOUNT#*", "API_KEY#*")},
+        {
+            *((f"dynamodb:{action}", TABLE, keys) for action in ("BatchGetItem", "PutItem", "UpdateItem") for keys in ("ACCOUNT#*", "API_KEY#*")),
+            ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+        },
         {LOGS, TRACES},
     ),
     "campaign-recount": (

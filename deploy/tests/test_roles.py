@@ -185,6 +185,16 @@ def test_only_the_github_environment_of_the_repository_may_deploy(roles):
     }
 
 
+def test_the_workflow_invokes_functions_through_their_alias_only(roles):
+    # account-admin changes campaigns only if it is invoked without an alias.
+    statements = roles.resources["DeployRole"]["Policies"][0]["PolicyDocument"]["Statement"]
+    actions = {action for statement in statements for action in listed(statement["Action"])}
+    assert {action for action in actions if action.startswith("lambda:")} == {"lambda:InvokeFunction"}
+    [resources] = [listed(statement["Resource"]) for statement in statements if "lambda:InvokeFunction" in listed(statement["Action"])]
+    names = ("account-admin", "campaign-recount")
+    assert resources == [f"arn:aws:lambda:<region>:<account>:function:{name}-{roles.environment}:live" for name in names]
+
+
 def test_no_policy_is_longer_than_iam_allows(roles):
     for name in ["Boundary", *POLICIES]:
         document = json.dumps(roles.resources[name]["PolicyDocument"], separators=(",", ":"))

@@ -151,7 +151,8 @@ class changing:
                         request.add_header(name, self.headers[name])
                 try:
                     with urllib.request.urlopen(request, timeout=30) as response:
-                        return self.reply(response.status, response.read())
+                        kept = [(name, value) for name, value in response.headers.items() if name.lower() == "x-amz-function-error"]
+                        return self.reply(response.status, response.read(), kept)
                 except urllib.error.HTTPError as error:
                     return self.reply(error.code, error.read())
 

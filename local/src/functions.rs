@@ -95,12 +95,24 @@ impl Functions {
 
     /// Invokes a function within its timeout and returns its response.
     pub async fn invoke(&self, name: &str, event: Value) -> Result<Value, InvokeError> {
+        self.invoke_qualified(name, None, event).await
+    }
+
+    /// Invokes a function through an alias or a version, if there is a `qualifier`.
+    pub async fn invoke_qualified(
+        &self,
+        name: &str,
+        qualifier: Option<&str>,
+        event: Value,
+    ) -> Result<Value, InvokeError> {
         let function = self.0.get(name).ok_or_else(|| {
             let known = self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             InvokeError::NoSuchFunction { name: name.to_owned(), known }
         })?;
         let mut context = Context::default();
         context.request_id = Uuid::new_v4().to_string();
+        let qualifier = qualifier.map(|qualifier| format!(":{qualifier}")).unwrap_or_default();
+        context.invoked_function_arn = format!("arn:aws:lambda:local:000000000000:function:{name}{qualifier}");
         context.deadline = milliseconds_from_now(function.timeout);
         let answer = tokio::spawn((function.invoke)(event, context));
         match tokio::time::timeout(function.timeout, answer).await {

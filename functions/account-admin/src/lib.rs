@@ -1,4 +1,4 @@
-//! Accounts and their API keys, for operators: create an account, add a key, list keys, revoke a key.
+//! Accounts, their API keys and the ownership of campaigns, for operators.
 //!
 //! | event | answer |
 //! |---|---|
@@ -6,14 +6,21 @@
 //! | `{"action":"add_key","account_id","access"?}` | the key's record and `api_key`: the key, shown only this once |
 //! | `{"action":"list_keys","account_id"}` | `{"keys":[…]}`, the records of the keys, without the keys themselves |
 //! | `{"action":"revoke_key","account_id","key_id"}` | the key's record with `revoked_at` |
+//! | `{"action":"set_campaign_type","account_id","campaign_id","campaign_type"}` | `{"campaign_id","account_id","campaign_type"?}` |
+//! | `{"action":"move_campaign","account_id","campaign_id","to_account_id"}` | the same, with the new account |
 //!
 //! `access` is `read_write` (the default) or `read_only`. An account may have several keys, so that a key can be
-//! replaced without an interruption.
+//! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong id
+//! changes nothing.
+//!
+//! The deploying workflow may invoke the alias `live`, because the smoke test needs a key. It must not change campaigns,
+//! so those actions are refused if the function is invoked through an alias or a version.
 
 use domain::{
     account::{Access, ApiKey, KeyId, KeyRecord, UserName},
+    campaign::{Campaign, CampaignType},
     fields::{FieldErrors, Fields},
-    id::AccountId,
+    id::{AccountId, CampaignId},
     names::UnknownName,
     time::{self, Timestamp},
 };
@@ -57,6 +64,16 @@ pub enum Answer {
     },
     /// A key was revoked.
     Revoked(ShownKey),
+    /// A campaign got another type or another account.
+    Campaign {
+        /// The campaign.
+        campaign_id: CampaignId,
+        /// The account that owns it now.
+        account_id: AccountId,
+        /// The type it has now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        campaign_type: Option<CampaignType>,
+    },
 }
 
 /// The record of a key as operators see it, which does not contain the key itself.
@@ -92,6 +109,17 @@ pub enum AdminError {
         /// The id of the key.
         key: KeyId,
     },
+    /// The account has no such campaign.
+    #[error("the account {account} has no campaign {campaign}")]
+    UnknownCampaign {
+        /// The account.
+        account: AccountId,
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A campaign was to be changed through an alias or a version of the function.
+    #[error("campaigns are changed only if the function is invoked without an alias, as account-admin-ENV")]
+    Alias,
     /// No key could be generated, because the operating system provided no random bytes. The text is its error.
     #[error("no key could be generated: {0}")]
     NoChance(String),
@@ -107,6 +135,8 @@ enum Action {
     AddKey { account_id: AccountId, access: Access },
     ListKeys { account_id: AccountId },
     RevokeKey { account_id: AccountId, key_id: KeyId },
+    SetCampaignType { account_id: AccountId, campaign_id: CampaignId, campaign_type: CampaignType },
+    MoveCampaign { account_id: AccountId, campaign_id: CampaignId, to_account_id: AccountId },
 }
 
 impl AccountAdmin {
@@ -118,7 +148,12 @@ impl AccountAdmin {
 
     /// Performs the action that an event names.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, AdminError> {
-        self.act(Action::parse(&event.payload)?, time::now()).await
+        let LambdaEvent { payload, context } = event;
+        let action = Action::parse(&payload)?;
+        if action.changes_campaign() && has_qualifier(&context.invoked_function_arn) {
+            return Err(AdminError::Alias);
+        }
+        self.act(action, time::now()).await
     }
 
     async fn act(&self, action: Action, now: Timestamp) -> Result<Answer, AdminError> {
@@ -145,8 +180,37 @@ impl AccountAdmin {
                 Some(record) => Ok(Answer::Revoked(record.into())),
                 None => Err(AdminError::UnknownKey { account: account_id, key: key_id }),
             },
+            Action::SetCampaignType { account_id, campaign_id, campaign_type } => {
+                let stored = self.table.set_campaign_type(campaign_id, &account_id, campaign_type, now).await?;
+                Answer::of_campaign(campaign_id, stored, account_id)
+            }
+            Action::MoveCampaign { account_id, campaign_id, to_account_id } => {
+                if !self.table.unknown_accounts([to_account_id.clone()].into(), now).await?.is_empty() {
+                    return Err(AdminError::UnknownAccount(to_account_id));
+                }
+                let stored = self.table.move_campaign(campaign_id, &account_id, &to_account_id, now).await?;
+                Answer::of_campaign(campaign_id, stored, account_id)
+            }
         }
     }
+}
+
+impl Answer {
+    /// Returns the answer about a campaign of `account`, which is `None` if the account has no such campaign.
+    fn of_campaign(campaign_id: CampaignId, stored: Option<Campaign>, account: AccountId) -> Result<Self, AdminError> {
+        match stored {
+            Some(Campaign { account_id, campaign_type }) => {
+                Ok(Self::Campaign { campaign_id, account_id, campaign_type })
+            }
+            None => Err(AdminError::UnknownCampaign { account, campaign: campaign_id }),
+        }
+    }
+}
+
+/// Returns whether a function was invoked through an alias or a version, by the ARN that Lambda passes in:
+/// `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, and `:QUALIFIER` if there is one.
+fn has_qualifier(invoked_function_arn: &str) -> bool {
+    invoked_function_arn.split(':').nth(7).is_some()
 }
 
 impl Action {
@@ -167,11 +231,30 @@ impl Action {
             Some(Kind::RevokeKey) => account_id
                 .zip(fields.required("key_id"))
                 .map(|(account_id, key_id)| Self::RevokeKey { account_id, key_id }),
+            Some(Kind::SetCampaignType) => {
+                let (campaign_id, campaign_type) = (fields.required("campaign_id"), fields.required("campaign_type"));
+                account_id.zip(campaign_id).zip(campaign_type).map(|((account_id, campaign_id), campaign_type)| {
+                    Self::SetCampaignType { account_id, campaign_id, campaign_type }
+                })
+            }
+            Some(Kind::MoveCampaign) => {
+                let (campaign_id, to_account_id) = (fields.required("campaign_id"), fields.required("to_account_id"));
+                account_id.zip(campaign_id).zip(to_account_id).map(|((account_id, campaign_id), to_account_id)| {
+                    Self::MoveCampaign { account_id, campaign_id, to_account_id }
+                })
+            }
             None => None,
         };
         match action {
             Some(action) if errors.is_empty() => Ok(action),
             _ => Err(AdminError::InvalidEvent(errors)),
+        }
+    }
+
+    fn changes_campaign(&self) -> bool {
+        match self {
+            Self::CreateAccount { .. } | Self::AddKey { .. } | Self::ListKeys { .. } | Self::RevokeKey { .. } => false,
+            Self::SetCampaignType { .. } | Self::MoveCampaign { .. } => true,
         }
     }
 }
@@ -184,6 +267,8 @@ enum Kind {
     AddKey,
     ListKeys,
     RevokeKey,
+    SetCampaignType,
+    MoveCampaign,
 }
 
 impl From<KeyRecord> for ShownKey {
@@ -201,6 +286,8 @@ impl From<AdminError> for Diagnostic {
             AdminError::AccountExists(_) => "AccountExists",
             AdminError::UnknownAccount(_) => "UnknownAccount",
             AdminError::UnknownKey { .. } => "UnknownKey",
+            AdminError::UnknownCampaign { .. } => "UnknownCampaign",
+            AdminError::Alias => "Alias",
             AdminError::NoChance(_) => "NoChance",
             AdminError::Store(_) => "Store",
         };

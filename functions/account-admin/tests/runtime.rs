@@ -12,10 +12,17 @@ const BINARY: &str = env!("CARGO_BIN_EXE_account-admin");
 
 #[tokio::test]
 async fn the_binary_answers_every_sample_event() {
-    let sandbox = Sandbox::start().await.unwrap();
+    let sandbox = Sandbox::with_first_events().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let read = |name: &str| samples::read(&samples::folder().join("admin").join(name)).unwrap();
-    let names = ["create-account.json", "add-key.json", "list-keys.json", "revoke-key.json"];
+    let names = [
+        "create-account.json",
+        "add-key.json",
+        "list-keys.json",
+        "revoke-key.json",
+        "set-campaign-type.json",
+        "move-campaign.json",
+    ];
     let found = std::fs::read_dir(samples::folder().join("admin")).unwrap();
     assert_eq!(found.count(), names.len(), "each sample is invoked here");
 
@@ -32,6 +39,12 @@ async fn the_binary_answers_every_sample_event() {
     assert_eq!(listed["keys"][0].get("api_key"), None);
     let revoked = binary.invoke(&read(names[3])).await.unwrap().unwrap();
     assert_eq!((&revoked["account_id"], revoked["revoked_at"].is_string()), (&"demo".into(), true));
+    let typed = binary.invoke(&read(names[4])).await.unwrap().unwrap();
+    assert_eq!((&typed["account_id"], &typed["campaign_type"]), (&"demo".into(), &"coupons".into()));
+    let moved = binary.invoke(&read(names[5])).await.unwrap().unwrap();
+    assert_eq!((&moved["account_id"], &moved["campaign_type"]), (&"acme".into(), &"coupons".into()));
+    let no_longer = binary.invoke(&read(names[4])).await.unwrap().unwrap_err();
+    assert_eq!(no_longer["errorType"], "UnknownCampaign");
 
     let logs = binary.stop().await.unwrap();
     assert!(!logs.contains(added["api_key"].as_str().unwrap()), "{logs}");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use http::{HeaderValue, Method, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use hyper::body::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -21,12 +21,15 @@ pub struct LambdaFront {
 }
 
 impl LambdaFront {
-    /// Returns the folder of the function that `path` names. The name may have a version or an alias after a colon.
-    fn function(&self, path: &str) -> Result<&str, String> {
-        let name = path.strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
+    /// Returns the folder of the function that a URL names, and the version or the alias: after a colon in the name, or in
+    /// the parameter `Qualifier`.
+    fn function(&self, url: &Uri) -> Result<(&str, Option<String>), String> {
+        let name = url.path().strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
         let name = name.map(|name| percent_decode_str(name).decode_utf8_lossy()).unwrap_or_default();
-        let name = name.split(':').next().unwrap_or_default();
-        self.names.get(name).map(String::as_str).ok_or_else(|| format!("Function not found: {name}"))
+        let parameter = url.query().unwrap_or_default().split('&').find_map(|found| found.strip_prefix("Qualifier="));
+        let (name, qualifier) = name.split_once(':').map_or((&*name, parameter), |(name, found)| (name, Some(found)));
+        let folder = self.names.get(name).ok_or_else(|| format!("Function not found: {name}"))?;
+        Ok((folder, qualifier.map(str::to_owned)))
     }
 }
 
@@ -35,7 +38,7 @@ impl Front for LambdaFront {
         if request.method != Method::POST {
             return refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", "the local stack supports Invoke only");
         }
-        let function = match self.function(request.uri.path()) {
+        let (function, qualifier) = match self.function(&request.uri) {
             Ok(function) => function,
             Err(problem) => return refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", &problem),
         };
@@ -47,7 +50,7 @@ impl Front for LambdaFront {
                 return refusal(StatusCode::BAD_REQUEST, "InvalidRequestContentException", &problem);
             }
         };
-        match self.functions.invoke(function, event).await {
+        match self.functions.invoke_qualified(function, qualifier.as_deref(), event).await {
             Ok(answer) => json_response(StatusCode::OK, &answer),
             Err(error) => {
                 let kind = match &error {

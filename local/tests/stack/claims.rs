@@ -1,5 +1,5 @@
-//! Claims over HTTP and through the queue: a refused request writes nothing, and an interrupted one is completed by its
-//! repetition.
+//! Claims over HTTP and through the queue: a refused request writes nothing, an interrupted one is completed by its
+//! repetition, and operators correct what was claimed.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use local::testing::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, DEMO, PASS, access::key_of, call, campaign_path, get, pass_path, post};
+use crate::{CAMPAIGN, DEMO, PASS, access::key_of, admin, call, campaign_path, get, pass_path, post};
 
 const EVENTS: &str = "/v2/registration_events";
 /// A campaign that the tests make known without a type.
@@ -239,4 +239,68 @@ async fn a_request_that_ends_after_any_call_is_completed_by_its_repetition(#[cas
     assert!(ends.len() > 3, "{ends:?}");
     assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
     assert_eq!((ends[0][0].0.as_str(), &*ends[0][0].1["campaign_type"]), ("CAMPAIGN", "coupons"));
+}
+
+#[tokio::test]
+async fn an_operator_corrects_the_type_of_a_campaign() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let set = |account: &str, campaign: &str, campaign_type: &str| {
+        let ids = json!({"action": "set_campaign_type", "account_id": account, "campaign_id": campaign});
+        admin(&sandbox, with(ids, "campaign_type", campaign_type))
+    };
+    let expected = json!({"campaign_id": CAMPAIGN, "account_id": "demo", "campaign_type": "generics"});
+    assert_eq!(set("demo", CAMPAIGN, "generics").await, Ok(expected));
+    assert_eq!(get(&sandbox, &campaign_path()).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(get(&sandbox, &campaign_path().replace("coupons", "generics")).await.ids().len(), 3);
+
+    let unknown = |account: &str, campaign: &str| {
+        Err(format!("the function failed: the account {account} has no campaign {campaign}"))
+    };
+    assert_eq!(set("other", CAMPAIGN, "coupons").await, unknown("other", CAMPAIGN));
+    assert_eq!(set("demo", UNKNOWN, "coupons").await, unknown("demo", UNKNOWN));
+    assert!(set("demo", CAMPAIGN, "tickets").await.unwrap_err().contains("campaign_type: expected one of coupons"));
+}
+
+#[tokio::test]
+async fn an_operator_moves_a_campaign_to_another_account() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let move_to = |account: &str| {
+        let ids = json!({"action": "move_campaign", "account_id": "demo", "campaign_id": CAMPAIGN});
+        admin(&sandbox, with(ids, "to_account_id", account))
+    };
+    assert_eq!(move_to("acme").await, Err("the function failed: there is no account acme".to_owned()));
+    assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 3);
+
+    let (key, _) = key_of(&sandbox, "acme", "read_write").await;
+    for _ in 0..2 {
+        let moved = json!({"campaign_id": CAMPAIGN, "account_id": "acme", "campaign_type": "coupons"});
+        assert_eq!(move_to("acme").await, Ok(moved), "may be repeated");
+    }
+    let front = sandbox.fresh_front().unwrap();
+    let listed = call(&front, Method::GET, &campaign_path(), &[("authorization", &key)], "").await;
+    assert_eq!(listed.ids().len(), 3);
+    assert_eq!(get(&sandbox, &campaign_path()).await.status, StatusCode::NOT_FOUND);
+    let events = ["demo", "acme"].map(|account| with(event("installed", CAMPAIGN, 1), "account_id", account));
+    assert_eq!(enqueue(&sandbox, &events).await, 1, "the previous account's message is refused");
+}
+
+#[tokio::test]
+async fn campaigns_are_not_changed_through_the_alias_that_the_deploying_workflow_may_invoke() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    key_of(&sandbox, "acme", "read_write").await;
+    let before = table(&sandbox).await;
+    let ids = json!({"account_id": "demo", "campaign_id": CAMPAIGN});
+    let set = with(with(ids.clone(), "action", "set_campaign_type"), "campaign_type", "generics");
+    let moving = with(with(ids, "action", "move_campaign"), "to_account_id", "acme");
+    let functions = sandbox.fresh_functions().unwrap();
+    for event in [set, moving] {
+        for qualifier in ["live", "7", "$LATEST"] {
+            let refused =
+                functions.invoke_qualified("account-admin", Some(qualifier), event.clone()).await.unwrap_err();
+            assert!(refused.to_string().contains("without an alias"), "{refused}");
+        }
+    }
+    assert_eq!(table(&sandbox).await, before);
+    let list = json!({"action": "list_keys", "account_id": "demo"});
+    assert!(functions.invoke_qualified("account-admin", Some("live"), list).await.is_ok());
 }

@@ -1,7 +1,8 @@
 //! Campaigns: the coupons, event tickets and the like that passes are issued for.
 //!
 //! A campaign belongs to one account. Once an event or the path of a write has named its type and was not refused, the
-//! type is fixed too. To another account, or under another type, the campaign looks unknown.
+//! type is fixed too. Only an operator changes either. To another account, or under another type, the campaign looks
+//! unknown.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
@@ -58,9 +59,9 @@ impl CampaignType {
 /// The account and the type of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Campaign {
-    /// The account that owns the campaign because it was the first to write to it. It never changes.
+    /// The account that owns the campaign: the first that wrote to it, or the one to which an operator moved it.
     pub account_id: AccountId,
-    /// The type, or `None` until an event or the path of a write names it. After that it never changes.
+    /// The type, or `None` until an event or the path of a write names it. After that only an operator changes it.
     pub campaign_type: Option<CampaignType>,
 }
 

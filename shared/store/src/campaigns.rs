@@ -10,7 +10,8 @@
 //! 3. [`Table::complete_claim`] stores the type of a campaign that was known without one. It comes last, because the second
 //!    step may refuse the request, and a refused request must not decide the type.
 //!
-//! A stored account or type never changes, so a process may remember them.
+//! Only an operator changes a stored account or type. A process remembers a campaign for up to a minute, so it may act on
+//! the old ones for that long.
 
 use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
@@ -82,7 +83,7 @@ impl Table {
     }
 
     /// Stores the type of a campaign that the account has claimed, unless the campaign has a type. If the campaign got
-    /// another type since the claim, it stays as it is.
+    /// another type, or another account, since the claim, it stays as it is.
     ///
     /// Costs one conditional write, or no call if this process remembers that the campaign has a type.
     pub async fn complete_claim(
@@ -102,6 +103,44 @@ impl Table {
             .expression_attribute_values(":account", text(account.as_str()))
             .expression_attribute_values(":type", text(campaign_type.as_str()));
         self.stored_after(campaign, update, now).await.map(drop)
+    }
+
+    /// Gives a campaign of the account another type, for an operator. Returns the campaign as it is stored now, or
+    /// `None` if the account has no such campaign.
+    pub async fn set_campaign_type(
+        &self,
+        campaign: CampaignId,
+        account: &AccountId,
+        campaign_type: CampaignType,
+        now: Timestamp,
+    ) -> Result<Option<Campaign>, StoreError> {
+        let update = self
+            .update_campaign(campaign)
+            .update_expression("SET campaign_type = :type")
+            .condition_expression("account_id = :account")
+            .expression_attribute_values(":account", text(account.as_str()))
+            .expression_attribute_values(":type", text(campaign_type.as_str()));
+        let stored = self.stored_after(campaign, update, now).await?;
+        Ok(stored.filter(|stored| stored.account_id == *account))
+    }
+
+    /// Moves a campaign from an account to another, for an operator. The other account must exist. Returns the campaign
+    /// as it is stored now, also if it was moved already, or `None` if neither account has such a campaign.
+    pub async fn move_campaign(
+        &self,
+        campaign: CampaignId,
+        from: &AccountId,
+        to: &AccountId,
+        now: Timestamp,
+    ) -> Result<Option<Campaign>, StoreError> {
+        let update = self
+            .update_campaign(campaign)
+            .update_expression("SET account_id = :to")
+            .condition_expression("account_id = :from")
+            .expression_attribute_values(":from", text(from.as_str()))
+            .expression_attribute_values(":to", text(to.as_str()));
+        let stored = self.stored_after(campaign, update, now).await?;
+        Ok(stored.filter(|stored| stored.account_id == *to))
     }
 
     /// Returns the campaign, or `None` if it is not known. Uses a strongly consistent read unless this process

@@ -4,7 +4,7 @@
 //!
 //! | item | `pk` | `sk` | attributes | written by |
 //! |---|---|---|---|---|
-//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` | `registration-writes`, `registration-ingest` |
+//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` | `registration-writes`, `registration-ingest`, `account-admin` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
 //! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, `device_library_identifier`, `push_token` | `registration-writes`, `registration-ingest` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |

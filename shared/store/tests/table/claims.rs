@@ -4,6 +4,7 @@
 use std::{
     future::{Future as _, poll_fn},
     task::Poll,
+    time::Duration,
 };
 
 use domain::{
@@ -78,7 +79,7 @@ async fn a_claim_gives_an_unknown_campaign_its_type_and_a_known_one_gets_it_at_t
 }
 
 #[tokio::test]
-async fn a_type_that_came_first_meanwhile_stays() {
+async fn a_type_or_an_account_that_came_first_meanwhile_stays() {
     let table = TestTable::start().await;
     let (demo, campaign) = (account("demo"), new_campaign());
     let store = table.fresh();
@@ -88,6 +89,13 @@ async fn a_type_that_came_first_meanwhile_stays() {
     table.complete_claim(campaign, &demo, Coupons, now()).await.unwrap();
     store.complete_claim(campaign, &demo, Generics, now()).await.unwrap();
     assert_eq!(table.items(campaign).await["CAMPAIGN"]["campaign_type"], "coupons");
+
+    let moved = new_campaign();
+    store.claim(moved, &demo, None, now()).await.unwrap();
+    store.claim(moved, &demo, Some(Generics), now()).await.unwrap();
+    table.move_campaign(moved, &demo, &account("other"), now()).await.unwrap().unwrap();
+    store.complete_claim(moved, &demo, Generics, now()).await.unwrap();
+    assert!(!table.items(moved).await["CAMPAIGN"].contains_key("campaign_type"));
 }
 
 #[tokio::test]
@@ -231,4 +239,51 @@ async fn a_batch_interrupted_anywhere_is_completed_by_its_repetition(#[case] is_
     assert!(ends.len() > 3, "the batch was interrupted");
     assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
     assert_eq!(ends[0][0].1["campaign_type"], "coupons");
+}
+
+#[tokio::test]
+async fn an_operator_changes_the_type_of_a_campaign_of_the_named_account() {
+    let table = TestTable::start().await;
+    let (demo, campaign) = (account("demo"), new_campaign());
+    assert_eq!(table.set_campaign_type(campaign, &demo, Coupons, now()).await.unwrap(), None);
+    assert!(table.items(campaign).await.is_empty(), "nothing is written for an unknown campaign");
+    table.claim(campaign, &demo, None, now()).await.unwrap();
+    assert_eq!(table.set_campaign_type(campaign, &account("other"), Coupons, now()).await.unwrap(), None);
+    assert_eq!(stored_type(&table, campaign).await, None);
+    for campaign_type in [Coupons, Generics, Generics] {
+        let expected = Campaign { account_id: demo.clone(), campaign_type: Some(campaign_type) };
+        assert_eq!(table.set_campaign_type(campaign, &demo, campaign_type, now()).await.unwrap(), Some(expected));
+        assert_eq!(stored_type(&table, campaign).await.as_deref(), Some(campaign_type.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn an_operator_moves_a_campaign_of_the_named_account_once() {
+    let table = TestTable::start().await;
+    let (demo, other, campaign) = (account("demo"), account("other"), new_campaign());
+    assert_eq!(table.move_campaign(campaign, &demo, &other, now()).await.unwrap(), None);
+    assert!(table.items(campaign).await.is_empty(), "nothing is written for an unknown campaign");
+    table.claim(campaign, &demo, Some(Coupons), now()).await.unwrap();
+    let before = table.items(campaign).await;
+    assert_eq!(table.move_campaign(campaign, &account("third"), &other, now()).await.unwrap(), None);
+    assert_eq!(table.items(campaign).await, before);
+    let moved = Some(Campaign { account_id: other.clone(), campaign_type: Some(Coupons) });
+    for _ in 0..2 {
+        assert_eq!(table.move_campaign(campaign, &demo, &other, now()).await.unwrap(), moved, "may be repeated");
+    }
+    assert_eq!(table.items(campaign).await["CAMPAIGN"]["known_since"], now().to_string());
+}
+
+#[tokio::test]
+async fn a_process_acts_on_the_old_account_for_at_most_a_minute() {
+    let table = TestTable::start().await;
+    let (demo, other, campaign) = (account("demo"), account("other"), new_campaign());
+    let process = table.fresh();
+    process.claim(campaign, &demo, None, now()).await.unwrap();
+    table.move_campaign(campaign, &demo, &other, now()).await.unwrap().unwrap();
+    let after = |seconds| now().plus(Duration::from_secs(seconds));
+    process.claim(campaign, &demo, None, after(59)).await.unwrap();
+    let refused = process.claim(campaign, &demo, None, after(60)).await;
+    assert!(matches!(refused, Err(ClaimError::Refused(Refusal::OtherAccount))), "{refused:?}");
+    process.claim(campaign, &other, None, after(60)).await.unwrap();
 }
