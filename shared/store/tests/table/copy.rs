@@ -7,6 +7,7 @@ use std::{
 
 use domain::{
     account::{Access, ApiKey},
+    campaign::CampaignType,
     counts::Part,
     event::{Change, Event, Installation, Refusal},
     id::{AccountId, CampaignId},
@@ -118,6 +119,26 @@ async fn a_campaign_of_another_account_is_not_touched() {
     let refused = old.copy_campaign(campaign, &new.fresh(), now()).await;
     assert!(matches!(refused, Err(ClaimError::Refused(Refusal::OtherAccount))), "{refused:?}");
     assert_eq!(items(&new, campaign).await, before);
+}
+
+#[tokio::test]
+async fn a_copy_gives_a_campaign_without_a_type_its_type_and_leaves_one_of_another_type_alone() {
+    let (old, campaign) = old_table().await;
+    let demo = "demo".parse().unwrap();
+    old.set_campaign_type(campaign, &demo, CampaignType::Coupons, now()).await.unwrap().unwrap();
+    let typed = |campaign_type| Event { campaign_type, ..install(campaign, pass(1), registration(8), at(0)) };
+
+    let new = TestTable::start().await;
+    apply(&new, &[typed(None)]).await;
+    old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
+    assert_eq!(new.items(campaign).await["CAMPAIGN"]["campaign_type"], "coupons");
+
+    let other = TestTable::start().await;
+    apply(&other, &[typed(Some(CampaignType::Generics))]).await;
+    let before = items(&other, campaign).await;
+    let refused = old.copy_campaign(campaign, &other.fresh(), now()).await;
+    assert!(matches!(refused, Err(ClaimError::Refused(Refusal::OtherType(CampaignType::Generics)))), "{refused:?}");
+    assert_eq!(items(&other, campaign).await, before);
 }
 
 #[tokio::test]
