@@ -160,7 +160,7 @@ where
     T: FromStr + fmt::Display,
     T::Err: fmt::Display,
 {
-    let parsed: T = value.to_ascii_lowercase().parse().map_err(|expected: T::Err| expected.to_string())?;
+    let parsed: T = value.parse().map_err(|expected: T::Err| expected.to_string())?;
     Ok(Value::Text(parsed.to_string().into()))
 }
 
