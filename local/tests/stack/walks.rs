@@ -198,7 +198,7 @@ async fn a_second_walk_by_page_numbers_is_exact_after_the_listing_shrank() {
     assert_eq!(post(&sandbox, "/v2/registration_events", &Value::Array(removed)).await.status, StatusCode::OK);
     for (order, expected) in [("created_at asc", [3, 4, 7, 8]), ("wallet asc", [3, 7, 4, 8])] {
         let mut walked = Vec::new();
-        for (page, previous) in [(1, None), (2, Some("1")), (3, Some("2")), (4, None), (5, None)] {
+        for (page, previous) in [(1, None), (2, Some("1")), (3, None), (4, None), (5, None)] {
             let target = format!("{}?page={page}&per_page=2&q[s]={order}", campaign_path()).replace(' ', "+");
             let answer = get(&sandbox, &target).await;
             walked.extend(answer.ids());
@@ -301,7 +301,8 @@ async fn walk_twice(front: &ApiFront, campaign: &str, query: &str, per_page: usi
             let count = numbers.iter().filter(|found| *found == number).count();
             assert!(count == 1 || is_changed(number), "{number} is listed {count} times: {query} {changes:?}");
         }
-        lasting.retain(matches);
+        // The first registrations are skipped because of the offset, whichever they are at that time.
+        lasting.retain(|number| matches(number) && !query.contains("offset"));
         assert!(lasting.is_subset(&once), "{lasting:?} is not all in {numbers:?}: {query} {changes:?}");
     }
 }
@@ -314,7 +315,7 @@ fn a_walk_by_page_numbers_is_exact_while_the_listing_changes() {
     let sandbox = runtime.block_on(Sandbox::start()).unwrap();
     let front = sandbox.fresh_front().unwrap();
     let orders = ["", "&q[s]=created_at+desc", "&q[s]=wallet", "&q[s]=device_os+desc", "&q[s]=id"];
-    let filters = ["", "&q[device_os_in][]=ios&q[device_os_in][]=android", "&q[id_match]=%25"];
+    let filters = ["", "&offset=2", "&q[device_os_in][]=ios&q[device_os_in][]=android", "&q[id_match]=%25"];
     let changes = prop::collection::vec(prop::collection::vec(0..12_usize, 0..4), 2..12);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(40));
     let cases = (select(orders.to_vec()), select(filters.to_vec()), 1..5_usize, changes);

@@ -262,13 +262,15 @@ impl<'a> Listing<'a> {
     /// Writes the bookmark of the page after this one if the caller walks by page numbers, also if the listing has no
     /// such page now: it replaces a bookmark of an earlier walk through a longer listing.
     ///
-    /// A failure is only logged: without a bookmark, paging by number is slower, and cannot go beyond the first
-    /// [`MAX_EXAMINED`] registrations.
+    /// A failure is only logged. Without the bookmark, the next page is found by counting, within the first
+    /// [`MAX_EXAMINED`] registrations, or begins at the bookmark of an earlier walk.
     async fn write_bookmark(&self, page: &Page) {
-        let (Position::Page(_), Some(end)) = (&self.query.position, &page.end) else { return };
+        let Position::Page(_) = self.query.position else { return };
+        // A text that is no cursor: the next page is found by counting too.
+        let cursor = page.end.as_ref().map_or_else(String::new, |end| end.encode(&self.id));
         let listing = self.id.digest_for(self.key_id);
         let next = page.number.saturating_add(1);
-        if let Err(error) = self.table.write_bookmark(&listing, next, end.encode(&self.id), self.now).await {
+        if let Err(error) = self.table.write_bookmark(&listing, next, cursor, self.now).await {
             warn!(%error, "the bookmark of the next page was not written");
         }
     }

@@ -11,8 +11,8 @@ use thiserror::Error;
 
 /// The beginning of 1970.
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
-/// One millisecond before the first and one after the last instant that can be stored. Instants further away mean the
-/// same in every comparison.
+/// An instant before the first and one after the last that can be stored. Instants further away mean the same in every
+/// comparison.
 const NEVER: (i64, i64) = (-1, 253_402_300_799_999);
 
 /// An instant to compare `created_at` with: a millisecond, or a moment between two milliseconds. The order of the fields
