@@ -68,7 +68,8 @@ fn is_json(content_type: &str) -> bool {
     let media_type = parts.next().unwrap_or_default();
     let is_json =
         media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"));
-    let mut charsets = parts.filter_map(|parameter| parameter.strip_prefix("charset="));
+    let parameters = parts.filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim() == "charset").map(|(_, charset)| charset.trim());
     // `utf8` is another name of UTF-8 (WHATWG Encoding standard, "Names and labels").
     is_json && charsets.all(|charset| ["utf-8", "utf8"].contains(&charset.trim_matches('"')))
 }
@@ -157,6 +158,7 @@ mod tests {
     #[case("application/json; charset=utf-16")]
     #[case("application/json; charset=ISO-8859-1")]
     #[case("application/json; charset=")]
+    #[case("application/json; charset = utf-16")]
     #[case("application/json; charset=utf-8; charset=utf-16")]
     fn another_content_type_is_refused(#[case] content_type: &str) {
         let error = parse(&typed(content_type, b"[]")).unwrap_err();
