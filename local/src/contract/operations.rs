@@ -335,12 +335,13 @@ fn page_parameters() -> Vec<Parameter> {
     let offset = number(0, Some(MAX_OFFSET), Some(0));
     let filter = format!(
         "Filters and sort order. A filter is `q[<attribute>_<predicate>]=<value>`. A registration must match all \
-         filters. A filter with an empty value is ignored. The order is `q[s]=<attribute> <asc|desc>`. Ids and names \
+         filters. A filter with an empty value is ignored, except `in`. The order is `q[s]=<attribute> <asc|desc>`. Ids and names \
          match in any case. The value of `match`, or its synonym `matches`, is a pattern in which `%` stands for any \
          text; `cont` matches attributes that contain the value; both ignore the case of ASCII letters. `created_at` is \
          compared as an instant: the value is RFC 3339 with any offset and precision. With `gteq` and `lt` it may also \
          be the beginning of an instant in UTC, such as `2016-11` or `2016-11-09`. All filters together may have at \
-         most {MAX_FILTER_LENGTH} bytes, percent-encoded. Any number of registrations can be sorted by `created_at`, \
+         most {MAX_FILTER_LENGTH} bytes, percent-encoded. The schema lists the usual forms of the values; every form \
+         above is accepted. Any number of registrations can be sorted by `created_at`, \
          but at most {MAX_SORTED} by another attribute.",
     );
     let mut parameters = vec![

@@ -1,5 +1,8 @@
 //! The cost of requests: calls, round trips and request units.
 
+use std::time::Duration;
+
+use domain::{time, wallet::Wallet};
 use http::{Method, StatusCode};
 use local::testing::{campaigns, recorder::Call, sandbox::Sandbox};
 use serde_json::json;
@@ -59,6 +62,7 @@ async fn a_request_without_a_valid_key_costs_at_most_five_read_units() {
     const CHECK_AND_PAGE: &[&str] = &["BatchGetItem", "Query"];
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.load_campaign(crate::CAMPAIGN.parse().unwrap(), 10_003).await.unwrap();
+    report_every_day_of_a_month(&sandbox).await;
     let recorder = sandbox.recorder().await.unwrap();
     let (campaign, pass, report) = (campaign_path(), pass_path(), report_path());
     let first = get(&sandbox, &format!("{campaign}?per_page=100")).await;
@@ -106,7 +110,28 @@ async fn a_request_without_a_valid_key_costs_at_most_five_read_units() {
         let calls = recorder.take();
         assert_eq!(operations(&calls), expected, "{method} {target}");
         assert!(units(&calls) <= 5.0, "{method} {target}: {calls:?}");
+        let is_month = target == report;
+        assert!(!is_month || units(&calls) >= 2.0, "the month has counts: {calls:?}");
     }
+}
+
+/// Installs a pass in every wallet on each of the last 32 days, and counts the installs.
+async fn report_every_day_of_a_month(sandbox: &Sandbox) {
+    let now = time::now();
+    let event = |number: u64| {
+        let wallet = Wallet::ALL[usize::try_from(number).unwrap() % Wallet::ALL.len()];
+        json!({
+            "event": "installed", "campaign_id": crate::CAMPAIGN, "pass_id": crate::PASS,
+            "event_at": now.minus(Duration::from_hours(4 * number)).unwrap(),
+            "event_extra": {
+                "registration_id": format!("c0000000-0000-4000-8000-{number:012}"), "device_os": "ios",
+                "device_app_vendor": wallet,
+            },
+        })
+    };
+    let events: Vec<_> = (0..6 * 32).map(event).collect();
+    assert_eq!(post(sandbox, "/v2/registration_events", &json!(events)).await.status, StatusCode::OK);
+    sandbox.tally().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

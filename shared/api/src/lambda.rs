@@ -27,7 +27,7 @@ const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
 /// The headers of every answer that does not set them itself.
 ///
 /// Answers depend on the caller's key, and a cache may store even a 404 or a 308 unless a header forbids it (RFC 9111,
-/// section 4.2.2). No browser is to guess another content type (Fetch standard, "X-Content-Type-Options"), or to send a
+/// section 4.2.2). Browsers must not guess another content type (Fetch standard, "X-Content-Type-Options"), or send a
 /// key without TLS (RFC 6797; a browser ignores the header of the local stack, which has no TLS).
 const DEFAULT_HEADERS: [(&str, &str); 3] = [
     ("cache-control", "private, no-store"),
