@@ -124,6 +124,10 @@ class Resolver:
         values = {name: self.value(part) for name, part in node.items()}
         return {name: value for name, value in values.items() if value is not NO_VALUE}
 
+    def _split(self, argument):
+        separator, text = argument
+        return self.value(text).split(separator)
+
     def _ref(self, name):
         if name == "AWS::NoValue":
             return NO_VALUE

@@ -124,6 +124,16 @@ def test_data_outlives_the_stack_and_is_encrypted(deployed):
     assert [statement["Condition"] for statement in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
 
 
+def test_only_the_named_topics_and_rules_may_send_to_the_queue(deployed):
+    senders = "arn:aws:sns:eu-west-1:111122223333:events,arn:aws:events:eu-west-1:111122223333:rule/events"
+    resolver = stack.Resolver(deployed.translated, {**deployed.parameters, "SenderArns": senders})
+    policy = resolver.value(deployed.translated["Resources"]["QueuesOverTls"])["Properties"]["PolicyDocument"]
+    [allowed] = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
+    assert (allowed["Action"], allowed["Resource"]) == ("sqs:SendMessage", "<EventQueue.Arn>")
+    assert allowed["Principal"] == {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": senders.split(",")}}
+
+
 def test_the_table_has_a_fixed_name_so_it_cannot_be_replaced(deployed):
     # CloudFormation refuses to replace a resource with a fixed name, so a changed key schema fails instead of losing the table.
     assert properties(deployed, "RegistrationTable")["TableName"]

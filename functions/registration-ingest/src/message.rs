@@ -1,7 +1,7 @@
 //! A queue message: one event, perhaps in the envelope of the service that sent it.
 //!
-//! SNS and `EventBridge` wrap what they deliver to a queue. Their envelopes are removed here, also one inside the other,
-//! so that neither needs to be configured: raw message delivery for SNS, an input path for `EventBridge`.
+//! SNS and `EventBridge` wrap what they deliver to a queue. Their envelopes are removed here, also one inside the
+//! other, so senders need neither raw message delivery (SNS) nor an input path (`EventBridge`).
 
 use domain::{
     event::passworks::{Parsed, Source},
