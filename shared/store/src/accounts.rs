@@ -75,8 +75,8 @@ impl Table {
         has_written(put.send().await)
     }
 
-    /// Returns those of the accounts that do not exist. Reads the accounts that this process does not remember, strongly
-    /// consistently, and remembers for a minute those that exist.
+    /// Returns those of the accounts that do not exist. Reads the accounts that this process does not remember,
+    /// strongly consistently, and remembers for a minute those that exist.
     pub async fn unknown_accounts(
         &self,
         mut accounts: HashSet<AccountId>,
@@ -84,8 +84,9 @@ impl Table {
     ) -> Result<HashSet<AccountId>, StoreError> {
         accounts.retain(|account| self.accounts.get(account, now).is_none());
         for found in self.consistent_items(accounts.iter().map(account_key).collect()).await? {
-            let AccountItem { pk, .. } = codec::decode(found)?;
-            if let Some(account) = keys::parse_account_pk(&pk) {
+            // The other attributes do not matter, so a malformed one does not fail the events of all accounts.
+            let pk = found.get(keys::PK).and_then(|pk| pk.as_s().ok());
+            if let Some(account) = pk.and_then(|pk| keys::parse_account_pk(pk)) {
                 accounts.remove(&account);
                 self.accounts.insert(account, (), now);
             }

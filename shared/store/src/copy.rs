@@ -100,7 +100,8 @@ impl Table {
         self.copy_campaign_with_progress(campaign, to, now, |_| {}).await
     }
 
-    /// Copies a campaign like [`copy_campaign`](Self::copy_campaign). Calls `progress` after each pass and registration.
+    /// Copies a campaign like [`copy_campaign`](Self::copy_campaign). Calls `progress` after each pass and
+    /// registration.
     pub async fn copy_campaign_with_progress(
         &self,
         campaign: CampaignId,
@@ -174,10 +175,10 @@ impl Table {
         } else {
             let at = instant(LAST_EVENT_AT)?;
             let put = if item.contains_key(keys::CREATED_AT) {
-                // This write enters the stream of the target table now, however old the install is. With `received_at`, a
-                // recount knows that it must wait until the tally has counted the write.
+                // This write enters the stream of the target table now, however old the install is. With `received_at`,
+                // a recount knows that it must wait until the tally has counted the write.
                 item.insert(RECEIVED_AT.to_owned(), text(now));
-                // At the same instant, an install without a tie replaces only another one without a tie.
+                // An install without a tie, of a table made before there were ties, replaces none at the same instant.
                 let tie = item.get(TIE).cloned().unwrap_or_else(|| text(""));
                 self.put_item(item).condition_expression(INSTALL_DECIDES).expression_attribute_values(":tie", tie)
             } else {

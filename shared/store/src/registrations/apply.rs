@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// An install is applied if it is the first event of its registration or later than the stored event. It also replaces
-/// an install at the same instant that has a smaller tie or none.
+/// an install at the same instant that has a smaller tie.
 pub(crate) const INSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
-     OR (last_event_at = :at AND attribute_exists(created_at) AND (attribute_not_exists(tie) OR tie < :tie))";
+     OR (last_event_at = :at AND attribute_exists(created_at) AND tie < :tie)";
 /// An uninstall is applied on the same condition, or if it happened at the same instant as the stored install.
 pub(crate) const UNINSTALL_DECIDES: &str = "attribute_not_exists(last_event_at) OR last_event_at < :at \
      OR (last_event_at = :at AND attribute_exists(created_at))";

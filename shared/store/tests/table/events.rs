@@ -126,17 +126,17 @@ async fn of_two_installs_at_the_same_instant_the_one_with_the_greater_tie_stays(
 }
 
 #[tokio::test]
-async fn an_install_without_a_tie_gives_way_to_any_at_the_same_instant() {
+async fn an_install_without_a_tie_stays_so_that_an_old_push_token_does_not_come_back() {
     let table = TestTable::start().await;
     let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
-    let install = event(campaign, pass, at(5), Change::Installed(installation(id)));
+    let with = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
+    let install = event(campaign, pass, at(5), Change::Installed(with("old")));
     expect_done(table.apply(&install, now()).await);
     let sk = format!("PASS#{pass}#{id}");
     table.remove(campaign, &sk, "tie").await;
-    for expected in [Applied, Unchanged] {
-        assert_eq!(table.apply(&install, now()).await, expected);
-        assert_eq!(table.items(campaign).await[&sk]["tie"], installation(id).tie().as_str());
-    }
+    table.register(campaign, pass, &with("new"), at(6), now()).await.unwrap();
+    assert_eq!(table.apply(&install, now()).await, Unchanged);
+    assert_eq!(table.items(campaign).await[&sk]["push_token"], "new");
 }
 
 #[tokio::test]
