@@ -61,7 +61,8 @@ mod tests {
             }
         };
         assert_eq!(pace.report(work, || "7 of 9 items".to_owned(), report).await, Ok("done"));
-        assert_eq!(lines, ["7 of 9 items, after 0 s"; 3]);
+        assert!(lines.iter().all(|line| line.starts_with("7 of 9 items, after ")), "{lines:?}");
+        assert_eq!(lines.len(), 3);
     }
 
     #[tokio::test]

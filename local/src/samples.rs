@@ -62,13 +62,13 @@ pub enum SampleError {
 /// Fills the template's table with the account `demo` and the first events, unless that was completed before. If it was
 /// interrupted, adds what is missing.
 ///
-/// The account's key is written last, and keeps its item if it is revoked. So if there is a key, nothing is missing, and
-/// what was removed since was removed on purpose. A table that has other data but no account `demo` was not made by a
-/// local stack, so nothing is added to it.
+/// The account's key is written last, and keeps its item if it is revoked. So if there is a key, nothing is missing,
+/// and what was removed since was removed on purpose. A table that has other data but no account `demo`, or in which
+/// the account `demo` has another key, was not filled by a local stack, so nothing is added to it.
 pub async fn fill(engine: &Engine, functions: &Functions, template: &Template) -> Result<(), SampleError> {
     let table = engine.store(&template.table)?;
     let is_missing = match table.keys(&demo()).await? {
-        Some(keys) => keys.iter().all(|key| key.id != demo_key()),
+        Some(keys) => keys.is_empty(),
         None => engine.is_empty(&template.table).await?,
     };
     if is_missing {

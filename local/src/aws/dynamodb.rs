@@ -142,7 +142,7 @@ impl Engine {
         let path = folder.path().join(DATA_FILE).display().to_string();
         let in_file = |cause: String| EngineError::DataFile { path: path.clone(), cause };
         let database = Database::new(&path).map_err(|error| in_file(error.to_string()))?;
-        // SQLite never syncs, because nothing has to survive.
+        // The engine's connection never syncs, because nothing has to survive.
         database.enable_bulk_loading().map_err(|error| in_file(error.to_string()))?;
         let stream_records = StreamRecords::open(&path).map_err(|error| in_file(error.to_string()))?;
         // On Unix an open file needs no name. Without one, nothing is left even if the process is killed.
@@ -261,8 +261,8 @@ impl Engine {
         TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))
     }
 
-    /// Creates the table if it does not exist. An existing table gets the stream and the time to live of the template if
-    /// it has none. It is an error if it has other keys or indexes.
+    /// Creates the table if it does not exist. An existing table gets the stream and the time to live of the template
+    /// if it has none. It is an error if it has other keys or indexes.
     pub async fn ensure_table(&self, table: &TableDefinition) -> Result<(), EngineError> {
         let client = self.client(table)?;
         let described = client.describe_table().table_name(&table.name).send().await;

@@ -7,13 +7,18 @@ use tokio::time::Instant;
 /// The shortest time between two lines.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Lets the same line into the log once a minute.
+/// Lets a line into the log once a minute while an error lasts.
 #[derive(Debug, Default)]
 pub struct LogLimit {
     logged_at: Option<Instant>,
 }
 
 impl LogLimit {
+    /// Ends the error, so that the next one is logged at once.
+    pub fn reset(&mut self) {
+        self.logged_at = None;
+    }
+
     /// Returns whether the line may be logged now, and counts it as logged if so.
     pub fn allows(&mut self, now: Instant) -> bool {
         let is_due = self.logged_at.is_none_or(|at| now >= at + INTERVAL);
@@ -33,5 +38,7 @@ mod tests {
         let (mut limit, begin) = (LogLimit::default(), Instant::now());
         let logged = (0..1_200).filter(|tenth| limit.allows(begin + *tenth * Duration::from_millis(100)));
         assert_eq!(logged.collect::<Vec<_>>(), [0, 600], "in two minutes");
+        limit.reset();
+        assert!(limit.allows(begin + Duration::from_mins(2)), "another error");
     }
 }

@@ -152,12 +152,14 @@ impl StreamSource {
     }
 
     /// Feeds the function from `stream` until the task is aborted. A failed batch is sent again until it succeeds,
-    /// before the next batch of its shard; the log says so once a minute. Deletes the records that were consumed from `consumed`.
+    /// before the next batch of its shard; the log says so once a minute. Deletes the records that were consumed from
+    /// `consumed`.
     pub async fn feed(self, mut stream: TableStream, functions: Functions, consumed: Option<StreamRecords>) {
-        let (mut failed, mut unread) = (LogLimit::default(), LogLimit::default());
+        let [mut failed, mut unread, mut untrimmed] = [(); 3].map(|()| LogLimit::default());
         loop {
             match self.next_batches(&mut stream).await {
                 Ok(Some(batches)) => {
+                    unread.reset();
                     for (shard, event) in batches {
                         while let Err(error) = functions.invoke(&self.function, event.clone()).await {
                             if failed.allows(Instant::now()) {
@@ -165,9 +167,14 @@ impl StreamSource {
                             }
                             tokio::time::sleep(PAUSE).await;
                         }
+                        failed.reset();
                     }
-                    if let Some(consumed) = consumed.clone() {
-                        trim(&stream, consumed).await;
+                    match trim(&stream, consumed.clone()).await {
+                        Ok(()) => untrimmed.reset(),
+                        Err(error) if untrimmed.allows(Instant::now()) => {
+                            warn!(error, "records that the stream no longer needs could not be deleted");
+                        }
+                        Err(_) => {}
                     }
                 }
                 Ok(None) => tokio::time::sleep(PAUSE).await,
@@ -182,14 +189,12 @@ impl StreamSource {
     }
 }
 
-/// Deletes the records that were read from `stream`. If that fails, the next call deletes them.
-async fn trim(stream: &TableStream, records: StreamRecords) {
-    let Some(last_read) = stream.last_read.clone() else { return };
+/// Deletes the records that were read from `stream`. If that fails, the next call deletes them. The error is its text.
+async fn trim(stream: &TableStream, records: Option<StreamRecords>) -> Result<(), String> {
+    let (Some(records), Some(last_read)) = (records, stream.last_read.clone()) else { return Ok(()) };
     let table = stream.table.clone();
     let trimmed = tokio::task::spawn_blocking(move || records.trim(&table, &last_read)).await;
-    if let Ok(Err(error)) = trimmed {
-        warn!(%error, "records that the stream no longer needs could not be deleted");
-    }
+    trimmed.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Returns whether DynamoDB would still keep the record.
