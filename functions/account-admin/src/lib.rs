@@ -10,11 +10,11 @@
 //! | `{"action":"move_campaign","account_id","campaign_id","to_account_id"}` | the same, with the new account |
 //!
 //! `access` is `read_write` (the default) or `read_only`. An account may have several keys, so that a key can be
-//! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong id
-//! changes nothing.
+//! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong
+//! id changes nothing.
 //!
-//! The deploying workflow may invoke the alias `live`, because the smoke test needs a key. It must not change campaigns,
-//! so those actions are refused if the function is invoked through an alias or a version.
+//! The deploying workflow may invoke the alias `live`, because the smoke test needs a key. The workflow must not
+//! change campaigns, so those actions are refused if the function is invoked through an alias or a version.
 
 use domain::{
     account::{Access, ApiKey, KeyId, KeyRecord, UserName},

@@ -1,5 +1,5 @@
-//! A report as an HTML page. Its charts are inline SVG or styled HTML, so the page loads nothing. It follows the reader's light or
-//! dark theme, and each chart also has its numbers as text.
+//! A report as an HTML page. Its charts are inline SVG or styled HTML, so the page loads nothing. It follows the
+//! reader's light or dark theme, and each chart also has its numbers as text.
 
 use api::{Response, accept};
 use domain::{

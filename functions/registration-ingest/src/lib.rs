@@ -46,7 +46,8 @@ impl RegistrationIngest {
                 Outcome::Refused(refusal) => refusal.to_string(),
                 Outcome::Failed(error) => error.to_string(),
             };
-            // A message without an id cannot be listed as failed. An empty id in the list returns the whole batch to the queue.
+            // A message without an id cannot be listed as failed. An empty id in the list returns the whole batch to
+            // the queue.
             let id = message.message_id.clone().unwrap_or_default();
             warn!(request_id, message_id = id, reason, "a message goes back to the queue");
             response.batch_item_failures.push(failure(id));

@@ -1,8 +1,8 @@
 //! Answers requests that match no route: 308 for the path of a route with slashes at its end, 404 for an unknown path,
 //! 405 with `Allow` for a method that a path does not accept.
 //!
-//! Callers may add a slash ("you can ignore the trailing slash", Passworks API v2), but API Gateway accepts no route whose
-//! path ends in one (aws/serverless-application-model#1949), so such a request arrives here.
+//! Callers may add a slash ("you can ignore the trailing slash", Passworks API v2), but API Gateway accepts no route
+//! whose path ends in one (aws/serverless-application-model#1949), so such a request arrives here.
 //!
 //! API Gateway's own error bodies have another shape, so API Gateway sends `$default` and `ANY` on each path to this
 //! function.

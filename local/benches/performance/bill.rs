@@ -51,7 +51,8 @@ const GIGABYTE: f64 = 1e9;
 const SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 /// The memory of a function.
 const MEMORY_GIGABYTES: f64 = 0.25;
-/// How long a function on AWS runs for each request. The estimate is higher than the times that this benchmark measures.
+/// How long a function on AWS runs for each request. The estimate is higher than the times that this benchmark
+/// measures.
 const REQUEST_SECONDS: f64 = 0.02;
 /// How long a function on AWS runs for each batch. The estimate is higher than the times that this benchmark measures.
 const BATCH_SECONDS: f64 = 0.05;

@@ -264,8 +264,8 @@ fn query_parameters(query: &str) -> BTreeMap<String, String> {
 }
 
 /// Returns whether the content type, without its parameters, is one whose bodies reach the function as text, in which
-/// bytes that are not UTF-8 are lost. Any other body is encoded in base64: an HTML form, `application/problem+json`, and
-/// a body without a content type.
+/// bytes that are not UTF-8 are lost. Any other body is encoded in base64: an HTML form, `application/problem+json`,
+/// and a body without a content type.
 ///
 /// AWS documents no list. This one was measured on AWS: <https://github.com/ministackorg/ministack/pull/766>.
 fn is_text(request: &HeaderMap) -> bool {

@@ -21,8 +21,8 @@ pub struct LambdaFront {
 }
 
 impl LambdaFront {
-    /// Returns the folder of the function that a URL names, and the version or the alias: after a colon in the name, or in
-    /// the parameter `Qualifier`.
+    /// Returns the folder of the function that a URL names, and the version or the alias: after a colon in the name, or
+    /// in the parameter `Qualifier`.
     fn function(&self, url: &Uri) -> Result<(&str, Option<String>), String> {
         let name = url.path().strip_prefix("/2015-03-31/functions/").and_then(|rest| rest.strip_suffix("/invocations"));
         let name = name.map(|name| percent_decode_str(name).decode_utf8_lossy()).unwrap_or_default();

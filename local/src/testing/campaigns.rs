@@ -53,8 +53,8 @@ fn pass_id(number: usize) -> String {
     Uuid::from_u128(0xb000_0000_0000_4000_8000_0000_0000_0000 + number as u128 / 2).to_string()
 }
 
-/// Loads a coupon campaign of the account `demo` with `count` registrations, and writes its counts. Reports the progress
-/// to `progress` if it takes longer than a second.
+/// Loads a coupon campaign of the account `demo` with `count` registrations, and writes its counts. Reports the
+/// progress to `progress` if it takes longer than a second.
 ///
 /// The first registration is installed through the store, with a device and a push token. The others are copies of its
 /// item, so they look exactly like items that the store writes.

@@ -29,8 +29,8 @@ pub enum Fault {
     Internal,
     /// The call is not carried out, and there is no response.
     Lost,
-    /// 400 `AccessDeniedException`. The call is not repeated, so with this fault for every call a request ends here, like
-    /// one whose process crashed.
+    /// 400 `AccessDeniedException`. The call is not repeated, so with this fault for every call a request ends here,
+    /// like one whose process crashed.
     Denied,
     /// The call is carried out, but the connection closes before the response.
     Unanswered,

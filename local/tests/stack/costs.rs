@@ -101,7 +101,8 @@ async fn a_request_without_a_valid_key_costs_at_most_five_read_units() {
         (Method::POST, "/v2/registration_events".to_owned(), "[]", CHECK),
     ] {
         let front = sandbox.recorded_front(&recorder).unwrap();
-        // Holding the calls back until all expected ones have arrived makes sure that none is given up before it is sent.
+        // Holding the calls back until all expected ones have arrived makes sure that none is given up before it is
+        // sent.
         recorder.hold_until(expected.len());
         let headers = [("authorization", "Bearer wrong"), ("content-type", "application/json")];
         let answer = call(&front, method.clone(), &target, &headers, body).await;

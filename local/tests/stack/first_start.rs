@@ -28,8 +28,8 @@ async fn listed(stack: &Stack) -> (u64, Option<String>) {
     (answer["statusCode"].as_u64().unwrap(), answer["headers"]["x-total"].as_str().map(str::to_owned))
 }
 
-/// Starts a stack on `engine`, and kills it when it sends the call after the first `calls`. Returns whether it was ready
-/// before.
+/// Starts a stack on `engine`, and kills it when it sends the call after the first `calls`. Returns whether it was
+/// ready before.
 async fn is_ready_after(calls: usize, engine: &Engine) -> bool {
     let faults = Faults::in_front_of(engine.endpoint()).await.unwrap();
     faults.next(repeat_n(Fault::None, calls));

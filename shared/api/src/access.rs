@@ -103,9 +103,9 @@ impl<'a> ReadRequest<'a> {
         }
     }
 
-    /// Checks access like [`ReadRequest::admit`], and reads. Reads concurrently with the check if the read `is_small`, or
-    /// if this process remembers the key. Otherwise it reads only after the check, so that a caller without a valid key
-    /// cannot make the table read much. A failed check cancels the read.
+    /// Checks access like [`ReadRequest::admit`], and reads. Reads concurrently with the check if the read `is_small`,
+    /// or if this process remembers the key. Otherwise it reads only after the check, so that a caller without a valid
+    /// key cannot make the table read much. A failed check cancels the read.
     ///
     /// # Errors
     ///

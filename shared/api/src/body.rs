@@ -26,8 +26,8 @@ enum Encoding {
 /// Parses the body as JSON.
 ///
 /// `Content-Type` is required because of browsers. A page of another origin can send a POST without `Content-Type`, or
-/// with one that HTML forms use, without asking first (Fetch standard, "CORS-safelisted request-header"), and the browser
-/// adds a stored user name and key. For JSON the browser asks first, and `CorsAllowOrigin` decides.
+/// with one that HTML forms use, without asking first (Fetch standard, "CORS-safelisted request-header"), and the
+/// browser adds a stored user name and key. For JSON the browser asks first, and `CorsAllowOrigin` decides.
 ///
 /// # Errors
 ///

@@ -2,8 +2,8 @@
 //!
 //! In the order of `created_at`, a page costs the same at any depth, because DynamoDB starts reading right after a
 //! given registration. A cursor names that registration; a bookmark is a cursor stored while the previous page was
-//! answered. A page number without a bookmark is slower and limited, because all registrations before the page have to be
-//! skipped. In any other order the whole collection is read and sorted, so its size is limited. Every walk through a
+//! answered. A page number without a bookmark is slower and limited, because all registrations before the page have to
+//! be skipped. In any other order the whole collection is read and sorted, so its size is limited. Every walk through a
 //! collection examines a limited number of registrations.
 //!
 //! Until the key is known to be valid, at most one short query is sent. So a caller without a valid key cannot make the
@@ -201,8 +201,8 @@ impl<'a> Listing<'a> {
         Wanted { filter, direction: order.direction, after: None, skip, count }
     }
 
-    /// Reads the bookmark of the requested page, which exists if the caller recently requested the page before it by its
-    /// number.
+    /// Reads the bookmark of the requested page, which exists if the caller recently requested the page before it by
+    /// its number.
     async fn bookmark(&self) -> Result<Option<Cursor>, ApiError> {
         let page = match self.query.position {
             Position::Page(page) if page.get() > 1 => page.get(),

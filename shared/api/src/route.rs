@@ -112,8 +112,8 @@ pub fn allowed(path: &str) -> Option<String> {
     (!methods.is_empty()).then(|| methods.join(", "))
 }
 
-/// Returns the path of a route to which `path` leads without the slashes at its end, or `None` if `path` does not end in
-/// a slash or there is no such route. `path` is decoded, as API Gateway decodes it.
+/// Returns the path of a route to which `path` leads without the slashes at its end, or `None` if `path` does not end
+/// in a slash or there is no such route. `path` is decoded, as API Gateway decodes it.
 ///
 /// The path is written from the route and the encoded parameters, so it never leads to another host.
 #[must_use]

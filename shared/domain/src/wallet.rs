@@ -1,7 +1,7 @@
 //! Wallets, and the operating systems that they run on.
 //!
-//! Each has one spelling in answers and in the table. It is parsed in any case. `CONTRIBUTING.md` lists what else to change for a new
-//! wallet.
+//! Each has one spelling in answers and in the table. Parsing ignores upper and lower case. `CONTRIBUTING.md` lists
+//! what else to change for a new wallet.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};

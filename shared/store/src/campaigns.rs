@@ -4,14 +4,14 @@
 //! one conditional write, so that a refused request writes nothing and an interrupted one is completed by its
 //! repetition:
 //!
-//! 1. [`Table::claim`] makes an unknown campaign known with its account and type. A known campaign stays as it is, and the
-//!    request is refused if it names another account or type.
+//! 1. [`Table::claim`] makes an unknown campaign known with its account and type. A known campaign stays as it is, and
+//!    the request is refused if it names another account or type.
 //! 2. The registration or the pass is written.
-//! 3. [`Table::complete_claim`] stores the type of a campaign that was known without one. It comes last, because the second
-//!    step may refuse the request, and a refused request must not decide the type.
+//! 3. [`Table::complete_claim`] stores the type of a campaign that was known without one. It comes last, because the
+//!    second step may refuse the request, and a refused request must not decide the type.
 //!
-//! Only an operator changes a stored account or type. A process remembers a campaign for up to a minute, so it may act on
-//! the old ones for that long.
+//! Only an operator changes a stored account or type. A process remembers a campaign for up to a minute, so it may act
+//! on the old ones for that long.
 
 use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
@@ -200,8 +200,8 @@ impl Table {
         self.client.update_item().table_name(&self.name).key(keys::PK, text(pk)).key(keys::SK, text(sk))
     }
 
-    /// Sends a conditional update of a campaign. Returns and remembers the campaign as it is stored, whether the condition
-    /// held or not, or returns `None` if the campaign is not known.
+    /// Sends a conditional update of a campaign. Returns and remembers the campaign as it is stored, whether the
+    /// condition held or not, or returns `None` if the campaign is not known.
     async fn stored_after(
         &self,
         campaign: CampaignId,

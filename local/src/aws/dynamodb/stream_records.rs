@@ -110,7 +110,8 @@ mod tests {
             Self { engine, records, shard: format!("shardId-00000001-{table}"), table }
         }
 
-        /// Adds records directly, without writing items, until the newest has the number `newest`. The first has number 1.
+        /// Adds records directly, without writing items, until the newest has the number `newest`. The first has number
+        /// 1.
         fn fill(&self, newest: i64) {
             let connection = self.records.0.lock().unwrap();
             let numbers = "WITH RECURSIVE numbers(n) AS (

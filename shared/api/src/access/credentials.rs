@@ -1,4 +1,5 @@
-//! Credentials: `Authorization` as HTTP Basic (user name or account id, and key), as `Bearer <key>`, or as the bare key.
+//! Credentials: `Authorization` as HTTP Basic (user name or account id, and key), as `Bearer <key>`, or as the bare
+//! key.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::account::{ApiKey, KeyId, KeyRecord};

@@ -42,8 +42,8 @@ pub enum Attribute {
     CreatedAt,
 }
 
-/// A comparison of an attribute with a value. `match` and `cont` compare texts and ignore the case of ASCII letters; the
-/// others compare instants, ids and names.
+/// A comparison of an attribute with a value. `match` and `cont` compare texts and ignore the case of ASCII letters;
+/// the others compare instants, ids and names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Predicate {
@@ -210,8 +210,9 @@ impl Condition {
 }
 
 impl Filter {
-    /// Parses the parameters `q[<attribute>_<predicate>]`, and `q[<attribute>_in][]`, which may be repeated. A condition
-    /// with an empty value is ignored, as in the original API. Adds an error for each parameter that is invalid.
+    /// Parses the parameters `q[<attribute>_<predicate>]`, and `q[<attribute>_in][]`, which may be repeated. A
+    /// condition with an empty value is ignored, as in the original API. Adds an error for each parameter that is
+    /// invalid.
     #[must_use]
     pub fn parse(parameters: &[(String, String)], errors: &mut FieldErrors) -> Self {
         let mut conditions = Vec::new();

@@ -159,9 +159,9 @@ fn cursor_after(number: u32, registration: Registration) -> Cursor {
     Cursor { page: number.saturating_add(1), side: Side::After, registration }
 }
 
-/// Returns how to reach the page before page `number`, whose first registration is `registration`, or `None` for page 1.
-/// Page 1 is reached by its number, because it begins at the beginning of the listing even if registrations were added
-/// there since.
+/// Returns how to reach the page before page `number`, whose first registration is `registration`, or `None` for the
+/// first page. The first page is reached by its number, because it begins at the beginning of the listing even if
+/// registrations were added there since.
 fn start_before(number: u32, registration: &Registration) -> Option<PageStart> {
     match number.saturating_sub(1) {
         0 => None,

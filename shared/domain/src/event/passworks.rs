@@ -200,8 +200,8 @@ fn parse_instant(fields: &mut Fields<'_>, name: &str, now: Timestamp, presence: 
     instant
 }
 
-/// Parses when an event happened. Passworks documents `null` as the default of `event_at`; a pass was then created at
-/// `created_at`.
+/// Parses when an event happened. `event_at` may be null or absent, as Passworks documents it; a `created` event then
+/// happened at `created_at`.
 fn parse_event_at(fields: &mut Fields<'_>, kind: Option<EventKind>, now: Timestamp) -> Option<Timestamp> {
     if kind == Some(EventKind::Created) && !fields.has("event_at") && fields.has("created_at") {
         return parse_instant(fields, "created_at", now, Presence::Required);
@@ -529,6 +529,7 @@ mod tests {
             "/pass_id",
             "/serial_number",
             "/event_at",
+            "/created_at",
             "/event_extra",
             "/event_extra/registration_id",
             "/event_extra/device_os",
@@ -538,8 +539,11 @@ mod tests {
             "/event_extra/push_token",
         ]);
         let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "redeemed"]);
-        (kinds, names, any_json()).prop_map(|(kind, name, value)| {
+        (kinds, names, any_json(), any::<bool>()).prop_map(|(kind, name, value, has_event_at)| {
             let mut body = webhook_with("/event", json!(kind));
+            if !has_event_at {
+                body["event_at"] = Value::Null;
+            }
             let (parent, name) = name.rsplit_once('/').unwrap();
             body.pointer_mut(parent).unwrap()[name] = value;
             body

@@ -4,9 +4,10 @@
 //! other, in the order of the batch, so that their outcomes are those of that order and no two writes of one item
 //! compete. The conditions of the writes make any order end in the same state.
 //!
-//! Each step is done for all events before the next: the campaigns are claimed, the events are applied, and the types of
-//! campaigns that were known without one are stored (see `campaigns`). Events of one campaign take the first and the last
-//! step one after the other, so that the first one in the batch wins and the others can use the remembered campaign.
+//! Each step is done for all events before the next: the campaigns are claimed, the events are applied, and the types
+//! of campaigns that were known without one are stored (see `campaigns`). Events of one campaign take the first and the
+//! last step one after the other, so that the first one in the batch wins and the others can use the remembered
+//! campaign.
 
 use std::{collections::HashMap, hash::Hash, sync::OnceLock};
 

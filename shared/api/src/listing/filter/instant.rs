@@ -15,8 +15,8 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// comparison.
 const NEVER: (i64, i64) = (-1, 253_402_300_799_999);
 
-/// An instant to compare `created_at` with: a millisecond, or a moment between two milliseconds. The order of the fields
-/// makes the derived order chronological.
+/// An instant to compare `created_at` with: a millisecond, or a moment between two milliseconds. The order of the
+/// fields makes the derived order chronological.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Instant {
     /// Milliseconds since 1970.
