@@ -1,6 +1,7 @@
 """Tests that the roles of deploy/roles.yaml allow exactly what a deployment needs."""
 
 import json
+import re
 from fnmatch import fnmatchcase
 from importlib.resources import files
 
@@ -72,8 +73,8 @@ UNLISTED = [
 class Roles:
     """The roles of an environment, with their policies resolved."""
 
-    def __init__(self, environment):
-        values = {"Environment": environment, "Repository": "acme/passes", "HostedZoneId": "Z1"}
+    def __init__(self, environment, repository="acme@123456/passes@456789"):
+        values = {"Environment": environment, "Repository": repository, "HostedZoneId": "Z1"}
         template = stack.roles()
         resolver = stack.Resolver(template, values)
         self.resources = {name: resolver.value(resource)["Properties"] for name, resource in template["Resources"].items()}
@@ -203,13 +204,17 @@ def managed(arn):
     return policy["Document"]
 
 
-def test_only_the_github_environment_of_the_repository_may_deploy(roles):
+# The subject of a repository's tokens has ids since July 2026, unless the repository is older.
+@pytest.mark.parametrize("repository", ["acme@123456/passes@456789", "acme/passes"])
+def test_only_the_github_environment_of_the_repository_may_deploy(repository):
+    assert re.fullmatch(stack.roles()["Parameters"]["Repository"]["AllowedPattern"], repository)
+    roles = Roles("staging", repository)
     [statement] = roles.resources["DeployRole"]["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
     assert statement["Condition"] == {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-            "token.actions.githubusercontent.com:sub": f"repo:acme/passes:environment:{roles.environment}",
+            "token.actions.githubusercontent.com:sub": f"repo:{repository}:environment:staging",
         }
     }
 
@@ -222,6 +227,13 @@ def test_the_workflow_invokes_functions_through_their_alias_only(roles):
     [resources] = [listed(statement["Resource"]) for statement in statements if "lambda:InvokeFunction" in listed(statement["Action"])]
     names = ("account-admin", "campaign-recount")
     assert resources == [f"arn:aws:lambda:<region>:<account>:function:{name}-{roles.environment}:live" for name in names]
+
+
+@pytest.mark.parametrize("repository", [
+    "acme", "acme/*", "*/passes", "acme@123456/passes", "acme/passes@456789", "acme@x/passes@y", "acme@1/passes@2:ref", "acme@*/passes@*",
+])  # fmt: skip
+def test_a_repository_in_another_form_is_refused(repository):
+    assert not re.fullmatch(stack.roles()["Parameters"]["Repository"]["AllowedPattern"], repository)
 
 
 def test_no_policy_is_longer_than_iam_allows(roles):
