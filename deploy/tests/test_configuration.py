@@ -2,9 +2,12 @@
 
 import json
 import re
+import subprocess
+import tomllib
 
 import pytest
 import stack
+from conftest import step
 from samcli.yamlhelper import yaml_parse
 
 ENVIRONMENTS = stack.environments()
@@ -51,6 +54,34 @@ def test_staging_and_prod_protect_the_table(environment):
 def test_only_prod_of_the_three_shifts_traffic_gradually():
     gradual = {environment for environment in ("dev", "staging", "prod") if stack.parameters(environment)["Rollout"] != "AllAtOnce"}
     assert gradual == {"prod"}
+
+
+def test_every_environment_stops_a_rollout_on_an_alarm():
+    assert {stack.parameters(environment)["StopOnAlarm"] for environment in ENVIRONMENTS} == {"true"}
+
+
+def test_the_workflow_can_deploy_despite_an_alarm(tmp_path, monkeypatch):
+    # The input reaches every environment, and the step it turns on takes CodeDeploy, which watches the alarms, out of the stack.
+    workflow = yaml_parse((stack.ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))
+    for job in workflow["jobs"].values():
+        if "environment" in job.get("with", {}):
+            assert job["with"]["despite_alarms"] == "${{ inputs.despite_alarms || false }}"
+    watching = stack.resolved("prod")
+    config = tmp_path / "samconfig.toml"
+    config.write_bytes((stack.ROOT / "samconfig.toml").read_bytes())
+    before = stack.parameters("prod")
+    command = step("Let no alarm stop this deployment")
+    assert f"\n{command}\n" in (stack.ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
+    after = tomllib.loads(config.read_text(encoding="utf-8"))["prod"]["deploy"]["parameters"]["parameter_overrides"]
+    assert after == {**before, "StopOnAlarm": "false"}
+    monkeypatch.setattr(stack, "parameters", lambda _: after)
+    despite = stack.resolved("prod")
+    assert {resource["Type"] for name, resource in watching.items() if name not in despite} == {
+        "AWS::CodeDeploy::Application", "AWS::CodeDeploy::DeploymentGroup", "AWS::IAM::Role",
+    }  # fmt: skip
+    aliases = {name for name, resource in watching.items() if resource["Type"] == "AWS::Lambda::Alias"}
+    assert all("UpdatePolicy" in watching[name] and "UpdatePolicy" not in despite[name] for name in aliases)
 
 
 def test_prod_does_not_let_the_pages_of_every_origin_call():

@@ -206,10 +206,27 @@ def test_every_alarm_notifies_the_topic_and_watches_an_existing_resource(deploye
         for dimension in [*alarm.get("Dimensions", []), *(d for metric in metrics for d in metric.get("Dimensions", []))]:
             indexes = {"by-campaign", "by-pass"} if dimension["Name"] == "GlobalSecondaryIndexName" else set()
             assert dimension["Value"] in existing | indexes, alarm["AlarmName"]
-    rolled_back_by = properties(deployed, "RegistrationWritesDeploymentGroup")["AlarmConfiguration"]["Alarms"]
-    assert [alarm["Name"] for alarm in rolled_back_by] == [
-        "<RequestsFailAlarm>", "<IngestFailsAlarm>", "<TallyFailsAlarm>",
-    ]  # fmt: skip
+
+
+def test_a_rollout_is_stopped_by_the_alarm_about_its_own_function_only(deployed):
+    by_function = {
+        name.removesuffix("DeploymentGroup"): [alarm["Name"] for alarm in group["Properties"].get("AlarmConfiguration", {}).get("Alarms", [])]
+        for name, group in deployed.resolved.items()
+        if group["Type"] == "AWS::CodeDeploy::DeploymentGroup"
+    }
+    assert by_function == {
+        "CampaignRegistrations": ["<RequestsFailAlarm>"],
+        "PassRegistrations": ["<RequestsFailAlarm>"],
+        "RegistrationWrites": ["<RequestsFailAlarm>"],
+        "CampaignReports": ["<RequestsFailAlarm>"],
+        "ApiContract": ["<RequestsFailAlarm>"],
+        "UnmatchedRoute": ["<RequestsFailAlarm>"],
+        "RegistrationIngest": ["<IngestFailsAlarm>"],
+        "RegistrationTally": ["<TallyFailsAlarm>"],
+        # Operators invoke these and see the result.
+        "AccountAdmin": [],
+        "CampaignRecount": [],
+    }
 
 
 def test_traffic_shifts_to_a_new_version_as_configured(deployed):
