@@ -183,6 +183,14 @@ def test_a_role_can_be_created_only_with_the_boundary(roles):
     assert roles.resources["Boundary"]["ManagedPolicyName"] == f"registrations-boundary-{roles.environment}"
 
 
+def test_only_the_service_linked_role_of_api_gateway_can_be_created(roles):
+    # API Gateway needs it for a domain name in an account that has none. Its resource types' lists do not name the action.
+    [statement] = [statement for statement in roles.statements if "iam:CreateServiceLinkedRole" in listed(statement["Action"])]
+    assert statement["Resource"] == "arn:aws:iam::<account>:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
+    assert statement["Condition"] == {"StringEquals": {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}}
+    assert statement["Action"] == "iam:CreateServiceLinkedRole"
+
+
 def test_the_boundary_allows_exactly_what_the_functions_may_do(roles):
     boundary = roles.resources["Boundary"]["PolicyDocument"]["Statement"]
     allowed = {action for statement in boundary for action in listed(statement["Action"])}
