@@ -183,6 +183,23 @@ def test_a_role_can_be_created_only_with_the_boundary(roles):
     assert roles.resources["Boundary"]["ManagedPolicyName"] == f"registrations-boundary-{roles.environment}"
 
 
+def test_the_policy_of_the_alarms_key_lets_cloudformation_configure_it_at_once(roles, resource_types, monkeypatch):
+    # The role's own permissions depend on the key's tags, which may take five minutes to have an effect.
+    role = f"arn:aws:iam::<account>:role/{roles.resources['CloudFormationRole']['RoleName']}"
+
+    def granted():
+        statements = stack.resolved(roles.environment)["AlarmKey"]["Properties"]["KeyPolicy"]["Statement"]
+        return [statement for statement in statements if statement["Principal"] == {"AWS": role}]
+
+    [statement] = granted()
+    assert set(statement["Action"]) == resource_types["AWS::KMS::Key"] - UNUSED["AWS::KMS::Key"] - {"kms:CreateKey"}
+    assert "Condition" not in statement
+    # Without deploy/roles.yaml there is no such role, and KMS refuses a policy with a principal that does not exist.
+    values = {**stack.parameters(roles.environment), "PermissionsBoundary": "false"}
+    monkeypatch.setattr(stack, "parameters", lambda _: values)
+    assert granted() == []
+
+
 def test_only_the_service_linked_role_of_api_gateway_can_be_created(roles):
     # API Gateway needs it for a domain name in an account that has none. Its resource types' lists do not name the action.
     [statement] = [statement for statement in roles.statements if "iam:CreateServiceLinkedRole" in listed(statement["Action"])]
