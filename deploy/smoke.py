@@ -31,6 +31,9 @@ NEED_A_KEY = [
 ]  # fmt: skip
 # How many seconds to wait for a result. Indexes, counts and the queue lag by a few seconds at most; a cold start takes longer.
 PATIENCE = 90
+# The same for what arrives through the queue or the stream. In a new stack Lambda may begin to poll only after several minutes (documented for
+# event source mappings of streams in https://docs.aws.amazon.com/lambda/latest/dg/kafka-starting-positions.html).
+POLLED_PATIENCE = 300
 PAUSE = 0.2
 
 
@@ -42,7 +45,8 @@ class Smoke:
     """One run. Each step depends on as few functions as possible, so that only the broken ones are reported."""
 
     def __init__(self, environment, api, queue_url, lambda_url, patience):
-        self.environment, self.patience = environment, patience
+        self.environment = environment
+        self.patience, self.polled_patience = (patience, patience) if patience else (PATIENCE, POLLED_PATIENCE)
         self.api, self.queue_url = api.rstrip("/"), queue_url
         self.functions = boto3.client("lambda", endpoint_url=lambda_url)
         self.key = None
@@ -99,7 +103,7 @@ class Smoke:
             with self.step("registration-tally", "counts the installs"):
                 expected = before + len(installed)
                 # There may be more, because installs of an earlier run may be counted only now.
-                self.wait(lambda: self.installs() >= expected, f"expected {expected} installs")
+                self.wait(lambda: self.installs() >= expected, f"expected {expected} installs", self.polled_patience)
         is_empty = self.remove(installed)
         with self.step("campaign-recount", "counts the campaign"):
             counted = self.invoke("campaign-recount", {"campaign_id": str(self.campaign)})
@@ -117,7 +121,7 @@ class Smoke:
             self.send(by_queue)
             path = f"{self.campaign_path}/registrations?q[id_eq]={by_queue}"
             # Asks both listings, because one of them may be broken.
-            self.wait(lambda: by_queue in self.seen(self.pass_path) | self.seen(path), f"{by_queue} is not listed")
+            self.wait(lambda: by_queue in self.seen(self.pass_path) | self.seen(path), f"{by_queue} is not listed", self.polled_patience)
             installed.add(by_queue)
         return installed
 
@@ -218,8 +222,9 @@ class Smoke:
         except urllib.error.HTTPError as error:
             return error.code, read(error)
 
-    def wait(self, holds, otherwise):
-        end = time.monotonic() + self.patience
+    def wait(self, holds, otherwise, patience=None):
+        patience = patience or self.patience
+        end = time.monotonic() + patience
         while True:
             try:
                 if holds():
@@ -227,7 +232,7 @@ class Smoke:
                 failure = ""
             except Failure as failed:
                 failure = f": {failed}"
-            expect(time.monotonic() < end, f"{otherwise} after {self.patience:g} s{failure}")
+            expect(time.monotonic() < end, f"{otherwise} after {patience:g} s{failure}")
             time.sleep(PAUSE)
 
 
@@ -260,7 +265,11 @@ def main():
     local.add_argument("--api", metavar="URL")
     local.add_argument("--queue-url", metavar="URL")
     local.add_argument("--lambda-url", metavar="URL")
-    parser.add_argument("--patience", type=float, default=PATIENCE, help="how many seconds to wait for each result")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        help=f"how many seconds to wait for each result (default {PATIENCE}; {POLLED_PATIENCE} for the queue and the stream)",
+    )
     arguments = parser.parse_args()
     urls = (arguments.api, arguments.queue_url, arguments.lambda_url)
     if all(urls):

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import boto3
 import pytest
+import smoke as smoke_test
 import stack
 
 LOCAL = stack.ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "local"
@@ -131,6 +132,49 @@ def test_a_deployed_stack_is_found_by_its_outputs(local, aws):
         StackName="registrations-dev", TemplateBody=json.dumps(template)
     )
     assert_works(run_smoke(["dev"], **variables))
+
+
+class NewStack(smoke_test.Smoke):
+    """A run against a stack whose queue and stream Lambda begins to poll only after a while. Its clock advances when it sleeps."""
+
+    def __init__(self, monkeypatch, polled_after):
+        super().__init__("dev", "http://api", "http://queue", "http://lambda", None)
+        self.now, self.polled_after = 0, polled_after
+        self.by_http, self.by_queue = {}, {}
+        monkeypatch.setattr(smoke_test.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(smoke_test.time, "sleep", lambda seconds: setattr(self, "now", self.now + seconds))
+
+    def registrations(self):
+        return self.by_http | (self.by_queue if self.now >= self.polled_after else {})
+
+    def installs(self):
+        return len(self.registrations()) if self.now >= self.polled_after else 0
+
+    def listed(self, path):
+        return {id: pass_id for id, pass_id in self.registrations().items() if "id_eq" not in path or path.endswith(id)}
+
+    def send(self, registration):
+        self.by_queue[registration] = str(self.pass_id)
+
+    def expect(self, status, method, path, body=None):
+        if method == "POST":
+            self.by_http[body["id"]] = str(self.pass_id)
+        else:
+            for registrations in (self.by_http, self.by_queue):
+                registrations.pop(path.rsplit("/", 1)[-1], None)
+
+    def invoke(self, function, event):
+        return {"active_count": 0}
+
+
+def test_a_queue_and_a_stream_that_are_polled_after_minutes_are_waited_for(monkeypatch):
+    run = NewStack(monkeypatch, polled_after=240)
+    run.run_with_key()
+    assert run.verdict() is None
+    run = NewStack(monkeypatch, polled_after=1000)
+    run.run_with_key()
+    assert run.verdict().startswith("broken: registration-ingest")
+    assert run.now < 1000
 
 
 class changing:
