@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from fnmatch import fnmatchcase
 from importlib.resources import files
 
@@ -275,13 +276,7 @@ def test_no_policy_is_longer_than_iam_allows(roles):
 ])  # fmt: skip
 def test_an_emulator_creates_the_roles(repository, zone, roles):
     with mock_aws():
-        values = {"Environment": "staging", "Repository": repository, "HostedZoneId": zone}
-        boto3.client("cloudformation").create_stack(
-            StackName="registrations-roles-staging",
-            TemplateBody=(stack.ROOT / "deploy/roles.yaml").read_text(encoding="utf-8"),
-            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-        )
+        create_roles("registrations-roles-staging", {"Environment": "staging", "Repository": repository, "HostedZoneId": zone})
         iam = boto3.client("iam")
         created = {role["RoleName"] for role in iam.list_roles()["Roles"]}
         assert created == {f"registrations-{role}-staging" for role in roles}
@@ -289,6 +284,41 @@ def test_an_emulator_creates_the_roles(repository, zone, roles):
         assert len(attached) == (5 if zone else 4)
         owned = iam.list_policies(Scope="Local")["Policies"]
         assert "registrations-boundary-staging" in {policy["PolicyName"] for policy in owned}
+
+
+def test_the_commands_of_the_documentation_create_the_roles_of_two_environments_in_one_account():
+    text = (stack.ROOT / "docs/deploying.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = [line.strip() for line in text.splitlines() if "--template-file deploy/roles.yaml" in line]
+    assert len(commands) == 2
+    with_provider = []
+    with mock_aws():
+        account = boto3.client("sts").get_caller_identity()["Account"]
+        provider = f"arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"
+        for command in commands:
+            words = shlex.split(command.replace("$(aws sts get-caller-identity --query Account --output text)", account))
+            assert words[:3] == ["aws", "cloudformation", "deploy"]
+            values = dict(word.split("=", 1) for word in words[words.index("--parameter-overrides") + 1 :])
+            values["Repository"] = values["Repository"].replace("@ID", "@1")
+            name = words[words.index("--stack-name") + 1]
+            assert name == f"registrations-roles-{values['Environment']}"
+            # AWS refuses a second provider for GitHub in one account. The emulator creates none at all.
+            if stack.Resolver(stack.roles(), values).holds("HasNoProvider"):
+                with_provider.append(name)
+            else:
+                assert values["OidcProviderArn"] == provider
+            create_roles(name, values)
+        created = {role["RoleName"] for role in boto3.client("iam").list_roles()["Roles"]}
+    assert with_provider == ["registrations-roles-staging"]
+    assert created == {f"registrations-{role}-{environment}" for role in ("cloudformation", "deploy") for environment in ("staging", "prod")}
+
+
+def create_roles(name, values):
+    boto3.client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=(stack.ROOT / "deploy/roles.yaml").read_text(encoding="utf-8"),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
 
 
 def test_the_workflow_uses_every_output_of_the_roles():
