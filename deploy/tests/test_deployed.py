@@ -194,7 +194,7 @@ def test_every_alarm_notifies_the_topic_and_watches_an_existing_resource(deploye
     alarms = of_type(deployed, "AWS::CloudWatch::Alarm")
     names = {alarm["AlarmName"].removeprefix(f"registrations-{deployed.environment}-") for alarm in alarms}
     assert names == {
-        "dead-letters", "old-events", "tally-behind", "server-errors", "slow", "functions-throttled",
+        "dead-letters", "old-events", "tally-behind", "tally-stopped", "server-errors", "slow", "functions-throttled",
         "requests-fail", "table-throttled", "ingest-fails", "tally-fails", "unreadable-changes",
     }  # fmt: skip
     existing = {f"<{name}>" for name in deployed.resolved} | {"<DeadLetterQueue.QueueName>", "<EventQueue.QueueName>"}
@@ -227,6 +227,31 @@ def test_a_rollout_is_stopped_by_the_alarm_about_its_own_function_only(deployed)
         "AccountAdmin": [],
         "CampaignRecount": [],
     }
+
+
+def test_a_tally_that_is_not_invoked_rings(deployed):
+    alarm = properties(deployed, "TallyStoppedAlarm")
+    periods = alarm["EvaluationPeriods"]
+    missing = [None] * periods
+    assert rings(alarm, written=[5] * periods, invoked=missing)
+    assert rings(alarm, written=[5, None, None, 5, *missing][:periods], invoked=missing), "few installs"
+    assert not rings(alarm, written=[5] * periods, invoked=[1] * periods)
+    assert not rings(alarm, written=missing, invoked=missing), "no changes"
+    assert not rings(alarm, written=[None, 5, *missing][:periods], invoked=[None, None, 1, *missing][:periods]), "counted in the next period"
+
+
+def rings(alarm, **series):
+    """Returns whether an alarm rings after these datapoints of its metrics, by id; `None` is a missing one."""
+    functions = {
+        "IF": lambda condition, then, otherwise: then if condition else otherwise,
+        "FILL": lambda value, fill: fill if value is None else value,
+    }
+    [expression] = [metric["Expression"] for metric in alarm["Metrics"] if metric["ReturnData"]]
+    assert {metric["Id"] for metric in alarm["Metrics"] if not metric["ReturnData"]} == set(series)
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    points = [dict(zip(series, values, strict=True)) for values in zip(*series.values(), strict=True)]
+    values = [eval(expression.replace(" AND ", " and "), functions, point) for point in points]
+    return sum(value > alarm["Threshold"] for value in values[-alarm["EvaluationPeriods"] :]) >= alarm["DatapointsToAlarm"]
 
 
 def test_traffic_shifts_to_a_new_version_as_configured(deployed):
