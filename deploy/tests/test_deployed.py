@@ -240,6 +240,15 @@ def test_a_tally_that_is_not_invoked_rings(deployed):
     assert not rings(alarm, written=[None, 5, *missing][:periods], invoked=[None, None, 1, *missing][:periods]), "counted in the next period"
 
 
+def test_a_backlog_rings_old_events_and_an_invalid_message_does_not(deployed):
+    alarm = properties(deployed, "OldEventsAlarm")
+    between_deliveries = int(deployed.queue("registration-events")["VisibilityTimeout"])
+    # SQS leaves a message out of the metric once it was received three times. One more delivery is allowed for here.
+    counted = 4 * between_deliveries
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("ApproximateAgeOfOldestMessage", "Maximum")
+    assert counted < alarm["Threshold"] <= 1800, "a backlog rings well within an hour"
+
+
 def rings(alarm, **series):
     """Returns whether an alarm rings after these datapoints of its metrics, by id; `None` is a missing one."""
     functions = {
