@@ -181,3 +181,15 @@ def test_every_alarm_names_a_section_of_the_runbook():
     for alarm in alarms:
         _, section = alarm["Properties"]["AlarmDescription"].split("; docs/runbook.md, ")
         assert section.removesuffix(".") in headings, section
+
+
+def test_a_documented_recount_is_started_once():
+    # The AWS CLI stops reading after 60 seconds and invokes again, and a recount takes up to the function's timeout.
+    assert stack.resolved("prod")["CampaignRecount"]["Properties"]["Timeout"] > 60
+    found = []
+    for document in sorted((stack.ROOT / "docs").glob("*.md")):
+        text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+        found += [line for line in text.splitlines() if "aws lambda invoke" in line and "campaign-recount" in line]
+    assert found
+    for command in found:
+        assert command.startswith("AWS_MAX_ATTEMPTS=1 aws lambda invoke --cli-read-timeout 0 "), command
