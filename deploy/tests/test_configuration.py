@@ -152,6 +152,12 @@ def test_a_changed_property_in_the_template_publishes_a_version(monkeypatch):
     assert all(before[name][1] != after[name][1] for name in before), "AutoPublishAliasAllProperties"
 
 
+def test_a_new_wording_of_the_versions_changes_the_functions_too():
+    # Otherwise Lambda refuses to publish a version, because nothing that it versions has changed.
+    for name, (function, (_, description)) in functions_and_versions().items():
+        assert function["Description"] == description, name
+
+
 def functions_and_versions():
     """Returns the properties and the version of each function, by the function's logical id."""
     resources = stack.resolved("prod")
