@@ -209,6 +209,13 @@ def test_only_the_service_linked_role_of_api_gateway_can_be_created(roles):
     assert statement["Action"] == "iam:CreateServiceLinkedRole"
 
 
+# No role has these: the policy of the table's key grants them, but only within the boundary.
+BY_THE_TABLES_KEY = {
+    "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+}  # fmt: skip
+
+
 def test_the_boundary_allows_exactly_what_the_functions_may_do(roles):
     boundary = roles.resources["Boundary"]["PolicyDocument"]["Statement"]
     allowed = {action for statement in boundary for action in listed(statement["Action"])}
@@ -221,8 +228,10 @@ def test_the_boundary_allows_exactly_what_the_functions_may_do(roles):
             for document in documents:
                 for statement in listed(document["Statement"]):
                     used |= set(listed(statement["Action"]))
-    # No role has kms:Decrypt: the policy of the table's key grants it.
-    assert used | {"kms:Decrypt"} == allowed
+    assert used | BY_THE_TABLES_KEY == allowed
+    [through_dynamodb] = [statement for statement in boundary if BY_THE_TABLES_KEY & set(listed(statement["Action"]))]
+    assert set(through_dynamodb["Action"]) == BY_THE_TABLES_KEY
+    assert through_dynamodb["Condition"] == {"StringEquals": {"kms:ViaService": "dynamodb.<region>.amazonaws.com"}}
 
 
 def managed(arn):
