@@ -238,9 +238,8 @@ async fn an_install_costs_three_write_units_and_a_late_event_one() {
     let mut first = true;
     for (body, expected) in [
         (event("installed", "2016-11-10T00:00:00Z"), 3.0),
-        // A failed condition costs one write unit on AWS, which the engine does not report.
-        (event("installed", "2016-11-10T00:00:00Z"), 0.0),
-        (event("uninstalled", "2016-11-09T00:00:00Z"), 0.0),
+        (event("installed", "2016-11-10T00:00:00Z"), 1.0),
+        (event("uninstalled", "2016-11-09T00:00:00Z"), 1.0),
         (event("uninstalled", "2016-11-11T00:00:00Z"), 3.0),
     ] {
         let answer = call(&front, Method::POST, "/v2/registration_events", &headers, &body).await;
