@@ -1,8 +1,8 @@
 //! The tally: adds the changes in the table's stream to the counts, each exactly once.
 //!
-//! Lambda delivers the records of a shard in order, but may deliver a record several times. A checkpoint for each shard
-//! names the record that was counted last. One transaction adds to the counts and advances the checkpoint, so the two
-//! always agree.
+//! Lambda delivers the records of a shard in order the first time, but may deliver records again, and then out of order.
+//! A checkpoint for each shard names the record that was counted last. One transaction adds to the counts and advances
+//! the checkpoint, so the two always agree.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -89,16 +89,20 @@ struct UnreadableItem<'a> {
 }
 
 impl Table {
-    /// Counts those of `records` that are not counted yet. All must be of one shard, in the order of the shard. Each
-    /// record is counted once, even if it is delivered again, in other batches, or after an attempt that stopped
-    /// halfway.
+    /// Counts those of `records` that are not counted yet. All must be of one shard, in any order. Each record is counted
+    /// once, even if it is delivered again, in other batches, or after an attempt that stopped halfway.
     ///
     /// One transaction advances the shard's checkpoint from the position that was read and adds to every count that
     /// changes. It does both or neither, so a change is counted if and only if its record is at or before the
     /// checkpoint.
     pub async fn tally(&self, shard: &str, records: &[StreamRecord], now: Timestamp) -> Result<Tallied, StoreError> {
-        let mut tallied = Tallied::default();
-        let mut rest = records;
+        // "If records are processed more than once, they might be processed out of order" (AWS Lambda developer guide,
+        // "Using tumbling windows").
+        let mut in_order: Vec<&StreamRecord> = records.iter().collect();
+        in_order.sort_by(|left, right| left.sequence_number.cmp(&right.sequence_number));
+        in_order.dedup_by(|left, right| left.sequence_number == right.sequence_number);
+        let mut tallied = Tallied { repeated: records.len() - in_order.len(), ..Tallied::default() };
+        let mut rest = in_order.as_slice();
         let mut checkpoint = self.checkpoint(shard).await?;
         loop {
             let counted = rest.iter().take_while(|record| checkpoint.as_ref() >= Some(&record.sequence_number)).count();
@@ -185,7 +189,7 @@ impl Table {
 impl<'a> Fold<'a> {
     /// Adds up records, from the first one until a transaction is full. A transaction has at most one unreadable
     /// record.
-    fn of(records: &'a [StreamRecord]) -> Self {
+    fn of(records: &[&'a StreamRecord]) -> Self {
         let mut fold = Self::default();
         for StreamRecord { sequence_number, content } in records {
             if !fold.has_room_for(content) {

@@ -132,6 +132,32 @@ async fn wherever_a_batch_is_cut_and_sent_again_the_counts_are_the_same() {
 }
 
 #[tokio::test]
+async fn records_that_are_delivered_again_out_of_order_are_counted_once() {
+    let table = TestTable::start().await;
+    let campaign = a_campaign_with_a_story(&table).await;
+    let records = records(&table).await;
+    let batch = |order: &[usize]| read(&order.iter().map(|number| records[*number].clone()).collect::<Vec<_>>());
+    let all: Vec<_> = (0..records.len()).collect();
+    let reversed: Vec<_> = all.iter().rev().copied().collect();
+    let half = records.len() / 2;
+    // New records first, then some that were counted before, then all of them twice.
+    let mixed: Vec<_> = (half..records.len()).chain(0..half).chain(0..records.len()).collect();
+    let mut counted = Vec::new();
+    for (number, batches) in
+        [[&all[..], &all[..]], [&all[..half], &mixed[..]], [&reversed[..], &mixed[..]]].iter().enumerate()
+    {
+        let before = counts(&table, campaign).await.totals;
+        for order in batches {
+            table.tally(&format!("{SHARD}-{number}"), &batch(order), now()).await.unwrap();
+        }
+        let mut added = counts(&table, campaign).await.totals;
+        added -= &before;
+        counted.push(added.iter().collect::<Vec<_>>());
+    }
+    assert!(counted.iter().all(|added| *added == counted[0]), "{counted:?}");
+}
+
+#[tokio::test]
 async fn instances_that_count_the_same_batch_at_once_count_it_once() {
     let table = TestTable::start().await;
     let mut counted_before = 0;
