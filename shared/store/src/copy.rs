@@ -4,7 +4,7 @@
 //! The registrations that a copy writes are counted by the target's stream, so a copy writes only the counts that those
 //! registrations do not explain. These counts and the counts from the stream add up to the counts of the source.
 
-use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use aws_sdk_dynamodb::{operation::put_item::builders::PutItemFluentBuilder, types::AttributeValue};
 use domain::{
     account::KeyId,
     campaign::Campaign,
@@ -25,7 +25,7 @@ use crate::{
     keys,
     registrations::{
         apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES, has_written},
-        items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER, TIE},
+        items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER, TIE, TOMBSTONE_LIFE},
     },
 };
 
@@ -182,6 +182,9 @@ impl Table {
                 let tie = item.get(TIE).cloned().unwrap_or_else(|| text(""));
                 self.put_item(item).condition_expression(INSTALL_DECIDES).expression_attribute_values(":tie", tie)
             } else {
+                // The same for a removal: a recount derives from `expires_at` when the removal was received.
+                let expires_at = now.plus(TOMBSTONE_LIFE).unix_seconds();
+                item.insert(keys::EXPIRES_AT.to_owned(), AttributeValue::N(expires_at.to_string()));
                 self.put_item(item).condition_expression(UNINSTALL_DECIDES)
             };
             put.expression_attribute_values(":at", at)

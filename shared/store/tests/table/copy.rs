@@ -12,13 +12,13 @@ use domain::{
     event::{Change, Event, Installation, Refusal},
     id::{AccountId, CampaignId},
 };
-use store::{CampaignCounts, ClaimError, Collection, Contents, Copied};
+use store::{CampaignCounts, ClaimError, Collection, Contents, Copied, RecountOutcome};
 
 use super::{
     TestTable, at, installation, new_campaign, now, pass,
     recount::story,
     registration,
-    tally::{SHARD, apply, counts, expect_exact, install, new_records, read},
+    tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
 };
 
 /// Returns a table with a campaign that has a story and counts.
@@ -107,6 +107,21 @@ async fn changes_that_the_old_table_had_not_counted_are_counted_in_the_new_one()
     assert_eq!(counts, counted(&old, campaign).await, "as if the old table had counted them before the copy");
     assert_eq!(counts.totals.active(Part::All), 3);
     expect_exact(&counts, &new.active(Collection::Campaign(campaign)).await);
+}
+
+#[tokio::test]
+async fn a_recount_waits_until_a_copied_removal_is_counted() {
+    let (old, new) = (TestTable::start().await, TestTable::start().await);
+    let campaign = new_campaign();
+    let (pass, id) = (pass(1), registration(1));
+    apply(&old, &[uninstall(campaign, pass, id, at(6))]).await;
+    apply(&new, &[install(campaign, pass, id, at(5))]).await;
+    tally(&new).await;
+    // Two days after the removal was received by the old table, when its own stream has long been counted.
+    let later = now().plus(std::time::Duration::from_hours(48));
+    assert_eq!(old.copy_campaign(campaign, &new, later).await.unwrap().written, 1);
+    let recount = new.recount(campaign, later).await.unwrap();
+    assert!(matches!(recount.outcome, RecountOutcome::Busy { .. }), "{recount:?}");
 }
 
 #[tokio::test]
