@@ -70,6 +70,17 @@ impl CreatedAtRange {
         self.from.is_none_or(|from| instant >= from) && self.to.is_none_or(|to| instant <= to)
     }
 
+    /// Returns texts just outside the range: stored instants lie between them if and only if they are in the range.
+    ///
+    /// DynamoDB refuses a start key that equals the bound towards which the query goes, even if the bound is included
+    /// (<https://github.com/aws/aws-sdk-ruby/issues/2456>). No instant equals these texts.
+    fn open_bounds(&self) -> (Option<String>, Option<String>) {
+        // An instant ends in `Z`: without it, it is the beginning of its text and so less; with more, it is greater.
+        let before = |from: Timestamp| from.to_string().trim_end_matches('Z').to_owned();
+        let after = |to: Timestamp| format!("{to}~");
+        (self.from.map(before), self.to.map(after))
+    }
+
     /// Returns whether the range ends before it begins. DynamoDB would refuse a query with such a range.
     fn is_empty(&self) -> bool {
         self.from.zip(self.to).is_some_and(|(from, to)| from > to)
@@ -187,13 +198,13 @@ impl Table {
         let Index { name, hash, value } = collection.index();
         let query = self.client.query().table_name(&self.name).index_name(name);
         let query = query.expression_attribute_values(":hash", value);
-        match (created_at.from, created_at.to) {
+        match created_at.open_bounds() {
             (None, None) => query.key_condition_expression(format!("{hash} = :hash")),
             (Some(from), None) => query
-                .key_condition_expression(format!("{hash} = :hash AND created_at >= :from"))
+                .key_condition_expression(format!("{hash} = :hash AND created_at > :from"))
                 .expression_attribute_values(":from", text(from)),
             (None, Some(to)) => query
-                .key_condition_expression(format!("{hash} = :hash AND created_at <= :to"))
+                .key_condition_expression(format!("{hash} = :hash AND created_at < :to"))
                 .expression_attribute_values(":to", text(to)),
             (Some(from), Some(to)) => query
                 .key_condition_expression(format!("{hash} = :hash AND created_at BETWEEN :from AND :to"))
@@ -205,4 +216,26 @@ impl Table {
 
 fn limit_of(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn stored_instants_lie_between_the_bounds_and_never_on_them(
+            [instant, from, to] in [997..1_003_i64, 997..1_003, 997..1_003],
+        ) {
+            // Around a full second, where most digits change.
+            let [instant, from, to] = [instant, from, to].map(Timestamp::nearest);
+            let range = CreatedAtRange { from: Some(from), to: Some(to) };
+            let (Some(lower), Some(upper)) = range.open_bounds() else { panic!("both bounds are given") };
+            let text = instant.to_string();
+            prop_assert_eq!(lower < text && text < upper, range.contains(instant));
+            prop_assert!(text != lower && text != upper);
+        }
+    }
 }
