@@ -178,13 +178,13 @@ impl Simulation {
         }
     }
 
-    /// Returns a random wait. Its upper limit is one second, doubled with each attempt, but at most the maximum
+    /// Returns a random wait. Its upper limit is the initial backoff, doubled with each attempt, but at most the maximum
     /// backoff.
     fn jitter(&mut self, attempt: u32) -> Micros {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let max = (1_000_000 << (attempt - 1)).min(micros(limits::MAX_BACKOFF));
+        let max = (micros(limits::INITIAL_BACKOFF) << (attempt - 1)).min(micros(limits::MAX_BACKOFF));
         self.random % max
     }
 }

@@ -15,7 +15,7 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 
-use super::limits::{ATTEMPT_TIMEOUT, ATTEMPTS, CALL_TIMEOUT, CONNECT_TIMEOUT, MAX_BACKOFF};
+use super::limits::{ATTEMPT_TIMEOUT, ATTEMPTS, CALL_TIMEOUT, CONNECT_TIMEOUT, INITIAL_BACKOFF, MAX_BACKOFF};
 
 /// Amazon Trust Services' root certificates, which sign the certificates of AWS endpoints.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
@@ -51,7 +51,12 @@ impl Connection {
             // throttled, that would send messages to the dead-letter queue. The limits of attempts and of time are
             // enough.
             .retry_partition(RetryPartition::custom("table").token_bucket(TokenBucket::unlimited()).build())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(MAX_BACKOFF))
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_initial_backoff(INITIAL_BACKOFF)
+                    .with_max_backoff(MAX_BACKOFF),
+            )
             .timeout_config(timeouts)
             // Not needed: responses are small, and attempts have a time limit.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());

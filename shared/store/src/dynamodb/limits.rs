@@ -11,23 +11,27 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for opening a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum number of attempts of a call: the first and seven retries with jitter. They fit into [`CALL_TIMEOUT`]
-/// even while a partition is throttled.
-pub const ATTEMPTS: u32 = 8;
+/// The maximum number of attempts of a call. Retries have jitter, so while a partition is throttled, they wait for it
+/// about as long as [`CALL_TIMEOUT`] allows.
+pub const ATTEMPTS: u32 = 16;
 /// The longest pause before a retry.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// How many writes of a batch or of a copy run concurrently, each over its own connection.
 pub const CONCURRENCY: usize = 32;
 
-/// The first pause before a retry that this crate makes. Each further pause is twice as long, up to [`MAX_BACKOFF`].
-const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+/// The longest first pause before a retry. Each further one is twice as long, up to [`MAX_BACKOFF`]. The default of a
+/// config that is built without the environment is a second (`aws-smithy-types`, `RetryConfig::standard`), so a single
+/// fault would take half a second on average.
+pub const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Returns the pauses between the [`ATTEMPTS`] of a call that the SDK does not retry, with jitter.
+/// Returns the pauses between the attempts of a call that the SDK does not retry, with jitter. Together they last as long
+/// as [`CALL_TIMEOUT`].
 pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(INITIAL_BACKOFF)
         .with_max_delay(MAX_BACKOFF)
-        .with_max_times(ATTEMPTS as usize - 1)
+        .without_max_times()
+        .with_total_delay(Some(CALL_TIMEOUT))
         .with_jitter()
         .build()
 }
