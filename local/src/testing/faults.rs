@@ -40,6 +40,9 @@ pub enum Fault {
     Rubbish,
     /// A `BatchGetItem` returns all its keys as unprocessed. Other calls have no fault.
     Unprocessed,
+    /// A `BatchGetItem` that is not strongly consistent finds nothing, like on a replica that is behind. Other calls have
+    /// no fault.
+    Behind,
 }
 
 /// A proxy that injects faults. It stops accepting connections when it is dropped.
@@ -132,7 +135,10 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Denied => error(400, "AccessDeniedException"),
             Fault::Rubbish => response(200, "<html>"),
             Fault::Unprocessed if is_batch_get(&request) => unprocessed(&request),
-            Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff | Fault::Unprocessed => {
+            Fault::Behind if is_batch_get(&request) && !is_consistent(&request) => {
+                response(200, &json!({"Responses": {}, "UnprocessedKeys": {}}).to_string())
+            }
+            Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff | Fault::Unprocessed | Fault::Behind => {
                 let mut engine = BufReader::new(TcpStream::connect(engine).await?);
                 engine.get_mut().write_all(&request).await?;
                 message(&mut engine).await?.unwrap_or_default()
@@ -148,7 +154,8 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             | Fault::Internal
             | Fault::Denied
             | Fault::Rubbish
-            | Fault::Unprocessed => {}
+            | Fault::Unprocessed
+            | Fault::Behind => {}
         }
         caller.get_mut().write_all(&answer).await?;
     }
@@ -172,6 +179,10 @@ async fn message(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>
 
 fn is_batch_get(request: &[u8]) -> bool {
     String::from_utf8_lossy(request).to_ascii_lowercase().contains("x-amz-target: dynamodb_20120810.batchgetitem")
+}
+
+fn is_consistent(request: &[u8]) -> bool {
+    String::from_utf8_lossy(request).contains(r#""ConsistentRead":true"#)
 }
 
 /// Returns the response that names every requested key as unprocessed.

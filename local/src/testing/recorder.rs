@@ -1,7 +1,7 @@
 //! Measures the cost of requests, for tests: a proxy in front of an engine that records each call and its request
 //! units.
 //!
-//! To prove that calls run concurrently, it can hold back each call until a given number of calls are under way. A call
+//! To prove that calls run concurrently, it can hold back calls until a given number of them are under way. A call
 //! that its caller gives up is still made and recorded, because DynamoDB would still execute it.
 
 use std::{
@@ -33,9 +33,17 @@ pub struct Recorder {
 #[derive(Default)]
 struct Log {
     calls: Mutex<Vec<Call>>,
-    held: Mutex<Option<Arc<Barrier>>>,
+    held: Mutex<Held>,
     /// The number of calls that have arrived and are not recorded yet.
     under_way: watch::Sender<usize>,
+}
+
+/// Calls that are held back until several are under way.
+#[derive(Default)]
+struct Held {
+    barrier: Option<Arc<Barrier>>,
+    /// How many more calls are held back.
+    calls: usize,
 }
 
 /// One call to the engine.
@@ -87,7 +95,25 @@ impl Recorder {
 
     /// Holds back each call until `count` calls are under way. If fewer than `count` calls run concurrently, they hang.
     pub fn hold_until(&self, count: usize) {
-        *self.log.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(Barrier::new(count)));
+        self.hold(count, usize::MAX);
+    }
+
+    /// Holds back the next `count` calls until all of them are under way, and none after them.
+    pub fn hold_next(&self, count: usize) {
+        self.hold(count, count);
+    }
+
+    fn hold(&self, count: usize, calls: usize) {
+        let held = Held { barrier: Some(Arc::new(Barrier::new(count))), calls };
+        *self.log.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+}
+
+impl Held {
+    /// Returns what the call that arrives now has to wait for.
+    fn next(&mut self) -> Option<Arc<Barrier>> {
+        self.calls = self.calls.checked_sub(1)?;
+        self.barrier.clone()
     }
 }
 
@@ -139,8 +165,8 @@ impl Front for Proxy {
         let proxy = self.clone();
         // A task of its own, so that the call is made even if the caller gives it up.
         let call = tokio::spawn(async move {
-            let held = proxy.log.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(barrier) = held {
+            let barrier = proxy.log.held.lock().unwrap_or_else(PoisonError::into_inner).next();
+            if let Some(barrier) = barrier {
                 barrier.wait().await;
             }
             let log = Arc::clone(&proxy.log);

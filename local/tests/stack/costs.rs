@@ -57,9 +57,10 @@ async fn nothing_is_read_for_a_request_without_credentials() {
 
 /// With a key that is not valid, a request may read its key and one short page, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_a_valid_key_costs_at_most_five_read_units() {
-    const CHECK: &[&str] = &["BatchGetItem"];
-    const CHECK_AND_PAGE: &[&str] = &["BatchGetItem", "Query"];
+async fn a_request_without_a_valid_key_costs_at_most_six_read_units() {
+    // The key is looked for a second time, because it may have been made just before.
+    const CHECK: &[&str] = &["BatchGetItem", "BatchGetItem"];
+    const CHECK_AND_PAGE: &[&str] = &["BatchGetItem", "BatchGetItem", "Query"];
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.load_campaign(crate::CAMPAIGN.parse().unwrap(), 10_003).await.unwrap();
     report_every_day_of_a_month(&sandbox).await;
@@ -101,16 +102,15 @@ async fn a_request_without_a_valid_key_costs_at_most_five_read_units() {
         (Method::POST, "/v2/registration_events".to_owned(), "[]", CHECK),
     ] {
         let front = sandbox.recorded_front(&recorder).unwrap();
-        // Holding the calls back until all expected ones have arrived makes sure that none is given up before it is
-        // sent.
-        recorder.hold_until(expected.len());
+        // The first calls are held back until all of them have arrived, so that none is given up before it is sent.
+        recorder.hold_next(expected.len() - 1);
         let headers = [("authorization", "Bearer wrong"), ("content-type", "application/json")];
         let answer = call(&front, method.clone(), &target, &headers, body).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {target}");
         recorder.settled().await;
         let calls = recorder.take();
         assert_eq!(operations(&calls), expected, "{method} {target}");
-        assert!(units(&calls) <= 5.0, "{method} {target}: {calls:?}");
+        assert!(units(&calls) <= 6.0, "{method} {target}: {calls:?}");
         let is_month = target == report;
         assert!(!is_month || units(&calls) >= 2.0, "the month has counts: {calls:?}");
     }

@@ -11,7 +11,7 @@ use local::testing::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, PASS, call, campaign_path, get, pass_path};
+use crate::{CAMPAIGN, PASS, call, campaign_path, get, pass_path, reports::report_path};
 
 /// The maximum time until an answer. API Gateway waits 30 seconds, and Lambda waits 28 seconds.
 const MAX_ANSWER_TIME: Duration = Duration::from_secs(26);
@@ -50,6 +50,24 @@ async fn a_temporary_fault_is_hidden_by_retries(#[case] fault: Fault) {
     // If the answer to an install was lost, the second attempt finds the registration and answers 200.
     assert!(matches!(answer.status, StatusCode::CREATED | StatusCode::OK), "{answer:?}");
     assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 4);
+}
+
+/// A key and a campaign may be used as soon as the answer to their creation has arrived.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_and_a_campaign_that_were_just_made_are_found() {
+    let (sandbox, faults) = faulty().await;
+    faults.always(Fault::Behind);
+    for target in [campaign_path(), pass_path(), report_path()] {
+        let front = sandbox.faulty_front(&faults).unwrap();
+        let answer = call(&front, Method::GET, &target, &[], "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{target}");
+    }
+    let front = sandbox.faulty_front(&faults).unwrap();
+    let headers = [("content-type", "application/json")];
+    let answer = call(&front, Method::POST, &pass_path(), &headers, &install().to_string()).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    let unknown = campaign_path().replace(CAMPAIGN, "00000000-0000-4000-8000-000000000000");
+    assert_eq!(call(&front, Method::GET, &unknown, &[], "").await.status, StatusCode::NOT_FOUND);
 }
 
 #[rstest]

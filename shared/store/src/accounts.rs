@@ -171,8 +171,9 @@ impl Table {
             return Ok(Some(record));
         }
         let item_key = api_key_key(id);
-        let mut found = self.items(vec![item_key.clone()]).await?;
-        self.valid_key(found.remove(&item_key), now)
+        let found = self.items(vec![item_key.clone()]).await?.remove(&item_key);
+        let item = self.or_consistent_item(found, item_key).await?;
+        self.valid_key(item, now)
     }
 
     /// Returns the key in this item and remembers it, or returns `None` if there is no item or the key is revoked.

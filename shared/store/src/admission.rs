@@ -3,6 +3,9 @@
 //! Every request that reads needs its key and its campaign, and a listing of a campaign needs the totals too. All three
 //! are single items, so one `BatchGetItem` reads those that this process does not remember. If key and campaign are
 //! remembered and no totals are needed, no call is made at all.
+//!
+//! A key or a campaign that is not found is looked for once more before the request is refused, with a strongly consistent
+//! read: it may have been made just before.
 
 use domain::{
     account::{KeyId, KeyRecord},
@@ -14,8 +17,8 @@ use domain::{
 
 use crate::{StoreError, Table, accounts::api_key_key, campaigns::campaign_key, counts::totals_key};
 
-/// The data that determines whether a request may read a campaign. A remembered key or campaign may be a minute old,
-/// and an item that is read may be some milliseconds behind a write.
+/// The data that determines whether a request may read a campaign. A remembered key or campaign may be a minute old, and
+/// an item that is found may be some milliseconds behind a write.
 #[derive(Debug, Clone)]
 pub struct Admission {
     /// The key, or `None` if it does not exist or is revoked.
@@ -27,7 +30,8 @@ pub struct Admission {
 }
 
 impl Table {
-    /// Returns the key, the campaign and, if `with_totals`, the campaign's totals, with at most one `BatchGetItem`.
+    /// Returns the key, the campaign and, if `with_totals`, the campaign's totals, with at most one `BatchGetItem` if key
+    /// and campaign are found. Without a key, nothing else is returned.
     pub async fn admission(
         &self,
         key: KeyId,
@@ -46,11 +50,20 @@ impl Table {
         let mut found = self.items(wanted).await?;
 
         let key = match key_item {
-            Some(item_key) => self.valid_key(found.remove(&item_key), now)?,
+            Some(item_key) => {
+                let item = self.or_consistent_item(found.remove(&item_key), item_key).await?;
+                self.valid_key(item, now)?
+            }
             None => known_key,
         };
+        if key.is_none() {
+            return Ok(Admission { key, campaign: None, totals: None });
+        }
         let campaign = match campaign_item {
-            Some(item_key) => self.read_campaign(campaign, found.remove(&item_key), now)?,
+            Some(item_key) => {
+                let item = self.or_consistent_item(found.remove(&item_key), item_key).await?;
+                self.read_campaign(campaign, item, now)?
+            }
             None => known_campaign,
         };
         let totals = totals_item.and_then(|item_key| found.remove(&item_key));

@@ -32,6 +32,19 @@ impl Table {
         Ok(found.into_iter().filter_map(|item| Some((key_of(&item)?, item))).collect())
     }
 
+    /// Returns `found`. If nothing was found, reads the item once more, strongly consistently: it may have been written
+    /// just before the first read.
+    pub(crate) async fn or_consistent_item(
+        &self,
+        found: Option<Item>,
+        key: ItemKey,
+    ) -> Result<Option<Item>, StoreError> {
+        match found {
+            Some(item) => Ok(Some(item)),
+            None => self.consistent_item(key).await,
+        }
+    }
+
     /// Returns the item with this key, or `None` if it does not exist, with a strongly consistent read.
     pub(crate) async fn consistent_item(&self, key: ItemKey) -> Result<Option<Item>, StoreError> {
         Ok(self.batch_get(vec![key], Consistency::Strong).await?.pop())
