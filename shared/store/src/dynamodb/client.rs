@@ -81,3 +81,22 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_wait_as_long_as_the_limits_say() {
+        let connection = Connection {
+            table_name: "table".to_owned(),
+            region: "eu-west-1".to_owned(),
+            endpoint_url: Some("http://127.0.0.1:1".to_owned()),
+            credentials: Credentials::new("id", "secret", None, None, "test"),
+        };
+        let client = connection.client();
+        let Some(retries) = client.config().retry_config() else { panic!("the client retries") };
+        assert_eq!((retries.max_attempts(), retries.initial_backoff()), (ATTEMPTS, INITIAL_BACKOFF));
+        assert_eq!(retries.max_backoff(), MAX_BACKOFF);
+    }
+}
