@@ -112,11 +112,12 @@ def test_data_outlives_the_stack_and_is_encrypted(deployed):
         attributes = deployed.queue(queue)
         assert attributes["SqsManagedSseEnabled"] == "true"
         assert int(attributes["MessageRetentionPeriod"]) == 14 * 24 * 60 * 60
-    [policy] = of_type(deployed, "AWS::SQS::QueuePolicy")
-    assert policy["Queues"] == ["<EventQueue>", "<DeadLetterQueue>"]
-    [statement] = policy["PolicyDocument"]["Statement"]
-    assert statement["Effect"] == "Deny"
-    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    policies = of_type(deployed, "AWS::SQS::QueuePolicy")
+    assert sorted(policy["Queues"] for policy in policies) == [["<DeadLetterQueue>"], ["<EventQueue>"]]
+    for policy in policies:
+        [statement] = policy["PolicyDocument"]["Statement"]
+        assert statement["Effect"] == "Deny"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     topic = deployed.client("sns").get_topic_attributes(TopicArn=deployed.outputs["AlarmTopicArn"])["Attributes"]
     assert topic["KmsMasterKeyId"]
     [policy] = of_type(deployed, "AWS::SNS::TopicPolicy")
@@ -124,10 +125,19 @@ def test_data_outlives_the_stack_and_is_encrypted(deployed):
     assert [statement["Condition"] for statement in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
 
 
+def test_each_statement_of_a_queue_or_topic_policy_names_only_the_resource_that_has_the_policy(deployed):
+    # SNS and SQS refuse a statement with several resources: "Policy statement must apply to a single resource".
+    for kind, key, arn in [("AWS::SQS::QueuePolicy", "Queues", "<{}.Arn>"), ("AWS::SNS::TopicPolicy", "Topics", "<{}>")]:
+        for policy in of_type(deployed, kind):
+            [owner] = policy[key]
+            resources = [statement["Resource"] for statement in policy["PolicyDocument"]["Statement"]]
+            assert resources == [arn.format(owner.strip("<>"))] * len(resources), key
+
+
 def test_only_the_named_topics_and_rules_may_send_to_the_queue(deployed):
     senders = "arn:aws:sns:eu-west-1:111122223333:events,arn:aws:events:eu-west-1:111122223333:rule/events"
     resolver = stack.Resolver(deployed.translated, {**deployed.parameters, "SenderArns": senders})
-    policy = resolver.value(deployed.translated["Resources"]["QueuesOverTls"])["Properties"]["PolicyDocument"]
+    policy = resolver.value(deployed.translated["Resources"]["EventQueuePolicy"])["Properties"]["PolicyDocument"]
     [allowed] = [statement for statement in policy["Statement"] if statement["Effect"] == "Allow"]
     assert (allowed["Action"], allowed["Resource"]) == ("sqs:SendMessage", "<EventQueue.Arn>")
     assert allowed["Principal"] == {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
