@@ -379,7 +379,7 @@ mod tests {
         let request = parts("OPTIONS", "/v2/coupons/c/registrations", &preflight);
         let response = gateway.preflight(&request.method, &request.headers).unwrap();
         assert_eq!(response.headers()["access-control-allow-origin"], "*");
-        assert_eq!(response.headers()["access-control-allow-headers"], "authorization,content-type");
+        assert_eq!(response.headers()["access-control-allow-headers"], "authorization,content-encoding,content-type");
 
         let mut answer = HeaderMap::new();
         gateway.allow_origin(&request.headers, &mut answer);
