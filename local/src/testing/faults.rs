@@ -40,8 +40,8 @@ pub enum Fault {
     Rubbish,
     /// A `BatchGetItem` returns all its keys as unprocessed. Other calls have no fault.
     Unprocessed,
-    /// A `BatchGetItem` that is not strongly consistent finds nothing, like on a replica that is behind. Other calls have
-    /// no fault.
+    /// A `BatchGetItem` that is not strongly consistent finds nothing, like on a replica that is behind. Other calls
+    /// have no fault.
     Behind,
 }
 

@@ -184,9 +184,9 @@ fn bad_gateway(error: impl std::fmt::Display) -> Response<Vec<u8>> {
     response
 }
 
-/// Returns whether a write failed its condition. On AWS that costs one write unit for each started kilobyte of the item,
-/// which the engine does not report (Amazon DynamoDB developer guide, "Conditional writes"). Our items have less than
-/// one.
+/// Returns whether a write failed its condition. On AWS that costs as much as the write, which the engine does not
+/// report (Amazon DynamoDB developer guide, "DynamoDB read and write operations"): one write unit, because an item has
+/// less than a kilobyte.
 fn is_failed_condition(body: &Value) -> bool {
     body["__type"].as_str().is_some_and(|kind| kind.ends_with("#ConditionalCheckFailedException"))
 }

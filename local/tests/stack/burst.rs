@@ -178,8 +178,8 @@ impl Simulation {
         }
     }
 
-    /// Returns a random wait. Its upper limit is the initial backoff, doubled with each attempt, but at most the maximum
-    /// backoff.
+    /// Returns a random wait. Its upper limit is the initial backoff, doubled with each attempt, but at most the
+    /// maximum backoff.
     fn jitter(&mut self, attempt: u32) -> Micros {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

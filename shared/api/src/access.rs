@@ -47,6 +47,8 @@ pub struct ReadRequest<'a> {
     table: &'a Table,
     request: &'a Request,
     credentials: Credentials,
+    /// The id of the key in the credentials: its SHA-256, computed once.
+    key_id: KeyId,
     path: RegistrationsPath,
     now: Timestamp,
 }
@@ -67,7 +69,8 @@ impl<'a> ReadRequest<'a> {
         let credentials = Credentials::of(request).ok_or_else(ApiError::unauthorized)?;
         let key_is_valid = async { caller(table, request, &credentials, now).await.map(drop) };
         let path = check_if_invalid(key_is_valid, read_path(request)).await?;
-        Ok(Self { table, request, credentials, path, now })
+        let key_id = credentials.key_id();
+        Ok(Self { table, request, credentials, key_id, path, now })
     }
 
     /// Returns the path of the request.
@@ -79,7 +82,7 @@ impl<'a> ReadRequest<'a> {
     /// Returns the id of the key that the caller sent.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
-        self.credentials.key_id()
+        self.key_id
     }
 
     /// Checks the key and the campaign. Returns the campaign's total counts, if requested and complete.
@@ -92,7 +95,7 @@ impl<'a> ReadRequest<'a> {
     /// Rules 2 and 5, as far as rule 5 concerns the campaign.
     pub async fn admit(&self, with_totals: bool) -> Result<Option<Counts>, ApiError> {
         let campaign = self.path.collection.campaign();
-        let admission = self.table.admission(self.credentials.key_id(), campaign, with_totals, self.now).await?;
+        let admission = self.table.admission(self.key_id, campaign, with_totals, self.now).await?;
         let Admission { key, campaign, totals } = admission;
         let Caller { account_id, access: Access::ReadOnly | Access::ReadWrite } =
             known_caller(self.request, &self.credentials, key)?;
@@ -117,7 +120,7 @@ impl<'a> ReadRequest<'a> {
         read: impl Future<Output = T>,
     ) -> Result<(Option<Counts>, T), ApiError> {
         let (admission, read) = (Box::pin(self.admit(with_totals)), Box::pin(read));
-        let remembered = self.table.remembered_key(self.credentials.key_id(), self.now);
+        let remembered = self.table.remembered_key(self.key_id, self.now);
         if is_small || remembered.is_some_and(|key| self.credentials.fit(&key)) {
             return try_join!(admission, read.map(Ok));
         }

@@ -30,10 +30,15 @@ pub fn parameters(request: &Request) -> Result<Vec<(String, String)>, ApiError> 
 /// Adds an error for each parameter that is not one of `known`, so that a misspelt parameter is never ignored.
 pub fn refuse_unknown(parameters: &[(String, String)], known: &[&str], errors: &mut FieldErrors) {
     for (name, _) in parameters.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
-        match known {
-            [] => errors.add(name, "is not known, expected no parameter"),
-            known => errors.add(name, format_args!("is not known, expected one of {}", known.join(", "))),
-        }
+        add_unknown(name, known, errors);
+    }
+}
+
+/// Adds the error for a parameter that is not one of `known`.
+pub(crate) fn add_unknown(name: &str, known: &[&str], errors: &mut FieldErrors) {
+    match known {
+        [] => errors.add(name, "is not known, expected no parameter"),
+        known => errors.add(name, format_args!("is not known, expected one of {}", known.join(", "))),
     }
 }
 

@@ -76,35 +76,30 @@ impl RequestLog {
         let failure = answer.as_ref().err();
         let status = answer.as_ref().map_or_else(FunctionError::status, Response::status).as_u16();
         let (error_code, error) = (failure.map(FunctionError::number), failure.map(FunctionError::name));
-        if let Some(cause) = failure.and_then(FunctionError::cause) {
-            error!(
-                request_id,
-                invocation_id,
-                route,
-                account_id,
-                status,
-                milliseconds,
-                listed,
-                written,
-                error_code,
-                error,
-                cause,
-                "request failed"
-            );
+        let cause = failure.and_then(FunctionError::cause);
+        // A field without a value is left out.
+        macro_rules! log {
+            ($level:ident, $message:literal) => {
+                $level!(
+                    request_id,
+                    invocation_id,
+                    route,
+                    account_id,
+                    status,
+                    milliseconds,
+                    listed,
+                    written,
+                    error_code,
+                    error,
+                    cause,
+                    $message
+                );
+            };
+        }
+        if cause.is_some() {
+            log!(error, "request failed");
         } else {
-            info!(
-                request_id,
-                invocation_id,
-                route,
-                account_id,
-                status,
-                milliseconds,
-                listed,
-                written,
-                error_code,
-                error,
-                "request answered"
-            );
+            log!(info, "request answered");
         }
     }
 

@@ -4,8 +4,8 @@
 //! are single items, so one `BatchGetItem` reads those that this process does not remember. If key and campaign are
 //! remembered and no totals are needed, no call is made at all.
 //!
-//! A key or a campaign that is not found is looked for once more before the request is refused, with a strongly consistent
-//! read: it may have been made just before.
+//! A key or a campaign that is not found is looked for once more before the request is refused, with a strongly
+//! consistent read: it may have been made just before.
 
 use domain::{
     account::{KeyId, KeyRecord},
@@ -17,8 +17,8 @@ use domain::{
 
 use crate::{StoreError, Table, accounts::api_key_key, campaigns::campaign_key, counts::totals_key};
 
-/// The data that determines whether a request may read a campaign. A remembered key or campaign may be a minute old, and
-/// an item that is found may be some milliseconds behind a write.
+/// The data that determines whether a request may read a campaign. A remembered key or campaign may be a minute old,
+/// and an item that is found may be some milliseconds behind a write.
 #[derive(Debug, Clone)]
 pub struct Admission {
     /// The key, or `None` if it does not exist or is revoked.
@@ -30,8 +30,8 @@ pub struct Admission {
 }
 
 impl Table {
-    /// Returns the key, the campaign and, if `with_totals`, the campaign's totals, with at most one `BatchGetItem` if key
-    /// and campaign are found. Without a key, nothing else is returned.
+    /// Returns the key, the campaign and, if `with_totals`, the campaign's totals, with at most one `BatchGetItem` if
+    /// key and campaign are found. Without a key, nothing else is returned.
     pub async fn admission(
         &self,
         key: KeyId,

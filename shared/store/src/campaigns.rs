@@ -115,10 +115,8 @@ impl Table {
         now: Timestamp,
     ) -> Result<Option<Campaign>, StoreError> {
         let update = self
-            .update_campaign(campaign)
+            .update_campaign_of(account, campaign)
             .update_expression("SET campaign_type = :type")
-            .condition_expression("account_id = :account")
-            .expression_attribute_values(":account", text(account.as_str()))
             .expression_attribute_values(":type", text(campaign_type.as_str()));
         let stored = self.stored_after(campaign, update, now).await?;
         Ok(stored.filter(|stored| stored.account_id == *account))
@@ -134,10 +132,8 @@ impl Table {
         now: Timestamp,
     ) -> Result<Option<Campaign>, StoreError> {
         let update = self
-            .update_campaign(campaign)
+            .update_campaign_of(from, campaign)
             .update_expression("SET account_id = :to")
-            .condition_expression("account_id = :from")
-            .expression_attribute_values(":from", text(from.as_str()))
             .expression_attribute_values(":to", text(to.as_str()));
         let stored = self.stored_after(campaign, update, now).await?;
         Ok(stored.filter(|stored| stored.account_id == *to))
@@ -198,6 +194,13 @@ impl Table {
     fn update_campaign(&self, campaign: CampaignId) -> UpdateItemFluentBuilder {
         let (pk, sk) = campaign_key(campaign);
         self.client.update_item().table_name(&self.name).key(keys::PK, text(pk)).key(keys::SK, text(sk))
+    }
+
+    /// Returns an update of a campaign on the condition that the account owns it.
+    fn update_campaign_of(&self, account: &AccountId, campaign: CampaignId) -> UpdateItemFluentBuilder {
+        self.update_campaign(campaign)
+            .condition_expression("account_id = :account")
+            .expression_attribute_values(":account", text(account.as_str()))
     }
 
     /// Sends a conditional update of a campaign. Returns and remembers the campaign as it is stored, whether the

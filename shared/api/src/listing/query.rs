@@ -5,7 +5,10 @@ use std::{num::NonZeroU32, ops::RangeInclusive, str::FromStr};
 use domain::fields::FieldErrors;
 
 use super::{filter::Filter, format::Format, order::Order};
-use crate::{error::ApiError, query::query_string};
+use crate::{
+    error::ApiError,
+    query::{add_unknown, query_string},
+};
 
 /// The maximum number of registrations to skip before page 1.
 pub const MAX_OFFSET: usize = 10_000;
@@ -15,8 +18,9 @@ pub const MAX_OFFSET: usize = 10_000;
 /// configuring and running an HTTP API").
 pub const MAX_FILTER_LENGTH: usize = 2_000;
 
-/// The error text for an unknown parameter.
-const EXPECTED: &str = "is not known, expected one of page, per_page, offset, cursor, q[s], q[<attribute>_<predicate>], q[<attribute>_in][]";
+/// The parameters that are known, for the error of an unknown one.
+const KNOWN: [&str; 7] =
+    ["page", "per_page", "offset", "cursor", "q[s]", "q[<attribute>_<predicate>]", "q[<attribute>_in][]"];
 
 /// A caller's request for a page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +70,7 @@ impl ListingQuery {
                     once(&mut order, &name, value.parse().map_err(|error| format!("{error}")), &mut errors);
                 }
                 _ if name == "q" || name.starts_with("q[") => conditions.push((name, value)),
-                _ => errors.add(&name, EXPECTED),
+                _ => add_unknown(&name, &KNOWN, &mut errors),
             }
         }
         let filter = Filter::parse(&conditions, &mut errors);
@@ -189,7 +193,9 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_refused_with_the_known_ones() {
         let error = parse(&[("perpage", "1")]).unwrap_err();
-        assert_eq!(error.message(), format!("invalid parameters: perpage: {EXPECTED}"));
+        let expected = "is not known, expected one of page, per_page, offset, cursor, q[s], \
+                        q[<attribute>_<predicate>], q[<attribute>_in][]";
+        assert_eq!(error.message(), format!("invalid parameters: perpage: {expected}"));
     }
 
     #[rstest]

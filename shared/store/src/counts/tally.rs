@@ -1,8 +1,8 @@
 //! The tally: adds the changes in the table's stream to the counts, each exactly once.
 //!
-//! Lambda delivers the records of a shard in order the first time, but may deliver records again, and then out of order.
-//! A checkpoint for each shard names the record that was counted last. One transaction adds to the counts and advances
-//! the checkpoint, so the two always agree.
+//! Lambda delivers the records of a shard in order the first time, but may deliver records again, and then out of
+//! order. A checkpoint for each shard names the record that was counted last. One transaction adds to the counts and
+//! advances the checkpoint, so the two always agree.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -89,15 +89,15 @@ struct UnreadableItem<'a> {
 }
 
 impl Table {
-    /// Counts those of `records` that are not counted yet. All must be of one shard, in any order. Each record is counted
-    /// once, even if it is delivered again, in other batches, or after an attempt that stopped halfway.
+    /// Counts those of `records` that are not counted yet. All must be of one shard, in any order. Each record is
+    /// counted once, even if it is delivered again, in other batches, or after an attempt that stopped halfway.
     ///
     /// One transaction advances the shard's checkpoint from the position that was read and adds to every count that
     /// changes. It does both or neither, so a change is counted if and only if its record is at or before the
     /// checkpoint.
     pub async fn tally(&self, shard: &str, records: &[StreamRecord], now: Timestamp) -> Result<Tallied, StoreError> {
-        // "If records are processed more than once, they might be processed out of order" (AWS Lambda developer guide,
-        // "Using tumbling windows").
+        // Lambda processes records in order the first time, and perhaps out of order if it processes them again
+        // (<https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html>).
         let mut in_order: Vec<&StreamRecord> = records.iter().collect();
         in_order.sort_by(|left, right| left.sequence_number.cmp(&right.sequence_number));
         in_order.dedup_by(|left, right| left.sequence_number == right.sequence_number);

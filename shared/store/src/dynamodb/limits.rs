@@ -24,8 +24,8 @@ pub const CONCURRENCY: usize = 32;
 /// fault would take half a second on average.
 pub const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Returns the pauses between the attempts of a call that the SDK does not retry, with jitter. Together they last as long
-/// as [`CALL_TIMEOUT`].
+/// Returns the pauses between the attempts of a call that the SDK does not retry, with jitter. Together they last as
+/// long as [`CALL_TIMEOUT`].
 pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_min_delay(INITIAL_BACKOFF)

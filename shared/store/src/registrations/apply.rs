@@ -125,8 +125,7 @@ impl Table {
             }
             Change::Installed(installation) => {
                 let item = RegistrationItem::new(*campaign_id, *pass_id, installation, *at, now);
-                self.put(&item, INSTALL_DECIDES, *at)?
-                    .expression_attribute_values(":tie", text(installation.tie().as_str()))
+                self.put(&item, INSTALL_DECIDES, *at)?.expression_attribute_values(":tie", text(item.tie.as_str()))
             }
             Change::Uninstalled { registration_id } => {
                 let item = TombstoneItem::new(*campaign_id, *pass_id, *registration_id, *at, now);

@@ -50,7 +50,7 @@ pub(crate) struct RegistrationItem<'a> {
     created_at: Timestamp,
     last_event_at: Timestamp,
     received_at: Timestamp,
-    tie: Tie,
+    pub(crate) tie: Tie,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_library_identifier: Option<&'a DeviceLibraryIdentifier>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,7 @@
 //! Claims: the first account to write to a campaign owns it, and the first type named by a request that is not refused
 //! stays.
 
-use std::{
-    future::{Future as _, poll_fn},
-    task::Poll,
-    time::Duration,
-};
+use std::time::Duration;
 
 use domain::{
     account::ApiKey,
@@ -17,7 +13,7 @@ use rstest::rstest;
 use store::{ClaimError, Outcome, Table};
 
 use super::{
-    TestTable, at, new_campaign, now, pass, registration,
+    TestTable, at, interrupted_after, new_campaign, now, pass, registration,
     tally::{install, uninstall},
 };
 
@@ -216,14 +212,7 @@ async fn a_batch_interrupted_anywhere_is_completed_by_its_repetition(#[case] is_
             uninstall(campaign, pass(1), registration(1), at(2)),
         ];
         let store = table.fresh();
-        let mut batch = Box::pin(store.apply_all(&events, now()));
-        let mut polls = 0;
-        let ended = poll_fn(|context| {
-            polls += 1;
-            if polls > patience { Poll::Ready(None) } else { batch.as_mut().poll(context).map(Some) }
-        });
-        let is_complete = ended.await.is_some();
-        drop(batch);
+        let is_complete = interrupted_after(patience, store.apply_all(&events, now())).await.is_some();
         for outcome in table.fresh().apply_all(&events, now()).await {
             super::expect_done(outcome);
         }

@@ -1,10 +1,5 @@
 //! Copies between tables: the copy has the same registrations and the right counts.
 
-use std::{
-    future::{Future as _, poll_fn},
-    task::Poll,
-};
-
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
@@ -15,7 +10,7 @@ use domain::{
 use store::{CampaignCounts, ClaimError, Collection, Contents, Copied, RecountOutcome};
 
 use super::{
-    TestTable, at, installation, new_campaign, now, pass,
+    TestTable, at, installation, interrupted_after, new_campaign, now, pass,
     recount::story,
     registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
@@ -80,13 +75,7 @@ async fn a_copy_interrupted_anywhere_can_be_repeated() {
     let new = TestTable::start().await;
     for patience in 1.. {
         let store = new.fresh();
-        let mut copy = Box::pin(old.copy_campaign(campaign, &store, now()));
-        let mut polls = 0;
-        let ended = poll_fn(|context| {
-            polls += 1;
-            if polls > patience { Poll::Ready(None) } else { copy.as_mut().poll(context).map(Some) }
-        });
-        if ended.await.is_some() {
+        if interrupted_after(patience, old.copy_campaign(campaign, &store, now())).await.is_some() {
             break;
         }
     }

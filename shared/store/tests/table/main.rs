@@ -16,7 +16,9 @@ mod versions;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    future::poll_fn,
     ops::Deref,
+    task::Poll,
 };
 
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
@@ -171,6 +173,18 @@ pub(crate) fn installation(registration_id: RegistrationId) -> Installation {
         device_library_identifier: None,
         push_token: None,
     }
+}
+
+/// Polls `work` a number of times and then drops it, like a process that is killed. Returns its result if it was done
+/// by then.
+pub(crate) async fn interrupted_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = Box::pin(work);
+    let mut polled = 0;
+    let ended = poll_fn(|context| {
+        polled += 1;
+        if polled > polls { Poll::Ready(None) } else { work.as_mut().poll(context).map(Some) }
+    });
+    ended.await
 }
 
 /// Returns the outcome of an event, which must have been neither refused nor failed.
