@@ -67,7 +67,9 @@ const TALLY_WRITES: f64 = 6.0;
 const TALLY_READS: f64 = 1.0;
 /// Bytes of an item or index entry in addition to its attributes (Amazon DynamoDB, "Table size and capacity").
 const ITEM_OVERHEAD: f64 = 100.0;
-/// Requests to an idle queue per month: Lambda keeps five polls of 20 seconds open.
+/// Requests to an idle queue per month, estimated: Lambda starts with five concurrent polls (AWS Lambda developer guide,
+/// "Configuring scaling behavior for SQS event source mappings"), and a poll waits at most 20 seconds (Amazon SQS
+/// developer guide, "Amazon SQS short and long polling").
 const IDLE_QUEUE_REQUESTS: f64 = 5.0 * SECONDS / 20.0;
 
 /// The request units and bytes measured on one table.
