@@ -13,6 +13,11 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use lambda_http::{Request, RequestExt as _};
 pub use process::config::NoVariables as Config;
 
+/// The longest `Location` of a redirect, in bytes. API Gateway allows 10,240 bytes of headers in a request (Amazon API
+/// Gateway developer guide, "Quotas for configuring and running an HTTP API"), and does not say what it does with a
+/// longer answer. A query may be longer here than in the request, because forbidden characters are encoded.
+const MAX_LOCATION: usize = 9 * 1024;
+
 /// The function. It has no rights to the table.
 #[derive(Debug, Clone)]
 pub struct UnmatchedRoute;
@@ -48,6 +53,9 @@ fn moved(path: String, query: Option<&str>) -> Result<Response, ApiError> {
         Some(query) => format!("{path}?{query}"),
         None => path,
     };
+    if location.len() > MAX_LOCATION {
+        return Err(ApiError::route_not_found());
+    }
     let mut response = Response::default();
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(LOCATION, HeaderValue::try_from(location).map_err(ApiError::internal)?);

@@ -12,6 +12,22 @@ const FUNCTION: &str = "unmatched-route";
 const BINARY: &str = env!("CARGO_BIN_EXE_unmatched-route");
 
 #[tokio::test]
+async fn a_redirect_is_not_longer_than_the_headers_that_api_gateway_allows() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let (_, mut event) = samples::reaching(FUNCTION, &sandbox.template)
+        .unwrap()
+        .into_iter()
+        .find(|(name, _)| name == "http/unmatched-slash.json")
+        .unwrap();
+    let mut binary = LambdaProcess::start(BINARY, []).await.unwrap();
+    for (query, status) in [("a".repeat(9_000), 308), ("\"".repeat(2_900), 308), ("\"".repeat(3_100), 404)] {
+        event["rawQueryString"] = query.into();
+        let answer = binary.invoke(&event).await.unwrap().unwrap();
+        assert_eq!(answer["statusCode"], status);
+    }
+}
+
+#[tokio::test]
 async fn the_binary_answers_every_sample_event() {
     let sandbox = Sandbox::start().await.unwrap();
     assert!(sandbox.template.functions[FUNCTION].variables.is_empty());
