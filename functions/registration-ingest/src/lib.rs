@@ -2,13 +2,14 @@
 
 mod message;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Instant};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use domain::{event::passworks::Source, time};
 use lambda_runtime::LambdaEvent;
 pub use process::config::TableConfig as Config;
 use process::{
+    deadline,
     event_metrics::EventMetrics,
     intake::{self, Received},
 };
@@ -33,9 +34,10 @@ impl RegistrationIngest {
         let LambdaEvent { payload, context } = event;
         let request_id = &context.request_id;
         let now = time::now();
+        let deadline = Instant::now() + deadline::time_left(context.deadline);
         let bodies = payload.records.iter().map(|message| message.body.as_deref().unwrap_or_default().as_bytes());
         let bodies = bodies.map(|body| message::parse(body, now)).collect();
-        let received = intake::apply(&self.table, &Source::Queue, bodies, now).await;
+        let received = intake::apply(&self.table, &Source::Queue, bodies, now, deadline).await;
 
         let mut response = SqsBatchResponse::default();
         let mut metrics = EventMetrics::default();

@@ -1,13 +1,15 @@
 //! Writes over HTTP: `POST …/registrations`, `DELETE …/registrations/{registration_id}` and
 //! `POST /v2/registration_events`.
 
+use std::time::Instant;
+
 use api::{
     Response,
     access::{self, check_if_invalid},
     body,
     error::{ApiError, ErrorCode},
     json,
-    lambda::HttpFunction,
+    lambda::{self, HttpFunction},
     path::{self, PassPath, RegistrationsPath},
     query,
     request_log::RequestLog,
@@ -147,7 +149,8 @@ impl RegistrationWrites {
     /// Applies the events in `bodies` and returns an outcome for each, in their order.
     async fn apply(&self, request: &Request, source: &Source, bodies: &[Value], now: Timestamp) -> Vec<Outcome> {
         let bodies = bodies.iter().map(|body| Parsed::from_json(body, source, now)).collect();
-        let received = intake::apply(&self.table, source, bodies, now).await;
+        let deadline = Instant::now() + lambda::time_left(request);
+        let received = intake::apply(&self.table, source, bodies, now, deadline).await;
         let outcomes = received.into_iter().map(|Received { wallet, outcome }| {
             RequestLog::event(request, wallet, &outcome);
             outcome

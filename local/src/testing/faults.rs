@@ -56,6 +56,8 @@ pub struct Faults {
 struct Plan {
     next: VecDeque<Fault>,
     always: Option<Fault>,
+    /// Faults of the calls that contain a text.
+    containing: Vec<(String, Fault)>,
     calls: usize,
 }
 
@@ -90,9 +92,14 @@ impl Faults {
         self.plan().next.extend(faults);
     }
 
-    /// Plans a fault for every call that has none planned by `next`.
+    /// Plans a fault for every call that has no other one planned.
     pub fn always(&self, fault: Fault) {
         self.plan().always = Some(fault);
+    }
+
+    /// Plans a fault for every call that contains `text` and has no fault planned by `next`.
+    pub fn always_if_containing(&self, text: &str, fault: Fault) {
+        self.plan().containing.push((text.to_owned(), fault));
     }
 
     /// Returns the number of calls since this method was last called.
@@ -113,9 +120,11 @@ impl Drop for Faults {
 }
 
 impl Plan {
-    fn take(&mut self) -> Fault {
+    fn take(&mut self, request: &[u8]) -> Fault {
         self.calls += 1;
-        self.next.pop_front().or(self.always).unwrap_or(Fault::None)
+        let request = String::from_utf8_lossy(request);
+        let containing = self.containing.iter().find(|(text, _)| request.contains(text)).map(|(_, fault)| *fault);
+        self.next.pop_front().or(containing).or(self.always).unwrap_or(Fault::None)
     }
 }
 
@@ -123,7 +132,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
     let mut caller = BufReader::new(caller);
     loop {
         let Some(request) = message(&mut caller).await? else { return Ok(()) };
-        let fault = plan.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fault = plan.lock().unwrap_or_else(PoisonError::into_inner).take(&request);
         let answer = match fault {
             Fault::Lost => {
                 // Waits for the end of the connection.

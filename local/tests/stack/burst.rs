@@ -1,24 +1,25 @@
-//! Simulates a burst: 100,000 installs of one campaign in a minute, faster than its index can absorb them.
+//! Simulates bursts: installs of a campaign that arrive faster than its index can absorb them, alone and together with
+//! those of another campaign.
 //!
 //! Time is virtual. The queue, its event source and their limits come from the template. Concurrency, retries and
-//! timeouts come from the store. The table absorbs as much as one DynamoDB partition of the index. Sources: Amazon
-//! DynamoDB developer guide, "Burst and adaptive capacity" (1,000 write units per second and partition); AWS Lambda
-//! developer guide, "Using Lambda with Amazon SQS"; AWS SDKs reference guide, "Retry behavior" (full jitter).
+//! timeouts come from the store. Each campaign has one DynamoDB partition of the index. Sources: Amazon DynamoDB
+//! developer guide, "Burst and adaptive capacity" (1,000 write units per second and partition); AWS Lambda developer
+//! guide, "Using Lambda with Amazon SQS"; AWS SDKs reference guide, "Retry behavior" (full jitter).
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, VecDeque},
+    collections::{BTreeSet, BinaryHeap, VecDeque},
 };
 
-use local::template::Template;
+use local::template::{Queue, Template};
+use process::deadline;
 use store::limits;
 
-const INSTALLS: usize = 100_000;
-const BURST: Micros = 60_000_000;
-/// The number of writes that the partition of the index absorbs per second.
+/// The number of writes that a partition of the index absorbs per second.
 const WRITES_A_SECOND: u64 = 1_000;
 /// The duration of a call, successful or throttled.
 const CALL: Micros = 5_000;
+const SECOND: Micros = 1_000_000;
 
 /// Virtual time, in microseconds.
 type Micros = u64;
@@ -31,13 +32,35 @@ enum Happening {
     Returns { message: usize },
 }
 
+/// The installs of a campaign, and how fast its partition absorbs them.
+#[derive(Clone, Copy)]
+struct Load {
+    installs: usize,
+    /// How long the installs arrive, at an even rate.
+    during: Micros,
+    writes_a_second: u64,
+}
+
+/// The partition of a campaign.
+struct Partition {
+    writes_a_second: u64,
+    /// The time up to which its capacity is used up.
+    spent_until: Micros,
+}
+
+struct Message {
+    campaign: usize,
+    received: u32,
+    is_listed: bool,
+}
+
 /// A batch that a function is applying.
 struct Batch {
     waiting: VecDeque<usize>,
     under_way: usize,
     received_at: Micros,
-    /// Whether a call failed after all its attempts. If so, the remaining messages are not tried.
-    gave_up: bool,
+    /// The campaigns that a call failed for after all its attempts. Their remaining messages are not tried.
+    throttled: BTreeSet<usize>,
 }
 
 struct Simulation {
@@ -46,41 +69,61 @@ struct Simulation {
     sequence: u64,
     random: u64,
     ready: VecDeque<(usize, Micros)>,
-    received: Vec<u32>,
+    messages: Vec<Message>,
+    partitions: Vec<Partition>,
     batches: Vec<Batch>,
     running: usize,
-    /// The time up to which the table's capacity is used up.
-    spent_until: Micros,
-    listed: usize,
-    dead: usize,
     throttled: u64,
     returned: u64,
-    queue: local::template::Queue,
+    queue: Queue,
+    /// The time after which a function begins no call.
+    last_call: Micros,
 }
 
 impl Simulation {
-    fn of(queue: local::template::Queue) -> Self {
+    /// Runs the simulation until every message is applied or dead.
+    fn of(loads: &[Load]) -> Self {
+        let template = Template::read(&Template::default_path()).unwrap();
+        let queue = template.queues[0].clone();
+        let last_call = micros(template.functions[&queue.function].timeout)
+            - micros(deadline::ANSWER_MARGIN + limits::CALL_TIMEOUT);
         let mut simulation = Self {
             now: 0,
             agenda: BinaryHeap::new(),
             sequence: 0,
             random: 0x9e37_79b9_7f4a_7c15,
             ready: VecDeque::new(),
-            received: vec![0; INSTALLS],
+            messages: Vec::new(),
+            partitions: Vec::new(),
             batches: Vec::new(),
             running: 0,
-            spent_until: 0,
-            listed: 0,
-            dead: 0,
             throttled: 0,
             returned: 0,
             queue,
+            last_call,
         };
-        for message in 0..INSTALLS {
-            let at = BURST * message as u64 / INSTALLS as u64;
-            simulation.plan(at, Happening::Arrives { message });
+        for (campaign, Load { installs, during, writes_a_second }) in loads.iter().copied().enumerate() {
+            simulation.partitions.push(Partition { writes_a_second, spent_until: 0 });
+            for number in 0..installs {
+                let message = simulation.messages.len();
+                simulation.messages.push(Message { campaign, received: 0, is_listed: false });
+                simulation.plan(during * number as u64 / installs as u64, Happening::Arrives { message });
+            }
         }
+        simulation.run();
         simulation
+    }
+
+    fn messages_of(&self, campaign: usize) -> impl Iterator<Item = &Message> {
+        self.messages.iter().filter(move |message| message.campaign == campaign)
+    }
+
+    fn listed(&self, campaign: usize) -> usize {
+        self.messages_of(campaign).filter(|message| message.is_listed).count()
+    }
+
+    fn max_received(&self, campaign: usize) -> u32 {
+        self.messages_of(campaign).map(|message| message.received).max().unwrap_or_default()
     }
 
     fn plan(&mut self, at: Micros, happening: Happening) {
@@ -115,15 +158,14 @@ impl Simulation {
             let size = self.queue.batch_size.min(self.ready.len());
             let mut waiting = VecDeque::new();
             for (message, _) in self.ready.drain(..size) {
-                self.received[message] += 1;
-                if self.received[message] > self.queue.max_receive_count {
-                    self.dead += 1;
-                } else {
+                // A message that was received too often is moved to the dead letters instead.
+                if self.messages[message].received < self.queue.max_receive_count {
+                    self.messages[message].received += 1;
                     waiting.push_back(message);
                 }
             }
             self.running += 1;
-            self.batches.push(Batch { waiting, under_way: 0, received_at: self.now, gave_up: false });
+            self.batches.push(Batch { waiting, under_way: 0, received_at: self.now, throttled: BTreeSet::new() });
             let batch = self.batches.len() - 1;
             for _ in 0..limits::CONCURRENCY {
                 self.next_of(batch);
@@ -132,27 +174,33 @@ impl Simulation {
         }
     }
 
-    /// Starts the next message of a batch. If the batch gave up, returns all its remaining messages to the queue.
+    /// Starts the next message of a batch that may be tried, and returns those before it to the queue.
     fn next_of(&mut self, batch: usize) {
-        let now = self.now;
-        let of = &mut self.batches[batch];
-        if of.gave_up {
-            let (left, visible) =
-                (std::mem::take(&mut of.waiting), of.received_at + micros(self.queue.visibility_timeout));
-            for message in left {
-                self.returned += 1;
-                self.plan(visible, Happening::Returns { message });
+        while let Some(message) = self.batches[batch].waiting.pop_front() {
+            let Batch { received_at, throttled, under_way, .. } = &mut self.batches[batch];
+            if throttled.contains(&self.messages[message].campaign) || self.now > *received_at + self.last_call {
+                self.return_to_queue(batch, message);
+            } else {
+                *under_way += 1;
+                let since = self.now;
+                self.plan(since + CALL, Happening::Calls { batch, message, attempt: 1, since });
+                return;
             }
-        } else if let Some(message) = of.waiting.pop_front() {
-            of.under_way += 1;
-            self.plan(now + CALL, Happening::Calls { batch, message, attempt: 1, since: now });
         }
     }
 
+    fn return_to_queue(&mut self, batch: usize, message: usize) {
+        self.returned += 1;
+        let visible = self.batches[batch].received_at + micros(self.queue.visibility_timeout);
+        self.plan(visible, Happening::Returns { message });
+    }
+
     fn call(&mut self, batch: usize, message: usize, attempt: u32, since: Micros) {
-        if self.spent_until <= self.now {
-            self.spent_until = self.spent_until.max(self.now.saturating_sub(1_000_000)) + 1_000_000 / WRITES_A_SECOND;
-            self.listed += 1;
+        let campaign = self.messages[message].campaign;
+        let Partition { writes_a_second, spent_until } = &mut self.partitions[campaign];
+        if *spent_until <= self.now {
+            *spent_until = (*spent_until).max(self.now.saturating_sub(SECOND)) + SECOND / *writes_a_second;
+            self.messages[message].is_listed = true;
         } else {
             self.throttled += 1;
             let again = self.now + self.jitter(attempt) + CALL;
@@ -160,11 +208,8 @@ impl Simulation {
                 self.plan(again, Happening::Calls { batch, message, attempt: attempt + 1, since });
                 return;
             }
-            self.returned += 1;
-            let of = &mut self.batches[batch];
-            of.gave_up = true;
-            let visible = of.received_at + micros(self.queue.visibility_timeout);
-            self.plan(visible, Happening::Returns { message });
+            self.batches[batch].throttled.insert(campaign);
+            self.return_to_queue(batch, message);
         }
         self.batches[batch].under_way -= 1;
         self.next_of(batch);
@@ -195,19 +240,35 @@ fn micros(duration: std::time::Duration) -> Micros {
 
 #[test]
 fn a_burst_waits_in_the_queue_and_is_listed_as_fast_as_the_index_absorbs_it() {
-    let template = Template::read(&Template::default_path()).unwrap();
-    let mut burst = Simulation::of(template.queues[0].clone());
-    burst.run();
-    let Simulation { now, listed, dead, throttled, returned, received, .. } = burst;
-    let max_received = received.into_iter().max().unwrap_or_default();
+    const INSTALLS: usize = 100_000;
+    let load = Load { installs: INSTALLS, during: 60 * SECOND, writes_a_second: WRITES_A_SECOND };
+    let burst = Simulation::of(&[load]);
+    let (max_received, seconds) = (burst.max_received(0), burst.now / SECOND);
     println!(
-        "{INSTALLS} installs in {} s: all listed after {} s, {throttled} calls throttled, {returned} messages returned \
-         to the queue, no message received more than {max_received} times, {dead} dead",
-        BURST / 1_000_000,
-        now / 1_000_000
+        "{INSTALLS} installs in a minute: all listed after {seconds} s, {} calls throttled, {} messages returned to \
+         the queue, no message received more than {max_received} times",
+        burst.throttled, burst.returned
     );
-    assert_eq!((listed, dead), (INSTALLS, 0), "no install is lost, and no message is dead");
-    assert!(max_received <= template.queues[0].max_receive_count / 2, "far from the dead letters: {max_received}");
-    let min = INSTALLS as u64 / WRITES_A_SECOND * 1_000_000;
-    assert!(now >= min && now < min * 12 / 10, "listed after {} s", now / 1_000_000);
+    assert_eq!(burst.listed(0), INSTALLS, "no install is lost or dead");
+    assert!(max_received <= burst.queue.max_receive_count / 2, "far from the dead letters: {max_received}");
+    let min = INSTALLS as u64 / WRITES_A_SECOND;
+    assert!(seconds >= min && seconds < min * 12 / 10, "listed after {seconds} s");
+}
+
+/// Of the first campaign, twice as many installs arrive for an hour as its partition absorbs. The partition is much
+/// slower than DynamoDB's, so that most of its calls fail after all their attempts.
+#[test]
+fn a_campaign_over_its_limit_for_an_hour_sends_back_no_message_of_another() {
+    const HOUR: Micros = 3_600 * SECOND;
+    let over = Load { installs: 72_000, during: HOUR, writes_a_second: 10 };
+    let trickle = Load { installs: 7_200, during: HOUR, writes_a_second: WRITES_A_SECOND };
+    let burst = Simulation::of(&[over, trickle]);
+    println!(
+        "{} messages returned to the queue, {} installs of the first campaign dead after {} s",
+        burst.returned,
+        over.installs - burst.listed(0),
+        burst.now / SECOND
+    );
+    assert!(burst.max_received(0) > burst.queue.max_receive_count / 2, "the first campaign is over its limit");
+    assert_eq!((burst.listed(1), burst.max_received(1)), (trickle.installs, 1));
 }

@@ -1,15 +1,20 @@
 //! A table that is slow or throttled, fails, or cuts off or garbles its responses: a request is answered if possible,
 //! and otherwise fails in time. No acknowledged write is lost, and no event is applied twice.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use http::{Method, StatusCode};
 use local::testing::{
     faults::{Fault, Faults},
     sandbox::Sandbox,
 };
+use process::deadline::ANSWER_MARGIN;
 use rstest::rstest;
 use serde_json::{Value, json};
+use store::limits::CALL_TIMEOUT;
 
 use crate::{CAMPAIGN, PASS, call, campaign_path, get, pass_path, reports::report_path};
 
@@ -114,28 +119,41 @@ async fn keys_that_stay_unprocessed_are_a_503_in_time() {
     assert!(begin.elapsed() < MAX_ANSWER_TIME, "{:?}", begin.elapsed());
 }
 
+/// Returns a message with the install of a registration of its own.
+fn message(campaign: &str, number: usize) -> Value {
+    let body = json!({
+        "event": "installed", "account_id": "demo", "campaign_id": campaign, "pass_id": PASS,
+        "event_at": format!("2016-11-10T00:00:{:02}Z", number % 60),
+        "event_extra": {
+            "registration_id": format!("00000000-0000-4000-8000-{number:012}"), "device_os": "ios",
+            "device_app_vendor": "passbook",
+        },
+    });
+    json!({"messageId": number.to_string(), "body": body.to_string(), "eventSource": "aws:sqs"})
+}
+
+/// Returns the ids of the messages that go back to the queue.
+fn failed(answer: &Value) -> BTreeSet<usize> {
+    let failures = answer["batchItemFailures"].as_array().unwrap().iter();
+    failures.map(|failure| failure["itemIdentifier"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// Returns the id of one of many campaigns.
+fn campaign(number: usize) -> String {
+    format!("11111111-0000-4000-8000-{number:012}")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_a_throttled_table_refuses_go_back_to_the_queue_and_are_applied_later() {
     let (sandbox, faults) = faulty().await;
     let functions = sandbox.faulty_functions(&faults).unwrap();
-    let message = |number: usize| {
-        let body = json!({
-            "event": "installed", "account_id": "demo", "campaign_id": CAMPAIGN, "pass_id": PASS,
-            "event_at": format!("2016-11-10T00:00:{number:02}Z"),
-            "event_extra": {
-                "registration_id": format!("00000000-0000-4000-8000-{number:012}"), "device_os": "ios",
-                "device_app_vendor": "passbook",
-            },
-        });
-        json!({"messageId": number.to_string(), "body": body.to_string(), "eventSource": "aws:sqs"})
-    };
-    let batch = json!({"Records": (0..50).map(message).collect::<Vec<_>>()});
-    let failed = |answer: &Value| answer["batchItemFailures"].as_array().unwrap().len();
+    let messages: Vec<_> = (0..50).map(|number| message(CAMPAIGN, number)).collect();
+    let batch = json!({"Records": messages});
 
     faults.always(Fault::Throttled);
     let begin = Instant::now();
     let answer = functions.invoke("registration-ingest", batch.clone()).await.unwrap();
-    assert_eq!(failed(&answer), 50);
+    assert_eq!(failed(&answer).len(), 50);
     assert!(begin.elapsed() < MAX_ANSWER_TIME, "{:?}", begin.elapsed());
 
     // Of the first 90 calls, a third is throttled and a third loses its answer. Even so, every event is applied exactly
@@ -143,6 +161,54 @@ async fn messages_that_a_throttled_table_refuses_go_back_to_the_queue_and_are_ap
     faults.always(Fault::None);
     faults.next([Fault::None, Fault::Throttled, Fault::Unanswered].into_iter().cycle().take(90));
     let answer = functions.invoke("registration-ingest", batch.clone()).await.unwrap();
-    assert_eq!(failed(&answer), 0, "{answer}");
+    assert_eq!(failed(&answer).len(), 0, "{answer}");
     assert_eq!(get(&sandbox, &format!("{}?per_page=100", campaign_path())).await.ids().len(), 53);
+}
+
+#[rstest]
+#[case::when_it_is_claimed(false)]
+#[case::when_its_events_are_applied(true)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_campaign_sends_back_only_its_own_messages(#[case] is_remembered: bool) {
+    let (sandbox, faults) = faulty().await;
+    let functions = sandbox.faulty_functions(&faults).unwrap();
+    let throttled = campaign(1);
+    if is_remembered {
+        let batch = json!({"Records": [message(&throttled, 100), message(CAMPAIGN, 101)]});
+        assert_eq!(failed(&functions.invoke("registration-ingest", batch).await.unwrap()).len(), 0);
+    }
+    faults.always_if_containing(&throttled, Fault::Throttled);
+    let of = |number| if number % 10 == 0 { CAMPAIGN } else { throttled.as_str() };
+    let messages: Vec<_> = (0..100).map(|number| message(of(number), number)).collect();
+    let answer = functions.invoke("registration-ingest", json!({"Records": messages})).await.unwrap();
+    let expected = (0..100).filter(|number| of(*number) == throttled);
+    assert_eq!(failed(&answer), expected.collect());
+}
+
+/// A lost connection or a slow table concerns every campaign, so the first call that times out ends the batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn if_calls_time_out_all_messages_go_back_after_the_time_of_one_call() {
+    let (sandbox, faults) = faulty().await;
+    let functions = sandbox.faulty_functions(&faults).unwrap();
+    let batch = json!({"Records": [message(CAMPAIGN, 100)]});
+    assert_eq!(failed(&functions.invoke("registration-ingest", batch).await.unwrap()).len(), 0);
+    faults.always(Fault::Lost);
+    let messages: Vec<_> = (0..100).map(|number| message(&campaign(number), number)).collect();
+    let begin = Instant::now();
+    let answer = functions.invoke("registration-ingest", json!({"Records": messages})).await.unwrap();
+    assert_eq!(failed(&answer).len(), 100);
+    assert!(begin.elapsed() < 2 * CALL_TIMEOUT, "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_throttled_campaigns_do_not_add_up_to_more_than_the_time_of_the_function() {
+    let (mut sandbox, faults) = faulty().await;
+    // The time of one throttled call, of the answer, and a little more.
+    let timeout = CALL_TIMEOUT + ANSWER_MARGIN + Duration::from_secs(2);
+    sandbox.template.functions.get_mut("registration-ingest").unwrap().timeout = timeout;
+    let functions = sandbox.faulty_functions(&faults).unwrap();
+    faults.always_if_containing(&campaign(0)[..8], Fault::Throttled);
+    let messages: Vec<_> = (0..100).map(|number| message(&campaign(number), number)).collect();
+    let answer = functions.invoke("registration-ingest", json!({"Records": messages})).await.unwrap();
+    assert_eq!(failed(&answer).len(), 100);
 }

@@ -4,8 +4,9 @@ use std::{cell::RefCell, collections::BTreeSet};
 
 use api::route::Route;
 use local::{functions, template::Template, testing::sandbox::Sandbox};
+use process::deadline;
 use serde_json::json;
-use store::keys;
+use store::{keys, limits};
 
 fn template() -> Template {
     Template::read(&Template::default_path()).unwrap()
@@ -64,6 +65,17 @@ fn the_queue_hides_messages_for_at_least_six_times_the_timeout_of_the_function()
     let [queue] = template.queues.as_slice() else { panic!("expected one queue") };
     assert!(queue.visibility_timeout >= 6 * template.functions[&queue.function].timeout);
     assert!(queue.batch_size <= 10 || !queue.batching_window.is_zero(), "Lambda requires a window for large batches");
+}
+
+/// The reasons are in `store::registrations::batch`.
+#[test]
+fn a_batch_of_throttled_campaigns_leaves_time_for_the_others() {
+    let template = template();
+    let [queue] = template.queues.as_slice() else { panic!("expected one queue") };
+    let in_a_row = u32::try_from(queue.batch_size.div_ceil(limits::CONCURRENCY)).unwrap() + 1;
+    // The first call reads the accounts, and the last one is a call that succeeds.
+    let needed = limits::CALL_TIMEOUT * (1 + in_a_row + 1) + deadline::ANSWER_MARGIN;
+    assert!(needed <= template.functions[&queue.function].timeout, "{needed:?}");
 }
 
 #[test]

@@ -445,7 +445,7 @@ fn written(status: StatusCode, body: &ErrorBody<'_>) -> Response {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self {
+            StoreError::Unavailable(_) | StoreError::Throttled(_) => Self {
                 header: Header::RetryAfter,
                 cause: Some(error.to_string()),
                 ..Self::new(ErrorCode::Unavailable, "the registrations cannot be reached now; try again")
@@ -500,12 +500,14 @@ mod tests {
 
     #[test]
     fn a_cause_is_not_shown_to_the_caller() {
-        let unavailable = ApiError::from(StoreError::Unavailable("10.0.0.7 refused".to_owned()));
-        assert!(unavailable.cause().is_some_and(|cause| cause.contains("10.0.0.7")));
-        let response = unavailable.into_response();
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[RETRY_AFTER], "1");
-        assert!(!response.body().contains("10.0.0.7"));
+        for temporary in [StoreError::Unavailable, StoreError::Throttled] {
+            let unavailable = ApiError::from(temporary("10.0.0.7 refused".to_owned()));
+            assert!(unavailable.cause().is_some_and(|cause| cause.contains("10.0.0.7")));
+            let response = unavailable.into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[RETRY_AFTER], "1");
+            assert!(!response.body().contains("10.0.0.7"));
+        }
 
         let refused = ApiError::from(StoreError::Refused("no such table: secrets".to_owned())).into_response();
         assert_eq!(refused.status(), StatusCode::INTERNAL_SERVER_ERROR);

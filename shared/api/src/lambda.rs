@@ -3,26 +3,17 @@
 //! [`service`] makes an event safe to parse, answers 503 before Lambda's deadline, writes the log lines of the request
 //! and puts the response into API Gateway's envelope, with the headers that every answer has.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    convert::Infallible,
-    future::Future,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, collections::BTreeMap, convert::Infallible, future::Future, time::Duration};
 
 use domain::time::{self, Timestamp};
 use lambda_http::{LambdaEvent, Request, RequestExt as _, request::LambdaRequest, service_fn, tower::Service};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use process::deadline;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use store::StoreError;
 
 use crate::{Response, error::FunctionError, request_log::RequestLog};
-
-/// How long before Lambda's deadline a function answers 503, so that the caller receives this API's error and not API
-/// Gateway's.
-const RESPONSE_MARGIN: Duration = Duration::from_secs(2);
 
 /// The headers of every answer that does not set them itself.
 ///
@@ -124,10 +115,9 @@ fn envelope(response: &Response) -> Box<RawValue> {
 }
 
 /// Returns how long an answer may take: until shortly before Lambda's deadline.
-fn time_left(request: &Request) -> Duration {
-    let deadline = request.lambda_context_ref().map_or(0, |context| context.deadline);
-    let end = UNIX_EPOCH + Duration::from_millis(deadline).saturating_sub(RESPONSE_MARGIN);
-    end.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
+#[must_use]
+pub fn time_left(request: &Request) -> Duration {
+    deadline::time_left(request.lambda_context_ref().map_or(0, |context| context.deadline))
 }
 
 /// Makes an event safe for `lambda_http`, which panics on a query or a host that cannot be part of a URI. Encodes the
@@ -147,6 +137,8 @@ fn legal(event: LambdaRequest) -> LambdaRequest {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     use http::StatusCode;
     use lambda_http::Context;
     use proptest::prelude::*;
@@ -177,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_function_that_takes_too_long_answers_503_before_its_deadline() {
-        let answer = answer(Silent, RESPONSE_MARGIN + Duration::from_millis(20), "/", "", &[]);
+        let answer = answer(Silent, deadline::ANSWER_MARGIN + Duration::from_millis(20), "/", "", &[]);
         assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&json!(503), &json!("1")));
     }
 

@@ -4,7 +4,7 @@
 //! table and returns the outcome of each body, in the order of the bodies. The sources differ only in how they handle
 //! refused and failed events.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Instant};
 
 use domain::{
     event::{
@@ -28,11 +28,17 @@ pub struct Received {
 }
 
 /// Applies the events in `bodies`, which all come from `source`, and returns the outcome of each body, in the order of
-/// `bodies`.
+/// `bodies`. Events that cannot be applied by `deadline` fail.
 ///
 /// An event that names an unknown account is refused, so it cannot claim a campaign. Only events from the queue name
 /// their account; a caller's account exists, because the caller's key belongs to it.
-pub async fn apply(table: &Table, source: &Source, bodies: Vec<Parsed>, now: Timestamp) -> Vec<Received> {
+pub async fn apply(
+    table: &Table,
+    source: &Source,
+    bodies: Vec<Parsed>,
+    now: Timestamp,
+    deadline: Instant,
+) -> Vec<Received> {
     let unknown_accounts = match source {
         Source::Queue => table.unknown_accounts(accounts_of(&bodies), now).await,
         Source::Caller(_) => Ok(HashSet::new()),
@@ -56,7 +62,7 @@ pub async fn apply(table: &Table, source: &Source, bodies: Vec<Parsed>, now: Tim
         };
         received.push(Received { wallet, outcome });
     }
-    for (position, outcome) in positions.into_iter().zip(table.apply_all(&events, now).await) {
+    for (position, outcome) in positions.into_iter().zip(table.apply_all(&events, now, deadline).await) {
         received[position].outcome = outcome;
     }
     received

@@ -3,14 +3,20 @@
 use std::error::Error;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use serde::Deserialize;
 use thiserror::Error;
 
 /// The error of a call to the table.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
-    /// The table is throttled, unreachable or too slow, even after every retry. The same call may succeed later.
+    /// The table is unreachable, too slow or over a limit of its own, even after every retry. Any other call will
+    /// probably fail too. The same call may succeed later.
     #[error("the table does not answer: {0}")]
     Unavailable(String),
+    /// The partition of the item, or of its entry in an index, is throttled, even after every retry. Calls on other
+    /// partitions may succeed now, and the same call may succeed later.
+    #[error("the table throttles the partition: {0}")]
+    Throttled(String),
     /// The table refused the call: the table, its indexes or the permissions are not what the code expects.
     #[error("the table refused the call: {0}")]
     Refused(String),
@@ -39,17 +45,22 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        let is_transient = match &error {
-            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
+        let kind = match &error {
+            SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => Self::Unavailable,
             SdkError::ServiceError(service) => {
-                let status = service.raw().status();
+                let (status, code) = (service.raw().status(), service.err().code().unwrap_or_default());
+                if is_of_a_partition(code, service.raw().body().bytes().unwrap_or_default()) {
+                    Self::Throttled
                 // A successful response that cannot be parsed was damaged in transit.
-                status.is_success() || status.is_server_error() || service.err().code().is_some_and(is_throttling)
+                } else if status.is_success() || status.is_server_error() || is_temporary(code) {
+                    Self::Unavailable
+                } else {
+                    Self::Refused
+                }
             }
-            _ => false,
+            _ => Self::Refused,
         };
-        let cause = cause_of(&error);
-        if is_transient { Self::Unavailable(cause) } else { Self::Refused(cause) }
+        kind(cause_of(&error))
     }
 }
 
@@ -71,9 +82,36 @@ where
     cause
 }
 
+/// The body of a throttling error.
+#[derive(Deserialize)]
+struct ThrottlingError {
+    #[serde(rename = "throttlingReasons", default)]
+    reasons: Vec<ThrottlingReason>,
+}
+
+/// Why a call is throttled: for example `IndexWriteKeyRangeThroughputExceeded` or `TableWriteAccountLimitExceeded`.
+#[derive(Deserialize)]
+struct ThrottlingReason {
+    reason: String,
+}
+
+/// Returns whether an error means that only the partition of the call is throttled, and not the whole table.
+///
+/// A table in on-demand mode answers with either of these codes, and the reasons in the body say which limit was
+/// exceeded: `KeyRangeThroughputExceeded` is that of a partition, and the others are those of the table and the account
+/// (Amazon DynamoDB API reference, "`ThrottlingReason`";
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/troubleshooting-throttling-diagnostics.html>).
+/// Without reasons the code decides.
+fn is_of_a_partition(code: &str, body: &[u8]) -> bool {
+    let is_throttling = matches!(code, "ProvisionedThroughputExceededException" | "ThrottlingException");
+    let reasons = || serde_json::from_slice(body).map_or_else(|_| Vec::new(), |ThrottlingError { reasons }| reasons);
+    is_throttling && reasons().iter().all(|reason| reason.reason.ends_with("KeyRangeThroughputExceeded"))
+}
+
 /// Returns whether an error with this code and status 400 may be retried. Amazon DynamoDB's developer guide, "Error
-/// handling", marks these codes "OK to retry? Yes".
-fn is_throttling(code: &str) -> bool {
+/// handling", marks these codes "OK to retry? Yes". `RequestLimitExceeded` is a limit of the account, and
+/// `TransactionInProgressException` means that an earlier attempt has not ended yet.
+fn is_temporary(code: &str) -> bool {
     matches!(
         code,
         "ProvisionedThroughputExceededException"
@@ -81,5 +119,41 @@ fn is_throttling(code: &str) -> bool {
             | "RequestLimitExceeded"
             | "LimitExceededException"
             | "ReplicatedWriteConflictException"
+            | "TransactionInProgressException"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::operation::put_item::PutItemError;
+    use aws_smithy_runtime_api::http::{Response, StatusCode};
+    use rstest::rstest;
+
+    use super::*;
+
+    const OF_THE_INDEX: &str = "IndexWriteKeyRangeThroughputExceeded";
+    const OF_THE_TABLE: &str = "TableWriteMaxOnDemandThroughputExceeded";
+    const OF_THE_ACCOUNT: &str = "TableWriteAccountLimitExceeded";
+
+    #[rstest]
+    #[case::old_engine("ProvisionedThroughputExceededException", &[], StoreError::Throttled)]
+    #[case::of_the_index("ThrottlingException", &[OF_THE_INDEX], StoreError::Throttled)]
+    #[case::of_the_table("ThrottlingException", &[OF_THE_TABLE], StoreError::Unavailable)]
+    #[case::of_the_account("ThrottlingException", &[OF_THE_ACCOUNT], StoreError::Unavailable)]
+    #[case::of_both("ThrottlingException", &[OF_THE_INDEX, OF_THE_ACCOUNT], StoreError::Unavailable)]
+    #[case::rate_of_the_account("RequestLimitExceeded", &[], StoreError::Unavailable)]
+    #[case::earlier_attempt("TransactionInProgressException", &[], StoreError::Unavailable)]
+    #[case::invalid("ValidationException", &[], StoreError::Refused)]
+    fn throttling_is_of_a_partition_or_of_the_whole_table(
+        #[case] code: &str,
+        #[case] reasons: &[&str],
+        #[case] expected: fn(String) -> StoreError,
+    ) {
+        let reasons: Vec<_> = reasons.iter().map(|reason| serde_json::json!({"reason": reason})).collect();
+        let body = serde_json::json!({"__type": code, "throttlingReasons": reasons}).to_string();
+        let metadata = aws_sdk_dynamodb::error::ErrorMetadata::builder().code(code).message("slow down").build();
+        let raw = Response::new(StatusCode::try_from(400).unwrap(), body.into());
+        let error = SdkError::service_error(PutItemError::generic(metadata), raw);
+        assert_eq!(StoreError::from(error), expected(format!("{code}: slow down")));
+    }
 }

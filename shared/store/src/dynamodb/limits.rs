@@ -11,11 +11,12 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for opening a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum number of attempts of a call. Retries have jitter, so while a partition is throttled, they wait for it
-/// about as long as [`CALL_TIMEOUT`] allows.
+/// The maximum number of attempts of a call. Pauses have jitter. Even if they are the longest possible, a call on a
+/// throttled partition uses up its attempts within [`CALL_TIMEOUT`], so it fails because of the partition and not
+/// because of the time, which would concern the whole table (see `registrations::batch`).
 pub const ATTEMPTS: u32 = 16;
 /// The longest pause before a retry.
-pub const MAX_BACKOFF: Duration = Duration::from_secs(1);
+pub const MAX_BACKOFF: Duration = Duration::from_millis(600);
 /// How many writes of a batch or of a copy run concurrently, each over its own connection.
 pub const CONCURRENCY: usize = 32;
 
@@ -34,4 +35,19 @@ pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
         .with_total_delay(Some(CALL_TIMEOUT))
         .with_jitter()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time until a throttled partition answers.
+    const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn a_throttled_call_uses_up_its_attempts_before_it_times_out() {
+        let longest_pauses = (0..ATTEMPTS - 1).map(|retry| (INITIAL_BACKOFF * 2_u32.pow(retry)).min(MAX_BACKOFF));
+        let longest = longest_pauses.sum::<Duration>() + ROUND_TRIP * ATTEMPTS;
+        assert!(longest < CALL_TIMEOUT, "{longest:?}");
+    }
 }

@@ -8,20 +8,56 @@
 //! of campaigns that were known without one are stored (see `campaigns`). Events of one campaign take the first and the
 //! last step one after the other, so that the first one in the batch wins and the others can use the remembered
 //! campaign.
+//!
+//! A call that fails after all its retries has taken up to [`CALL_TIMEOUT`], so a step makes no call that would fail for
+//! the same reason. If the partition of a campaign is throttled, the campaign's remaining events fail without a call,
+//! and those of other campaigns go on. If the table is unavailable, all remaining events fail without a call.
+//!
+//! A batch ends by its deadline, however many campaigns are throttled: in each step an event makes at most one call, a
+//! call takes at most [`CALL_TIMEOUT`], and no call begins later than that before the deadline. There is also time for
+//! the campaigns that are not throttled. Of the 100 messages in a batch of the queue, each fails at most one call,
+//! [`CONCURRENCY`] fail at a time, and a message whose claim failed takes no further step. So at most five calls in a
+//! row time out, and the function has time for seven.
 
-use std::{collections::HashMap, hash::Hash, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use domain::{
     event::{Change, Event},
-    id::RegistrationId,
+    id::{CampaignId, RegistrationId},
     time::Timestamp,
 };
 use futures_util::{StreamExt as _, stream};
 
-use crate::{ClaimError, Outcome, StoreError, Table, dynamodb::limits::CONCURRENCY};
+use crate::{
+    ClaimError, Outcome, StoreError, Table,
+    dynamodb::limits::{CALL_TIMEOUT, CONCURRENCY},
+};
 
 /// The positions of some events in their batch, in ascending order.
 type Group = Vec<usize>;
+
+/// The events of a batch, and the time that there is for them.
+struct Batch<'a> {
+    events: &'a [Event],
+    now: Timestamp,
+    /// The instant after which no call begins.
+    last_call: Option<Instant>,
+}
+
+/// The reasons why a step makes no further calls.
+#[derive(Default)]
+struct Stops(Mutex<Reasons>);
+
+#[derive(Default)]
+struct Reasons {
+    unavailable: Option<StoreError>,
+    throttled: HashMap<CampaignId, StoreError>,
+}
 
 /// One of the steps in which the events of a batch are processed.
 #[derive(Clone, Copy)]
@@ -34,8 +70,9 @@ enum Step {
 impl Table {
     /// Applies a batch of events and returns an outcome for each, in the order of the events.
     ///
-    /// Once the table is found unavailable, the remaining events of the same step fail without a call.
-    pub async fn apply_all(&self, events: &[Event], now: Timestamp) -> Vec<Outcome> {
+    /// Events that cannot be applied by `deadline` fail.
+    pub async fn apply_all(&self, events: &[Event], now: Timestamp, deadline: Instant) -> Vec<Outcome> {
+        let batch = Batch { events, now, last_call: deadline.checked_sub(CALL_TIMEOUT) };
         let mut outcomes = vec![Outcome::Unchanged; events.len()];
         let campaign_of = |event: &Event| event.campaign_id;
 
@@ -45,7 +82,7 @@ impl Table {
         let mut claiming: Vec<_> = claims.iter().map(|group| group[0]).collect();
         claiming.sort_unstable();
         let by_campaign = grouped(events, claiming, campaign_of);
-        for (position, claimed) in self.run_step_for_groups(Step::Claim, events, by_campaign, now).await {
+        for (position, claimed) in self.run_step_for_groups(Step::Claim, &batch, by_campaign).await {
             outcomes[position] = claimed;
         }
         for group in claims {
@@ -57,14 +94,14 @@ impl Table {
         let by_registration = grouped(events, positions_done(&outcomes), |event| {
             (event.campaign_id, event.pass_id, registration_of(event))
         });
-        for (position, applied) in self.run_step_for_groups(Step::Apply, events, by_registration, now).await {
+        for (position, applied) in self.run_step_for_groups(Step::Apply, &batch, by_registration).await {
             outcomes[position] = applied;
         }
 
         let with_type =
             positions_done(&outcomes).into_iter().filter(|position| events[*position].campaign_type.is_some());
         let by_campaign = grouped(events, with_type, campaign_of);
-        for (position, completed) in self.run_step_for_groups(Step::CompleteClaim, events, by_campaign, now).await {
+        for (position, completed) in self.run_step_for_groups(Step::CompleteClaim, &batch, by_campaign).await {
             if let failed @ Outcome::Failed(_) = completed {
                 outcomes[position] = failed;
             }
@@ -74,23 +111,18 @@ impl Table {
 
     /// Runs `step` for every event: within a group one after the other, the groups concurrently. Returns the outcomes
     /// in any order, each with the position of its event.
-    async fn run_step_for_groups(
-        &self,
-        step: Step,
-        events: &[Event],
-        groups: Vec<Group>,
-        now: Timestamp,
-    ) -> Vec<(usize, Outcome)> {
-        let unavailable = &OnceLock::<StoreError>::new();
+    async fn run_step_for_groups(&self, step: Step, batch: &Batch<'_>, groups: Vec<Group>) -> Vec<(usize, Outcome)> {
+        let stops = &Stops::default();
         let each_group = groups.into_iter().map(|group| async move {
             let mut outcomes = Vec::with_capacity(group.len());
             for position in group {
-                let outcome = match unavailable.get() {
-                    Some(error) => Outcome::Failed(error.clone()),
-                    None => self.run_step(step, &events[position], now).await,
+                let event = &batch.events[position];
+                let outcome = match stops.before(event.campaign_id).or_else(|| batch.too_late()) {
+                    Some(error) => Outcome::Failed(error),
+                    None => self.run_step(step, event, batch.now).await,
                 };
-                if let Outcome::Failed(error @ StoreError::Unavailable(_)) = &outcome {
-                    unavailable.get_or_init(|| error.clone());
+                if let Outcome::Failed(error) = &outcome {
+                    stops.add(event.campaign_id, error);
                 }
                 outcomes.push((position, outcome));
             }
@@ -114,6 +146,37 @@ impl Table {
                 completed.map_or_else(Outcome::Failed, |()| Outcome::Unchanged)
             }
         }
+    }
+}
+
+impl Batch<'_> {
+    /// Returns the error of an event if it is too late to begin a call.
+    fn too_late(&self) -> Option<StoreError> {
+        let is_too_late = self.last_call.is_none_or(|last_call| Instant::now() > last_call);
+        is_too_late.then(|| StoreError::Unavailable("there was no time left for a call".to_owned()))
+    }
+}
+
+impl Stops {
+    /// Returns why a call for an event of the campaign would fail.
+    fn before(&self, campaign: CampaignId) -> Option<StoreError> {
+        let reasons = self.reasons();
+        reasons.unavailable.as_ref().or_else(|| reasons.throttled.get(&campaign)).cloned()
+    }
+
+    /// Adds the error of a call for an event of the campaign, if further calls would fail for the same reason.
+    fn add(&self, campaign: CampaignId, error: &StoreError) {
+        match error {
+            StoreError::Unavailable(_) => self.reasons().unavailable = Some(error.clone()),
+            StoreError::Throttled(_) => drop(self.reasons().throttled.insert(campaign, error.clone())),
+            // The next event may have another item.
+            StoreError::Refused(_) | StoreError::Malformed { .. } => {}
+        }
+    }
+
+    /// Locks the reasons. A panic elsewhere cannot leave a half-written one, so a poisoned lock is safe to use.
+    fn reasons(&self) -> MutexGuard<'_, Reasons> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

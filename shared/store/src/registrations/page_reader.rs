@@ -302,6 +302,6 @@ mod tests {
         let error = read(Canned(200, json!({"Items": [item]}).to_string())).unwrap_err();
         assert!(error.to_string().contains("PASS#x"), "{error}");
         let throttled = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#;
-        assert!(matches!(read(Canned(400, throttled.to_owned())), Err(StoreError::Unavailable(_))));
+        assert!(matches!(read(Canned(400, throttled.to_owned())), Err(StoreError::Throttled(_))));
     }
 }

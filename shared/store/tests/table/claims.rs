@@ -13,7 +13,7 @@ use rstest::rstest;
 use store::{ClaimError, Outcome, Table};
 
 use super::{
-    TestTable, at, interrupted_after, new_campaign, now, pass, registration,
+    TestTable, at, deadline, interrupted_after, new_campaign, now, pass, registration,
     tally::{install, uninstall},
 };
 
@@ -159,10 +159,10 @@ async fn of_contradicting_types_in_a_batch_the_first_stays(
         table.claim(campaign, &account("demo"), None, now()).await.unwrap();
     }
     let events: Vec<_> = (1..).zip(types).map(|(id, campaign_type)| typed(campaign, id, *campaign_type)).collect();
-    assert_eq!(table.fresh().apply_all(&events, now()).await, expected);
+    assert_eq!(table.fresh().apply_all(&events, now(), deadline()).await, expected);
     assert_eq!(stored_type(&table, campaign).await.as_deref(), stored);
     let other = typed(campaign, 9, Some(CampaignType::StoreCards));
-    let refused = table.fresh().apply_all(&[other], now()).await;
+    let refused = table.fresh().apply_all(&[other], now(), deadline()).await;
     assert_eq!(matches!(refused[..], [Refused(Refusal::OtherType(_))]), stored.is_some());
 }
 
@@ -170,8 +170,8 @@ async fn of_contradicting_types_in_a_batch_the_first_stays(
 async fn an_event_that_changes_nothing_completes_the_claim() {
     let table = TestTable::start().await;
     let campaign = new_campaign();
-    assert_eq!(table.apply_all(&[typed(campaign, 1, None)], now()).await, [Applied]);
-    assert_eq!(table.apply_all(&[typed(campaign, 1, Some(Coupons))], now()).await, [Unchanged]);
+    assert_eq!(table.apply_all(&[typed(campaign, 1, None)], now(), deadline()).await, [Applied]);
+    assert_eq!(table.apply_all(&[typed(campaign, 1, Some(Coupons))], now(), deadline()).await, [Unchanged]);
     assert_eq!(stored_type(&table, campaign).await.as_deref(), Some("coupons"));
 }
 
@@ -185,7 +185,7 @@ async fn events_of_one_campaign_share_their_claim() {
     let mut calls = Vec::new();
     for first in [0, 20] {
         let events: Vec<_> = (first..first + 20).map(|id| typed(campaign, id, Some(Coupons))).collect();
-        assert_eq!(store.apply_all(&events, now()).await, vec![Applied; 20]);
+        assert_eq!(store.apply_all(&events, now(), deadline()).await, vec![Applied; 20]);
         let made = recorder.take();
         let count = |operation: &str| made.iter().filter(|call| call.operation == operation).count();
         calls.push((count("UpdateItem"), count("PutItem"), made.len()));
@@ -212,8 +212,8 @@ async fn a_batch_interrupted_anywhere_is_completed_by_its_repetition(#[case] is_
             uninstall(campaign, pass(1), registration(1), at(2)),
         ];
         let store = table.fresh();
-        let is_complete = interrupted_after(patience, store.apply_all(&events, now())).await.is_some();
-        for outcome in table.fresh().apply_all(&events, now()).await {
+        let is_complete = interrupted_after(patience, store.apply_all(&events, now(), deadline())).await.is_some();
+        for outcome in table.fresh().apply_all(&events, now(), deadline()).await {
             super::expect_done(outcome);
         }
         let items = table.items(campaign).await.into_iter().map(|(sk, mut item)| {

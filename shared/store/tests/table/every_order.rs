@@ -16,7 +16,7 @@ use local::aws::stream::TableStream;
 use proptest::prelude::*;
 use store::Collection;
 
-use super::{TestTable, at, event, expect_done, new_campaign, now, pass, registration, tally};
+use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass, registration, tally};
 
 const PASSES: u128 = 2;
 const REGISTRATIONS: u128 = 3;
@@ -155,7 +155,7 @@ async fn play(table: &TestTable, stream: &mut TableStream, story: &[Vec<Happenin
     let campaign = new_campaign();
     for batch in story {
         let events: Vec<_> = batch.iter().map(|happening| happening.event(campaign)).collect();
-        for outcome in table.apply_all(&events, now()).await {
+        for outcome in table.apply_all(&events, now(), deadline()).await {
             expect_done(outcome);
         }
     }

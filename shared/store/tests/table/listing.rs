@@ -9,7 +9,7 @@ use domain::{
 };
 use store::{Collection, CreatedAtRange, Direction, Stretch};
 
-use super::{TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration};
+use super::{TestTable, at, deadline, event, expect_done, installation, new_campaign, now, pass, registration};
 
 /// More registrations than the 1 MB that DynamoDB reads for one query, at about 190 bytes each.
 const MORE_THAN_A_PAGE: u32 = 6_000;
@@ -21,7 +21,7 @@ async fn install(table: &TestTable, campaign: CampaignId, count: u32) {
             event(campaign, pass(u128::from(number % 7)), at(number), Change::Installed(installation(id)))
         })
         .collect();
-    for outcome in table.apply_all(&events, now()).await {
+    for outcome in table.apply_all(&events, now(), deadline()).await {
         expect_done(outcome);
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;
+mod batches;
 mod claims;
 mod copy;
 mod events;
@@ -19,6 +20,7 @@ use std::{
     future::poll_fn,
     ops::Deref,
     task::Poll,
+    time::{Duration, Instant},
 };
 
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
@@ -31,7 +33,7 @@ use domain::{
 };
 use local::{
     aws::stream::TableStream,
-    testing::{recorder::Recorder, sandbox::Sandbox},
+    testing::{faults::Faults, recorder::Recorder, sandbox::Sandbox},
 };
 use process::config::TableConfig;
 use store::{Collection, CreatedAtRange, Direction, Outcome, Stretch, Table};
@@ -64,8 +66,17 @@ impl TestTable {
 
     /// Returns access to the same table through a recorder.
     pub(crate) fn recorded(&self, recorder: &Recorder) -> Table {
+        self.through(recorder.endpoint())
+    }
+
+    /// Returns access to the same table through a proxy that injects faults.
+    pub(crate) fn faulty(&self, faults: &Faults) -> Table {
+        self.through(faults.endpoint())
+    }
+
+    fn through(&self, endpoint: &str) -> Table {
         let mut variables = self.sandbox.table_variables();
-        variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), recorder.endpoint().to_owned());
+        variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
         connect(&variables)
     }
 
@@ -162,6 +173,11 @@ pub(crate) fn at(milliseconds: u32) -> Timestamp {
 /// Returns the instant at which all events are received.
 pub(crate) fn now() -> Timestamp {
     "2016-11-10T00:00:00.000Z".parse().unwrap()
+}
+
+/// Returns a deadline that leaves time for every batch.
+pub(crate) fn deadline() -> Instant {
+    Instant::now() + Duration::from_hours(1)
 }
 
 /// Returns an install whose contents do not matter.

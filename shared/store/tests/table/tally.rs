@@ -14,7 +14,7 @@ use local::aws::stream::TableStream;
 use serde_json::{Value, json};
 use store::{CampaignCounts, Collection, StreamRecord, Tallied};
 
-use super::{TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration};
+use super::{TestTable, at, deadline, event, expect_done, installation, new_campaign, now, pass, registration};
 
 pub(crate) const SHARD: &str = "shardId-00000001";
 
@@ -50,7 +50,7 @@ pub(crate) async fn new_records(table: &TestTable, stream: &mut TableStream) -> 
 }
 
 pub(crate) async fn apply(table: &TestTable, events: &[Event]) {
-    for outcome in table.apply_all(events, now()).await {
+    for outcome in table.apply_all(events, now(), deadline()).await {
         expect_done(outcome);
     }
 }
