@@ -46,7 +46,7 @@ impl RegistrationIngest {
             let reason = match outcome {
                 Outcome::Applied | Outcome::Unchanged => continue,
                 Outcome::Refused(refusal) => refusal.to_string(),
-                Outcome::Failed(error) => error.to_string(),
+                Outcome::Failed(error) | Outcome::TypeNotStored { error, .. } => error.to_string(),
             };
             // A message without an id cannot be listed as failed. An empty id in the list returns the whole batch to
             // the queue.

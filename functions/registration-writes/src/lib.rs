@@ -214,7 +214,7 @@ impl EventResult {
                     errors: refused.errors().clone(),
                 })
             }
-            Outcome::Failed(error) => Err(error.into()),
+            Outcome::Failed(error) | Outcome::TypeNotStored { error, .. } => Err(error.into()),
         }
     }
 }

@@ -93,7 +93,7 @@ impl Table {
         campaign_type: CampaignType,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if self.campaigns.get(&campaign, now).is_some_and(|known| known.campaign_type.is_some()) {
+        if self.remembers_type_of(campaign, now) {
             return Ok(());
         }
         let update = self
@@ -103,6 +103,11 @@ impl Table {
             .expression_attribute_values(":account", text(account.as_str()))
             .expression_attribute_values(":type", text(campaign_type.as_str()));
         self.stored_after(campaign, update, now).await.map(drop)
+    }
+
+    /// Returns whether this process remembers that the campaign has a type.
+    pub(crate) fn remembers_type_of(&self, campaign: CampaignId, now: Timestamp) -> bool {
+        self.campaigns.get(&campaign, now).is_some_and(|known| known.campaign_type.is_some())
     }
 
     /// Gives a campaign of the account another type, for an operator. Returns the campaign as it is stored now, or

@@ -16,4 +16,12 @@ pub enum Outcome {
     Refused(Refusal),
     /// A call to the table failed. The same event may succeed later.
     Failed(StoreError),
+    /// The event took effect, but the type that it names could not be stored for its campaign. The same event must come
+    /// again to store it.
+    TypeNotStored {
+        /// Whether the event changed an item.
+        is_applied: bool,
+        /// Why the type could not be stored.
+        error: StoreError,
+    },
 }

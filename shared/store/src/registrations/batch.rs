@@ -5,9 +5,9 @@
 //! compete. The conditions of the writes make any order end in the same state.
 //!
 //! Each step is done for all events before the next: the campaigns are claimed, the events are applied, and the types
-//! of campaigns that were known without one are stored (see `campaigns`). Events of one campaign take the first and the
-//! last step one after the other, so that the first one in the batch wins and the others can use the remembered
-//! campaign.
+//! of campaigns that were known without one are stored (see `campaigns`). Events of one campaign take the first step
+//! one after the other, so that the first one in the batch wins and the others can use the remembered campaign. The
+//! first of them takes the last step for all.
 //!
 //! A call that fails after all its retries has taken up to [`CALL_TIMEOUT`], so a step makes no call that would fail for
 //! the same reason. If the partition of a campaign is throttled, the campaign's remaining events fail without a call,
@@ -98,12 +98,19 @@ impl Table {
             outcomes[position] = applied;
         }
 
-        let with_type =
-            positions_done(&outcomes).into_iter().filter(|position| events[*position].campaign_type.is_some());
-        let by_campaign = grouped(events, with_type, campaign_of);
-        for (position, completed) in self.run_step_for_groups(Step::CompleteClaim, &batch, by_campaign).await {
-            if let failed @ Outcome::Failed(_) = completed {
-                outcomes[position] = failed;
+        let with_type = positions_done(&outcomes).into_iter().filter(|position| {
+            let Event { campaign_id, campaign_type, .. } = &events[*position];
+            campaign_type.is_some() && !self.remembers_type_of(*campaign_id, now)
+        });
+        let by_campaign: HashMap<_, _> =
+            grouped(events, with_type, campaign_of).into_iter().map(|group| (group[0], group)).collect();
+        let first_events = by_campaign.keys().map(|first| vec![*first]).collect();
+        for (first, completed) in self.run_step_for_groups(Step::CompleteClaim, &batch, first_events).await {
+            if let Outcome::Failed(error) = completed {
+                for position in &by_campaign[&first] {
+                    let is_applied = outcomes[*position] == Outcome::Applied;
+                    outcomes[*position] = Outcome::TypeNotStored { is_applied, error: error.clone() };
+                }
             }
         }
         outcomes

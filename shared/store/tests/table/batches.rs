@@ -1,19 +1,16 @@
-//! A batch ends by its deadline.
+//! A batch ends by its deadline, and an event whose campaign's type could not be stored is not lost.
 
 use std::time::{Duration, Instant};
 
-use domain::{
-    event::{Change, Event},
-    id::CampaignId,
-};
+use domain::{campaign::CampaignType, event::Change, event::Event, id::CampaignId};
 use local::testing::faults::{Fault, Faults};
 use store::{
-    Outcome::{self, Applied, Failed},
+    Outcome::{self, Applied, Failed, TypeNotStored, Unchanged},
     StoreError, Table,
     limits::{CALL_TIMEOUT, CONCURRENCY},
 };
 
-use super::{TestTable, at, event, installation, new_campaign, now, pass, registration};
+use super::{TestTable, at, deadline, event, installation, new_campaign, now, pass, registration};
 
 fn installs(campaign: CampaignId, count: usize) -> Vec<Event> {
     let install = |id| event(campaign, pass(id), at(1), Change::Installed(installation(registration(id))));
@@ -47,4 +44,26 @@ async fn events_that_began_before_the_deadline_are_applied_and_the_others_fail()
     let count = |is: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
     let counts = (count(|outcome| *outcome == Applied), count(|outcome| matches!(outcome, Failed(_))));
     assert_eq!((counts, faults.calls()), ((CONCURRENCY, 5), CONCURRENCY));
+}
+
+#[tokio::test]
+async fn events_whose_type_was_not_stored_store_it_when_they_come_again() {
+    let (table, faults, store, campaign) = faulty().await;
+    let mut events = installs(campaign, 2);
+    assert_eq!(store.apply_all(&events[..1], now(), deadline()).await, [Applied]);
+    for event in &mut events {
+        event.campaign_type = Some(CampaignType::Coupons);
+    }
+    // The claim and the two installs succeed.
+    faults.next([Fault::None; 3]);
+    faults.always(Fault::Denied);
+    let outcomes = store.apply_all(&events, now(), deadline()).await;
+    let [TypeNotStored { is_applied: false, .. }, TypeNotStored { is_applied: true, error }] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    assert!(matches!(error, StoreError::Refused(_)), "{error:?}");
+
+    faults.always(Fault::None);
+    assert_eq!(store.apply_all(&events, now(), deadline()).await, [Unchanged, Unchanged]);
+    assert_eq!(table.items(campaign).await["CAMPAIGN"]["campaign_type"], "coupons");
 }
