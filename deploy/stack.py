@@ -252,8 +252,11 @@ def _permissions(role):
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             resource = statement["Resource"]
             on = ", ".join(resource) if isinstance(resource, list) else resource
-            keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
-            yield f"{', '.join(actions)} on {on}" + (f" where pk is {' or '.join(keys)}" if keys else "")
+            condition = statement.get("Condition", {})
+            keys = condition.get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys")
+            enclosing = condition.get("ForAnyValue:StringEquals", {}).get("dynamodb:EnclosingOperation")
+            within = f" in {enclosing}" if enclosing else ""
+            yield f"{', '.join(actions)}{within} on {on}" + (f" where pk is {' or '.join(keys)}" if keys else "")
     for arn in role.get("ManagedPolicyArns", []):
         yield arn.rsplit("/", 1)[-1]
 

@@ -9,6 +9,7 @@ STREAM = "AWSLambdaDynamoDBExecutionRole"
 TABLE = "table"
 BY_CAMPAIGN = "table/index/by-campaign"
 BY_PASS = "table/index/by-pass"
+TRANSACTION = "TransactWriteItems"
 
 READS = {
     ("dynamodb:BatchGetItem", TABLE, "API_KEY#*"),
@@ -24,7 +25,8 @@ APPLIES = {
     ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
 }
 
-# For each function: its permissions as (action, resource, partition key or `None` for any), and its managed policies.
+# For each function: its permissions as (action, resource, partition key or `None` for any), followed by the operation of which the action must
+# be part, if it may not be called by itself; and its managed policies.
 PERMISSIONS = {
     "campaign-registrations": (
         {*LISTS, ("dynamodb:Query", BY_CAMPAIGN, None)},
@@ -46,8 +48,7 @@ PERMISSIONS = {
     "registration-tally": (
         {
             ("dynamodb:BatchGetItem", TABLE, "TALLY#*"),
-            ("dynamodb:PutItem", TABLE, "TALLY#*"),
-            ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+            *((f"dynamodb:{action}", TABLE, keys, TRANSACTION) for action in ("PutItem", "UpdateItem") for keys in ("TALLY#*", "CAMPAIGN#*")),
         },
         {LOGS, TRACES, STREAM},
     ),

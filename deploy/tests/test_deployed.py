@@ -53,14 +53,16 @@ def test_every_function_runs_on_the_processor_it_is_built_for(deployed):
 
 
 def granted(statement, resources):
-    """Returns the permissions of a statement: each action on each resource for each partition key."""
+    """Returns the permissions of a statement: each action on each resource for each partition key, with the enclosing operation if there is one."""
     assert statement["Effect"] == "Allow"
-    conditions = statement.get("Condition", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [None]}})
-    assert list(conditions) == ["ForAllValues:StringLike"]
-    [(condition, keys)] = conditions["ForAllValues:StringLike"].items()
+    conditions = {**statement.get("Condition", {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [None]}})}
+    [(condition, keys)] = conditions.pop("ForAllValues:StringLike").items()
     assert condition == "dynamodb:LeadingKeys"
+    enclosing = conditions.pop("ForAnyValue:StringEquals", {})
+    assert not conditions
+    assert set(enclosing) <= {"dynamodb:EnclosingOperation"}
     return {
-        (action, resources[resource], key)
+        (action, resources[resource], key, *enclosing.values())
         for action in listed(statement["Action"])
         for resource in listed(statement["Resource"])
         for key in listed(keys)

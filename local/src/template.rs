@@ -1,4 +1,5 @@
-//! Reads the parts of `template.yaml` that the local stack needs: routes, functions, table, queues and streams.
+//! Reads the parts of `template.yaml` that the local stack needs: routes, functions with their permissions, table, queues
+//! and streams.
 //!
 //! It understands `!Ref`, `!GetAtt A.B`, `!Sub` of one string, and `!If` with conditions of `!Equals` and `!Not`. It
 //! merges `Globals` into each function. Anything else in the parts that it reads is an error that names the line.
@@ -82,6 +83,22 @@ pub struct Function {
     pub variables: BTreeMap<String, String>,
     /// The timeout of an invocation.
     pub timeout: Duration,
+    /// The statements of its policies, which allow calls to the table.
+    pub statements: Vec<Statement>,
+}
+
+/// A statement of a policy, which allows actions on resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The actions, such as `dynamodb:PutItem`.
+    pub actions: Vec<String>,
+    /// The ARNs of the table and of indexes.
+    pub resources: Vec<String>,
+    /// Patterns of the partition keys, if the statement is restricted to some (`dynamodb:LeadingKeys`).
+    pub leading_keys: Option<Vec<String>>,
+    /// The operations, such as `TransactWriteItems`, of which an action must be part (`dynamodb:EnclosingOperation`), if
+    /// the statement is restricted to some.
+    pub enclosing_operations: Option<Vec<String>>,
 }
 
 /// One route of the API.
@@ -262,7 +279,40 @@ fn read_function(properties: &Node<'_>, globals: Option<&Node<'_>>) -> Result<Fu
             timeout = seconds.seconds()?;
         }
     }
-    Ok(Function { name: properties.field("FunctionName")?.text()?, variables, timeout })
+    let mut statements = Vec::new();
+    for policy in properties.optional("Policies")?.map_or_else(|| Ok(Vec::new()), |policies| policies.items())? {
+        for statement in policy.field("Statement")?.items()? {
+            statements.push(read_statement(&statement)?);
+        }
+    }
+    Ok(Function { name: properties.field("FunctionName")?.text()?, variables, timeout, statements })
+}
+
+fn read_statement(statement: &Node<'_>) -> Result<Statement, TemplateError> {
+    let effect = statement.field("Effect")?;
+    if effect.text()? != "Allow" {
+        return Err(effect.unexpected("expected Allow"));
+    }
+    let (mut leading_keys, mut enclosing_operations) = (None, None);
+    for (operator, condition) in
+        statement.optional("Condition")?.map_or_else(|| Ok(Vec::new()), |node| node.entries())?
+    {
+        for (key, values) in condition.entries()? {
+            match (operator.as_str(), key.as_str()) {
+                ("ForAllValues:StringLike", "dynamodb:LeadingKeys") => leading_keys = Some(values.text_or_texts()?),
+                ("ForAnyValue:StringEquals", "dynamodb:EnclosingOperation") => {
+                    enclosing_operations = Some(values.text_or_texts()?);
+                }
+                _ => return Err(values.unexpected(&format!("{operator} of {key} is not understood here"))),
+            }
+        }
+    }
+    Ok(Statement {
+        actions: statement.field("Action")?.text_or_texts()?,
+        resources: statement.field("Resource")?.text_or_texts()?,
+        leading_keys,
+        enclosing_operations,
+    })
 }
 
 fn read_route(function: &str, event: &Node<'_>) -> Result<RouteDefinition, TemplateError> {
@@ -390,7 +440,11 @@ fn read_stream(function: &str, event: &Node<'_>) -> Result<StreamSource, Templat
 
 /// Returns the ARN of a table's stream, with a made-up creation time.
 fn stream_arn(table: &str) -> String {
-    format!("arn:aws:dynamodb:{REGION}:{AWS_ACCOUNT}:table/{table}/stream/2016-11-09T00:00:00.000")
+    format!("{}/stream/2016-11-09T00:00:00.000", table_arn(table))
+}
+
+pub(crate) fn table_arn(table: &str) -> String {
+    format!("arn:aws:dynamodb:{REGION}:{AWS_ACCOUNT}:table/{table}")
 }
 
 fn queue_arn(name: &str) -> String {

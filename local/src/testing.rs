@@ -2,6 +2,7 @@
 
 pub mod campaigns;
 pub mod faults;
+mod permissions;
 pub mod recorder;
 pub mod runtime_api;
 pub mod sandbox;

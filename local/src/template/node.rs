@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 
-use super::{AWS_ACCOUNT, REGION, TemplateError, queue_arn, stream_arn};
+use super::{AWS_ACCOUNT, REGION, TemplateError, queue_arn, stream_arn, table_arn};
 
 /// The maximum length of a chain of references. A longer chain is treated as a cycle.
 const MAX_REFERENCE_DEPTH: usize = 8;
@@ -69,6 +69,14 @@ impl<'a> Node<'a> {
     /// Returns the items of a sequence of strings.
     pub(super) fn texts(&self) -> Result<Vec<String>, TemplateError> {
         self.items()?.iter().map(Node::text).collect()
+    }
+
+    /// Returns the items of a sequence of strings, or the only item, which may stand without a sequence.
+    pub(super) fn text_or_texts(&self) -> Result<Vec<String>, TemplateError> {
+        match &self.yaml.data {
+            YamlData::Sequence(_) => self.texts(),
+            _ => Ok(vec![self.text()?]),
+        }
     }
 
     /// Returns the text of a scalar, with references resolved.
@@ -199,6 +207,9 @@ impl<'a> Node<'a> {
         match (kind.as_str(), attribute) {
             ("AWS::SQS::Queue", "Arn") => {
                 Ok(queue_arn(&resource.field("Properties")?.field("QueueName")?.resolve(depth - 1)?))
+            }
+            ("AWS::DynamoDB::Table", "Arn") => {
+                Ok(table_arn(&resource.field("Properties")?.field("TableName")?.resolve(depth - 1)?))
             }
             ("AWS::DynamoDB::Table", "StreamArn") => {
                 Ok(stream_arn(&resource.field("Properties")?.field("TableName")?.resolve(depth - 1)?))

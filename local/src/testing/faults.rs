@@ -16,6 +16,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::{template::Function, testing::permissions};
+
 /// A fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -58,6 +60,9 @@ struct Plan {
     always: Option<Fault>,
     /// Faults of the calls that contain a text.
     containing: Vec<(String, Fault)>,
+    /// The function whose policy has to allow every call.
+    caller: Option<Function>,
+    denied: Vec<String>,
     calls: usize,
 }
 
@@ -102,6 +107,17 @@ impl Faults {
         self.plan().containing.push((text.to_owned(), fault));
     }
 
+    /// Denies every call that the policy of `function` does not allow.
+    pub fn enforce_policy_of(&self, function: Function) {
+        self.plan().caller = Some(function);
+    }
+
+    /// Returns why calls were denied by a policy, since this method was last called.
+    #[must_use]
+    pub fn denied(&self) -> Vec<String> {
+        std::mem::take(&mut self.plan().denied)
+    }
+
     /// Returns the number of calls since this method was last called.
     #[must_use]
     pub fn calls(&self) -> usize {
@@ -122,6 +138,10 @@ impl Drop for Faults {
 impl Plan {
     fn take(&mut self, request: &[u8]) -> Fault {
         self.calls += 1;
+        if let Some(Err(denied)) = self.caller.as_ref().map(|caller| check_policy(caller, request)) {
+            self.denied.push(denied);
+            return Fault::Denied;
+        }
         let request = String::from_utf8_lossy(request);
         let containing = self.containing.iter().find(|(text, _)| request.contains(text)).map(|(_, fault)| *fault);
         self.next.pop_front().or(containing).or(self.always).unwrap_or(Fault::None)
@@ -186,8 +206,25 @@ async fn message(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<u8>
     Ok(Some(message))
 }
 
+fn check_policy(caller: &Function, request: &[u8]) -> Result<(), String> {
+    permissions::check(caller, &operation(request), &body(request))
+}
+
+/// Returns the operation that a request calls, such as `PutItem`.
+fn operation(request: &[u8]) -> String {
+    let head = String::from_utf8_lossy(request);
+    let target = head.lines().filter_map(|line| line.split_once(": "));
+    let target = target.filter(|(name, _)| name.eq_ignore_ascii_case("x-amz-target")).map(|(_, target)| target).next();
+    target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned()
+}
+
+fn body(request: &[u8]) -> Value {
+    let body = request.windows(4).position(|end| end == b"\r\n\r\n").map_or(&[][..], |end| &request[end + 4..]);
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
 fn is_batch_get(request: &[u8]) -> bool {
-    String::from_utf8_lossy(request).to_ascii_lowercase().contains("x-amz-target: dynamodb_20120810.batchgetitem")
+    operation(request) == "BatchGetItem"
 }
 
 fn is_consistent(request: &[u8]) -> bool {
@@ -196,9 +233,7 @@ fn is_consistent(request: &[u8]) -> bool {
 
 /// Returns the response that names every requested key as unprocessed.
 fn unprocessed(request: &[u8]) -> Vec<u8> {
-    let body = request.windows(4).position(|end| end == b"\r\n\r\n").map_or(&[][..], |end| &request[end + 4..]);
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    response(200, &json!({"Responses": {}, "UnprocessedKeys": body["RequestItems"]}).to_string())
+    response(200, &json!({"Responses": {}, "UnprocessedKeys": body(request)["RequestItems"]}).to_string())
 }
 
 fn error(status: u16, code: &str) -> Vec<u8> {

@@ -20,6 +20,7 @@ mod invoke;
 mod lives;
 mod pages;
 mod paths;
+mod permissions;
 mod queue;
 mod reports;
 mod stream;

@@ -1,0 +1,63 @@
+//! Every function calls the table only as its policy in the template allows.
+
+use std::time::Duration;
+
+use domain::time;
+use local::{aws::dynamodb::Engine, functions::InvokeError, samples, template::Template, testing::sandbox::Sandbox};
+use serde_json::Value;
+
+use crate::CAMPAIGN;
+
+/// Invokes a function with samples, and returns how many calls it made to the table. Fails if its policy does not allow
+/// one of them.
+async fn invoke(sandbox: &Sandbox, name: &str, events: &[Value]) -> usize {
+    let faults = sandbox.faults().await.unwrap();
+    faults.enforce_policy_of(sandbox.template.functions[name].clone());
+    let functions = sandbox.faulty_functions(&faults).unwrap();
+    for event in events {
+        // The samples revoke a key and move a campaign that do not exist here. That is an answer, too.
+        let answer = functions.invoke(name, event.clone()).await;
+        assert!(matches!(answer, Ok(_) | Err(InvokeError::Failed(_))), "{name}: {answer:?}");
+    }
+    assert_eq!(faults.denied(), [""; 0], "{name}");
+    faults.calls()
+}
+
+fn samples_in(folder: &str) -> Vec<Value> {
+    let files = std::fs::read_dir(samples::folder().join(folder)).unwrap();
+    files.map(|file| samples::read(&file.unwrap().path()).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_allows_every_call_of_its_function() {
+    let template = Template::read(&Template::default_path()).unwrap();
+    let requests = samples_in("http");
+    for (name, function) in &template.functions {
+        let events = match name.as_str() {
+            // Twice, because a key is added to an account that exists.
+            "account-admin" => [samples_in("admin"), samples_in("admin")].concat(),
+            "campaign-recount" => samples_in("recount"),
+            "registration-ingest" => samples_in("sqs"),
+            "registration-tally" => samples_in("dynamodb"),
+            _ => {
+                let routes = template.routes.iter().filter(|route| route.function == *name);
+                let keys: Vec<_> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
+                requests.iter().filter(|event| keys.iter().any(|key| event["routeKey"] == *key)).cloned().collect()
+            }
+        };
+        // A sandbox of its own, because the samples of account-admin move the campaign to another account.
+        let sandbox = Sandbox::with_first_events().await.unwrap();
+        assert_eq!(invoke(&sandbox, name, &events).await > 0, !function.statements.is_empty(), "{name}");
+    }
+}
+
+/// A recount repairs counts only if the last change is a day old, so this one is made two days ahead.
+#[tokio::test]
+async fn the_policy_of_a_recount_allows_a_repair() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let faults = sandbox.faults().await.unwrap();
+    faults.enforce_policy_of(sandbox.template.functions["campaign-recount"].clone());
+    let table = Engine::elsewhere(faults.endpoint()).store(&sandbox.template.table).unwrap();
+    let recount = table.recount(CAMPAIGN.parse().unwrap(), time::now().plus(Duration::from_hours(48))).await.unwrap();
+    assert_eq!(recount.outcome, store::RecountOutcome::Repaired);
+}
