@@ -40,6 +40,8 @@ pub enum Fault {
     CutOff,
     /// The response has status 200 and is not JSON.
     Rubbish,
+    /// A `TransactWriteItems` meets another transaction: 400 `TransactionCanceledException`. Other calls have no fault.
+    Conflict,
     /// A `BatchGetItem` returns all its keys as unprocessed. Other calls have no fault.
     Unprocessed,
     /// A `BatchGetItem` that is not strongly consistent finds nothing, like on a replica that is behind. Other calls
@@ -163,11 +165,18 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Internal => error(500, "InternalServerError"),
             Fault::Denied => error(400, "AccessDeniedException"),
             Fault::Rubbish => response(200, "<html>"),
+            Fault::Conflict if operation(&request) == "TransactWriteItems" => conflict(),
             Fault::Unprocessed if is_batch_get(&request) => unprocessed(&request),
             Fault::Behind if is_batch_get(&request) && !is_consistent(&request) => {
                 response(200, &json!({"Responses": {}, "UnprocessedKeys": {}}).to_string())
             }
-            Fault::None | Fault::Slow(_) | Fault::Unanswered | Fault::CutOff | Fault::Unprocessed | Fault::Behind => {
+            Fault::None
+            | Fault::Slow(_)
+            | Fault::Unanswered
+            | Fault::CutOff
+            | Fault::Conflict
+            | Fault::Unprocessed
+            | Fault::Behind => {
                 let mut engine = BufReader::new(TcpStream::connect(engine).await?);
                 engine.get_mut().write_all(&request).await?;
                 message(&mut engine).await?.unwrap_or_default()
@@ -183,6 +192,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             | Fault::Internal
             | Fault::Denied
             | Fault::Rubbish
+            | Fault::Conflict
             | Fault::Unprocessed
             | Fault::Behind => {}
         }
@@ -234,6 +244,15 @@ fn is_consistent(request: &[u8]) -> bool {
 /// Returns the response that names every requested key as unprocessed.
 fn unprocessed(request: &[u8]) -> Vec<u8> {
     response(200, &json!({"Responses": {}, "UnprocessedKeys": body(request)["RequestItems"]}).to_string())
+}
+
+fn conflict() -> Vec<u8> {
+    let canceled = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "message": "injected by a test",
+        "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
+    });
+    response(400, &canceled.to_string())
 }
 
 fn error(status: u16, code: &str) -> Vec<u8> {

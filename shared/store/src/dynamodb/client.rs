@@ -97,6 +97,6 @@ mod tests {
         let client = connection.client();
         let Some(retries) = client.config().retry_config() else { panic!("the client retries") };
         assert_eq!((retries.max_attempts(), retries.initial_backoff()), (ATTEMPTS, INITIAL_BACKOFF));
-        assert_eq!(retries.max_backoff(), MAX_BACKOFF);
+        assert_eq!((retries.max_backoff(), retries.use_static_exponential_base()), (MAX_BACKOFF, false), "with jitter");
     }
 }

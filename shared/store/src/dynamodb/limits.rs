@@ -50,4 +50,14 @@ mod tests {
         let longest = longest_pauses.sum::<Duration>() + ROUND_TRIP * ATTEMPTS;
         assert!(longest < CALL_TIMEOUT, "{longest:?}");
     }
+
+    #[test]
+    fn pauses_begin_with_milliseconds_are_jittered_and_end_within_the_time_of_a_call() {
+        let draws: Vec<Vec<_>> = (0..10).map(|_| pauses().collect()).collect();
+        for pauses in &draws {
+            assert!(pauses[0] < 2 * INITIAL_BACKOFF, "{pauses:?}");
+            assert!(pauses.iter().sum::<Duration>() <= CALL_TIMEOUT, "{pauses:?}");
+        }
+        assert!(draws.iter().any(|pauses| *pauses != draws[0]), "{draws:?}");
+    }
 }

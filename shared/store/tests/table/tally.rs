@@ -1,5 +1,7 @@
 //! The tally: counts are exact even if records are delivered more than once.
 
+use std::time::Instant;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     counts::{ChangeKind, Counts, Part},
@@ -10,9 +12,9 @@ use domain::{
     wallet::{DeviceOs, Wallet},
 };
 use futures_util::future::join_all;
-use local::aws::stream::TableStream;
+use local::{aws::stream::TableStream, testing::faults::Fault};
 use serde_json::{Value, json};
-use store::{CampaignCounts, Collection, StreamRecord, Tallied};
+use store::{CampaignCounts, Collection, StreamRecord, Tallied, limits};
 
 use super::{TestTable, at, deadline, event, expect_done, installation, new_campaign, now, pass, registration};
 
@@ -177,6 +179,21 @@ async fn instances_that_count_the_same_batch_at_once_count_it_once() {
         assert_eq!((late.changes, late.repeated), (0, 2));
         counted_before = records.len();
     }
+}
+
+#[tokio::test]
+async fn a_transaction_that_meets_others_pauses_and_is_made_once() {
+    let table = TestTable::start().await;
+    let campaign = a_campaign_with_a_story(&table).await;
+    let records = read(&records(&table).await);
+    let faults = table.sandbox.faults().await.unwrap();
+    // The first call reads the checkpoint.
+    faults.next([Fault::None, Fault::Conflict, Fault::Conflict, Fault::Conflict]);
+    let begin = Instant::now();
+    let tallied = table.faulty(&faults).tally(SHARD, &records, now()).await.unwrap();
+    assert_eq!((tallied.changes, faults.calls()), (4, 5));
+    assert!(begin.elapsed() >= limits::INITIAL_BACKOFF * (1 + 2 + 4), "{:?}", begin.elapsed());
+    expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
 }
 
 #[tokio::test]
