@@ -3,8 +3,8 @@
     deploy/smoke ENVIRONMENT                                       # a deployed stack, found by its outputs
     deploy/smoke dev --api URL --queue-url URL --lambda-url URL    # a local stack, with the URLs that `cargo run -p local` prints
 
-It creates a key for the account smoke-test and revokes it at the end. It uses one campaign of its own and removes every active registration
-of that campaign, including those that an interrupted run left.
+It creates a key for the account smoke-test, which is reserved for it, and revokes the key at the end. It uses one campaign of its own and
+removes every active registration of that campaign, including those that an interrupted run left.
 """
 
 import argparse
@@ -72,10 +72,15 @@ class Smoke:
             created = self.invoke("account-admin", {"action": "add_key", "account_id": ACCOUNT, "access": "read_write"})
             expect("api_key" in created, f"expected a key, got {created}")
             self.key = created["api_key"]
-        with self.step("account-admin", "refuses to change a campaign through its alias"):
-            event = {"action": "set_campaign_type", "account_id": ACCOUNT, "campaign_id": str(self.campaign), "campaign_type": "coupons"}
-            failed, answer = self.answer("account-admin", event)
-            expect(failed and "without an alias" in answer.get("errorMessage", ""), f"expected a refusal, got {answer}")
+        campaign = {"campaign_id": str(self.campaign), "campaign_type": "coupons"}
+        for what, event in {
+            "refuses to change a campaign through its alias": {"action": "set_campaign_type", "account_id": ACCOUNT, **campaign},
+            # An account that does not exist, so that a broken function adds no key either.
+            "refuses a key for another account through its alias": {"action": "add_key", "account_id": f"not-{ACCOUNT}"},
+        }.items():
+            with self.step("account-admin", what):
+                failed, answer = self.answer("account-admin", event)
+                expect(failed and "without an alias" in answer.get("errorMessage", ""), f"expected a refusal, got {answer}")
         if self.key:
             self.run_with_key()
             with self.step("account-admin", "revokes the key"):

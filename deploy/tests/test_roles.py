@@ -255,7 +255,7 @@ def test_only_the_github_environment_of_the_repository_may_deploy(repository):
 
 
 def test_the_workflow_invokes_functions_through_their_alias_only(roles):
-    # account-admin changes campaigns only if it is invoked without an alias.
+    # Through its alias account-admin acts only for the account of the smoke test, and on no campaign.
     statements = roles.resources["DeployRole"]["Policies"][0]["PolicyDocument"]["Statement"]
     actions = {action for statement in statements for action in listed(statement["Action"])}
     assert {action for action in actions if action.startswith("lambda:")} == {"lambda:InvokeFunction"}

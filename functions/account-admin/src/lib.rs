@@ -13,8 +13,9 @@
 //! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong
 //! id changes nothing.
 //!
-//! The deploying workflow may invoke the alias `live`, because the smoke test needs a key. The workflow must not
-//! change campaigns, so those actions are refused if the function is invoked through an alias or a version.
+//! The deploying workflow may invoke the alias `live`, because the smoke test needs an account and a key. It must reach
+//! no other account, so an invocation through an alias or a version acts only for the account `smoke-test`, and on no
+//! campaign. In return only the smoke test creates that account, so no customer gets it.
 
 use domain::{
     account::{Access, ApiKey, KeyId, KeyRecord, UserName},
@@ -31,6 +32,9 @@ use serde_json::Value;
 use store::{StoreError, Table};
 use strum::{EnumString, VariantNames};
 use thiserror::Error;
+
+/// The account of the smoke test (`deploy/smoke.py`).
+const SMOKE_TEST: &str = "smoke-test";
 
 /// The function.
 #[derive(Debug, Clone)]
@@ -117,9 +121,15 @@ pub enum AdminError {
         /// The campaign.
         campaign: CampaignId,
     },
-    /// A campaign was to be changed through an alias or a version of the function.
-    #[error("campaigns are changed only if the function is invoked without an alias, as account-admin-ENV")]
+    /// An alias or a version of the function was invoked for another account than the smoke test's, or for a campaign.
+    #[error(
+        "through an alias or a version, account-admin acts only for the account {SMOKE_TEST} and on no campaign; \
+         invoke it without an alias, as account-admin-ENV"
+    )]
     Alias,
+    /// The account of the smoke test was to be created by an operator.
+    #[error("the account {SMOKE_TEST} is reserved for the smoke test, which creates it")]
+    Reserved,
     /// No key could be generated, because the operating system provided no random bytes. The text is its error.
     #[error("no key could be generated: {0}")]
     NoChance(String),
@@ -150,9 +160,7 @@ impl AccountAdmin {
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, AdminError> {
         let LambdaEvent { payload, context } = event;
         let action = Action::parse(&payload)?;
-        if action.changes_campaign() && has_qualifier(&context.invoked_function_arn) {
-            return Err(AdminError::Alias);
-        }
+        action.check_invocation(has_qualifier(&context.invoked_function_arn))?;
         self.act(action, time::now()).await
     }
 
@@ -251,11 +259,20 @@ impl Action {
         }
     }
 
-    fn changes_campaign(&self) -> bool {
-        match self {
-            Self::CreateAccount { .. } | Self::AddKey { .. } | Self::ListKeys { .. } | Self::RevokeKey { .. } => false,
-            Self::SetCampaignType { .. } | Self::MoveCampaign { .. } => true,
-        }
+    /// Checks that this action is allowed in an invocation with or without a qualifier, which is an alias or a version.
+    fn check_invocation(&self, has_qualifier: bool) -> Result<(), AdminError> {
+        let is_smoke_test = |account: &AccountId| account.as_str() == SMOKE_TEST;
+        let through_qualifier = match self {
+            Self::CreateAccount { account_id, .. } if is_smoke_test(account_id) && !has_qualifier => {
+                return Err(AdminError::Reserved);
+            }
+            Self::CreateAccount { account_id, .. }
+            | Self::AddKey { account_id, .. }
+            | Self::ListKeys { account_id }
+            | Self::RevokeKey { account_id, .. } => is_smoke_test(account_id),
+            Self::SetCampaignType { .. } | Self::MoveCampaign { .. } => false,
+        };
+        if has_qualifier && !through_qualifier { Err(AdminError::Alias) } else { Ok(()) }
     }
 }
 
@@ -288,6 +305,7 @@ impl From<AdminError> for Diagnostic {
             AdminError::UnknownKey { .. } => "UnknownKey",
             AdminError::UnknownCampaign { .. } => "UnknownCampaign",
             AdminError::Alias => "Alias",
+            AdminError::Reserved => "Reserved",
             AdminError::NoChance(_) => "NoChance",
             AdminError::Store(_) => "Store",
         };

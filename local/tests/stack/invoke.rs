@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-const LIST_KEYS: &str = r#"{"action":"list_keys","account_id":"demo"}"#;
+use crate::CAMPAIGN;
 
 /// Invokes a function of a new stack. Returns the status, the kind of the error (empty if there is none) and the
 /// answer.
@@ -31,14 +31,15 @@ async fn invoke(method: &str, function: &str, event: &str) -> (StatusCode, Strin
 }
 
 #[rstest]
-#[case("account-admin-dev")]
-#[case("account-admin-dev:live")]
-#[case("account-admin-dev%3Alive")]
+#[case("campaign-recount-dev")]
+#[case("campaign-recount-dev:live")]
+#[case("campaign-recount-dev%3Alive")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_answers_by_its_name_and_its_alias(#[case] function: &str) {
-    let (status, error, answer) = invoke("POST", function, LIST_KEYS).await;
+    let event = format!(r#"{{"campaign_id":"{CAMPAIGN}"}}"#);
+    let (status, error, answer) = invoke("POST", function, &event).await;
     assert_eq!((status, error.as_str()), (StatusCode::OK, ""));
-    assert_eq!(answer["keys"][0]["user_name"], json!("demo"), "{answer}");
+    assert_eq!(answer["active_count"], json!(3), "{answer}");
 }
 
 #[rstest]
