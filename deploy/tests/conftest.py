@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "deploy"))
 import stack  # noqa: E402
 
 REGION = "eu-west-1"
+LOCAL = stack.ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "local"
 # Fake credentials, so that no test can reach a real account that the machine is logged in to.
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing",
@@ -41,8 +42,7 @@ def aws():
     @wraps(execute_change_set)
     def with_outputs(self, change_set_name, stack_name=None):
         execute_change_set(self, change_set_name, stack_name)
-        executed = next(change for change in self.change_sets.values() if change_set_name in (change.change_set_name, change.change_set_id))
-        created = self.stacks[executed.stack_id]
+        created = executed_stack(self, change_set_name)
         created._parse_template()  # noqa: SLF001 - the emulator does this itself when it creates a stack without a change set
         created.output_map = created._create_output_map()  # noqa: SLF001
 
@@ -55,6 +55,27 @@ def aws():
         # The emulator recognises requests to its S3 by this host name.
         yield f"http://localhost:{port}"
     server.stop()
+
+
+def executed_stack(backend, change_set_name):
+    """Returns the emulator's stack that a change set was executed on."""
+    executed = next(change for change in backend.change_sets.values() if change_set_name in (change.change_set_name, change.change_set_id))
+    return backend.stacks[executed.stack_id]
+
+
+@pytest.fixture(scope="module")
+def local():
+    """Starts the local stack; yields the URLs that it prints, by name."""
+    with subprocess.Popen([LOCAL, "--port", "0", "--ephemeral"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        found = {}
+        for line in process.stdout:
+            name, _, value = line.partition(" ")
+            found[name] = value.strip()
+            if line.startswith("Ctrl-C"):
+                break
+        yield found
+        process.terminate()
+        process.stdout.read()
 
 
 @pytest.fixture(scope="session")

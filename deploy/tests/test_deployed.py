@@ -3,11 +3,8 @@
 import ast
 import json
 import re
-import shutil
 
-import boto3
 import stack
-from conftest import sam
 from permissions import BY_CAMPAIGN, BY_PASS, PERMISSIONS, TABLE
 
 
@@ -361,15 +358,3 @@ def test_an_alarm_on_our_own_metric_has_a_metric_filter(deployed):
         metrics = [alarm, *(metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric)]
         watched |= {metric["MetricName"] for metric in metrics if metric.get("Namespace") == own}
     assert watched == {"FailedRequests", "UnreadableChanges"} <= counted
-
-
-def test_the_command_of_the_readme_deploys_the_stack(aws, built):
-    command = "sam deploy --config-env staging"
-    assert f"\n{command}\n" in (stack.ROOT / "README.md").read_text(encoding="utf-8")
-    shutil.copytree(built / "target" / "sam", built / ".aws-sam" / "build")
-    # In another region, because the account already has this stack in the first one.
-    sam(command, built, AWS_ENDPOINT_URL=aws, AWS_DEFAULT_REGION="eu-north-1")
-    cloudformation = boto3.client("cloudformation", endpoint_url=aws, region_name="eu-north-1")
-    [created] = cloudformation.describe_stacks(StackName="registrations-staging")["Stacks"]
-    assert created["StackStatus"] == "CREATE_COMPLETE"
-    assert {tag["Key"]: tag["Value"] for tag in created["Tags"]} == {"service": "registrations", "environment": "staging"}

@@ -16,23 +16,7 @@ import pytest
 import smoke as smoke_test
 import stack
 
-LOCAL = stack.ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "local"
 PASS = r"/v2/coupons/[^/]+/passes/[^/]+/registrations"
-
-
-@pytest.fixture(scope="module")
-def local():
-    """Starts the local stack; yields the URLs that it prints, by name."""
-    with subprocess.Popen([LOCAL, "--port", "0", "--ephemeral"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        found = {}
-        for line in process.stdout:
-            name, _, value = line.partition(" ")
-            found[name] = value.strip()
-            if line.startswith("Ctrl-C"):
-                break
-        yield found
-        process.terminate()
-        process.stdout.read()
 
 
 def smoke(local, patience, environment="dev", **urls):
