@@ -62,6 +62,7 @@ PERMISSIONS = {
     "campaign-recount": (
         {
             ("dynamodb:BatchGetItem", TABLE, "CAMPAIGN#*"),
+            ("dynamodb:PutItem", TABLE, "CAMPAIGN#*"),
             ("dynamodb:Query", TABLE, "CAMPAIGN#*"),
             ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
         },

@@ -125,6 +125,7 @@ class NewStack(smoke_test.Smoke):
         super().__init__("dev", "http://api", "http://queue", "http://lambda", None)
         self.now, self.polled_after = 0, polled_after
         self.by_http, self.by_queue = {}, {}
+        self.recounted_after = 0
         monkeypatch.setattr(smoke_test.time, "monotonic", lambda: self.now)
         monkeypatch.setattr(smoke_test.time, "sleep", lambda seconds: setattr(self, "now", self.now + seconds))
 
@@ -148,7 +149,7 @@ class NewStack(smoke_test.Smoke):
                 registrations.pop(path.rsplit("/", 1)[-1], None)
 
     def invoke(self, function, event):
-        return {"active_count": 0}
+        return {"outcome": "busy", "active_count": 0} if self.now >= self.recounted_after else {"outcome": "running"}
 
 
 def test_a_queue_and_a_stream_that_are_polled_after_minutes_are_waited_for(monkeypatch):
@@ -159,6 +160,18 @@ def test_a_queue_and_a_stream_that_are_polled_after_minutes_are_waited_for(monke
     run.run_with_key()
     assert run.verdict().startswith("broken: registration-ingest")
     assert run.now < 1000
+
+
+def test_the_recount_of_another_run_is_waited_for(monkeypatch):
+    run = NewStack(monkeypatch, polled_after=0)
+    run.recounted_after = 60
+    run.run_with_key()
+    assert run.verdict() is None
+    assert run.now >= 60
+    run = NewStack(monkeypatch, polled_after=0)
+    run.recounted_after = 1000
+    run.run_with_key()
+    assert run.verdict() == "broken: campaign-recount"
 
 
 class changing:

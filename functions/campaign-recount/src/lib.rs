@@ -2,13 +2,22 @@
 //!
 //! | event | answer |
 //! |---|---|
-//! | `{"campaign_id"}` | `{"campaign_id","outcome","again_at"?,"active_count","differences":[{"of","active","counted"}]}` |
+//! | `{"campaign_id"}` | `{"campaign_id","outcome","again_at"?,"active_count"?,"differences"?:[{"of","active","counted"}],"items_read","started_at","milliseconds"}` |
 //!
-//! `outcome` is `agrees`, `repaired` (the counts differed, or were not known to be complete) or `busy`. The counts of a
-//! busy campaign stay unchanged, because a change of the last 25 hours may not have been counted yet. The exception is
-//! a repair of more than 99 days, which needs several transactions: if the counts change between two of them, it stops,
-//! and the days written so far stay repaired. `again_at` is the earliest time at which to try again. `of` is `all`, a
-//! wallet or an operating system.
+//! | `outcome` | meaning |
+//! |---|---|
+//! | `agrees` | the counts agreed with the registrations |
+//! | `repaired` | the counts differed, or were not known to be complete, and agree now |
+//! | `busy` | a change of the last 25 hours may not have been counted yet, or the counts changed during the recount; nothing was repaired |
+//! | `unfinished` | the time of this invocation was over; the next one continues |
+//! | `running` | another invocation recounts the campaign; this one read nothing |
+//!
+//! A repair of more than 99 days needs several transactions: if the counts change between two of them, it stops, the
+//! days written so far stay repaired, and the campaign is `busy`.
+//!
+//! `again_at` is there if another invocation is needed: the earliest time for it. `active_count` and `differences` are
+//! there once every registration has been read. `of` is `all`, a wallet or an operating system. `items_read` (passes,
+//! and active and removed registrations) and `milliseconds` are of the whole recount, which began at `started_at`.
 
 use domain::{
     counts::Part,
@@ -20,7 +29,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 pub use process::config::TableConfig as Config;
 use serde::Serialize;
 use serde_json::Value;
-use store::{Recount, RecountOutcome, StoreError, Table};
+use store::{Comparison, Recount, RecountOutcome, RecountRun, StoreError, Table};
 use thiserror::Error;
 use tracing::info;
 
@@ -37,8 +46,13 @@ pub struct Answer {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     again_at: Option<Timestamp>,
-    active_count: i64,
-    differences: Vec<Difference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_count: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    differences: Option<Vec<Difference>>,
+    items_read: u64,
+    started_at: Timestamp,
+    milliseconds: u64,
 }
 
 /// A stored count that differed from the registrations.
@@ -78,17 +92,13 @@ impl CampaignRecount {
         if self.table.consistent_campaign(campaign, now).await?.is_none() {
             return Err(RecountError::UnknownCampaign(campaign));
         }
-        let answer = Answer::new(campaign, &self.table.recount(campaign, now).await?);
-        let (request_id, campaign_id, differences) =
-            (context.request_id, campaign.to_string(), answer.differences.len());
-        info!(
-            request_id,
-            campaign_id,
-            outcome = answer.outcome,
-            active = answer.active_count,
-            differences,
-            "recounted a campaign"
-        );
+        let deadline = Timestamp::nearest(i64::try_from(context.deadline).unwrap_or(i64::MAX));
+        let recount = self.table.recount(campaign, RecountRun::new(&time::now, deadline)).await?;
+        let answer = Answer::new(campaign, &recount);
+        let Answer { outcome, active_count: active, items_read, milliseconds, .. } = answer;
+        let (request_id, campaign_id) = (context.request_id, campaign.to_string());
+        let differences = answer.differences.as_ref().map(Vec::len);
+        info!(request_id, campaign_id, outcome, active, differences, items_read, milliseconds, "recounted a campaign");
         Ok(answer)
     }
 }
@@ -101,19 +111,34 @@ fn parse(event: &Value) -> Result<CampaignId, RecountError> {
 
 impl Answer {
     fn new(campaign_id: CampaignId, recount: &Recount) -> Self {
-        let Recount { active, counted, outcome } = recount;
+        let Recount { outcome, comparison, items_read, started_at, duration } = recount;
         let (outcome, again_at) = match outcome {
             RecountOutcome::Agrees => ("agrees", None),
             RecountOutcome::Repaired => ("repaired", None),
             RecountOutcome::Busy { again_at } => ("busy", Some(*again_at)),
+            RecountOutcome::Unfinished => ("unfinished", Some(started_at.plus(*duration))),
+            RecountOutcome::Running { until } => ("running", Some(*until)),
         };
-        let compared = Part::all().map(|part| (part, active.active(part), counted.active(part)));
-        let differences = compared
-            .filter(|(_, active, counted)| active != counted)
-            .map(|(part, active, counted)| Difference { of: part.to_string(), active, counted });
-        let active_count = active.active(Part::All);
-        Self { campaign_id, outcome, again_at, active_count, differences: differences.collect() }
+        Self {
+            campaign_id,
+            outcome,
+            again_at,
+            active_count: comparison.as_ref().map(|comparison| comparison.active.active(Part::All)),
+            differences: comparison.as_ref().map(differences),
+            items_read: *items_read,
+            started_at: *started_at,
+            milliseconds: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        }
     }
+}
+
+/// Returns the stored counts that differed from the registrations.
+fn differences(Comparison { active, counted }: &Comparison) -> Vec<Difference> {
+    let compared = Part::all().map(|part| (part, active.active(part), counted.active(part)));
+    compared
+        .filter(|(_, active, counted)| active != counted)
+        .map(|(part, active, counted)| Difference { of: part.to_string(), active, counted })
+        .collect()
 }
 
 /// The error that Lambda returns to the operator.

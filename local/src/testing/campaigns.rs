@@ -15,7 +15,7 @@ use domain::{
     wallet::{DeviceOs, Wallet},
 };
 use serde_json::{Value, json};
-use store::{StoreError, Table, keys};
+use store::{RecountRun, StoreError, Table, keys};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -110,7 +110,8 @@ async fn load_counting(
     }
     // The recount gets an instant 48 hours ahead. The stream no longer delivers any change then, so the recount writes
     // the counts at once.
-    store.recount(campaign, time::now().plus(Duration::from_hours(48))).await?;
+    let ahead = || time::now().plus(Duration::from_hours(48));
+    store.recount(campaign, RecountRun::new(&ahead, ahead().plus(Duration::from_hours(1)))).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::time;
 use local::{aws::dynamodb::Engine, functions::InvokeError, samples, template::Template, testing::sandbox::Sandbox};
 use serde_json::Value;
+use store::{RecountOutcome, RecountRun};
 
 use crate::CAMPAIGN;
 
@@ -58,6 +59,8 @@ async fn the_policy_of_a_recount_allows_a_repair() {
     let faults = sandbox.faults().await.unwrap();
     faults.enforce_policy_of(sandbox.template.functions["campaign-recount"].clone());
     let table = Engine::elsewhere(faults.endpoint()).store(&sandbox.template.table).unwrap();
-    let recount = table.recount(CAMPAIGN.parse().unwrap(), time::now().plus(Duration::from_hours(48))).await.unwrap();
-    assert_eq!(recount.outcome, store::RecountOutcome::Repaired);
+    let clock = || time::now().plus(Duration::from_hours(48));
+    let run = RecountRun::new(&clock, clock().plus(Duration::from_hours(1)));
+    let recount = table.recount(CAMPAIGN.parse().unwrap(), run).await.unwrap();
+    assert_eq!(recount.outcome, RecountOutcome::Repaired);
 }

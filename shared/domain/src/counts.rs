@@ -65,7 +65,14 @@ impl Counts {
     /// Returns the counts of one change: 1 for all registrations, for its wallet and for its operating system.
     #[must_use]
     pub fn one(kind: ChangeKind, wallet: Wallet, device_os: DeviceOs) -> Self {
-        [Part::All, Part::Wallet(wallet), Part::DeviceOs(device_os)].into_iter().map(|part| ((kind, part), 1)).collect()
+        Self::several(kind, wallet, device_os, 1)
+    }
+
+    /// Returns the counts of `count` changes of the same kind, wallet and operating system.
+    #[must_use]
+    pub fn several(kind: ChangeKind, wallet: Wallet, device_os: DeviceOs, count: i64) -> Self {
+        let parts = [Part::All, Part::Wallet(wallet), Part::DeviceOs(device_os)];
+        parts.into_iter().map(|part| ((kind, part), count)).collect()
     }
 
     /// Returns how many changes of this kind there were in this part.

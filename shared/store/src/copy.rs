@@ -152,8 +152,8 @@ impl Table {
         for (day, changes) in repairs(&counts, &active, now.day()) {
             counts.add(day, &changes);
         }
-        for registration in active {
-            counts.subtract(registration.began, &registration.install());
+        for (registration, count) in active {
+            counts.subtract(registration.began, &registration.installs(count));
         }
         counts.counted_since.get_or_insert(now);
         Ok(counts.items(campaign))

@@ -10,6 +10,7 @@
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
 //! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
+//! | recount | `CAMPAIGN#<campaign_id>` | `RECOUNT` | `started_at`, `revision`, `running_until` while an invocation runs, `ended_at` once it has ended, `installs`, `uninstalls`, `items_read`, `position`, `last_received_at`, `places`, `days`, `expires_at` | `campaign-recount` |
 //! | checkpoint of the tally | `TALLY#<shard>` | `TALLY` | `last_sequence_number`, `expires_at` | `registration-tally` |
 //! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at`, `expires_at` | `registration-tally` |
 //! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` | `account-admin` |
@@ -17,7 +18,7 @@
 //! | bookmark | `BOOKMARK#<key and listing>` | `PAGE#<page>` | `cursor`, `expires_at` | `campaign-registrations`, `pass-registrations` |
 //!
 //! `api-contract`, `campaign-reports` and `unmatched-route` write nothing. `local export` copies all items except
-//! bookmarks, checkpoints, unreadable records and the key `demo`.
+//! bookmarks, recounts, checkpoints, unreadable records and the key `demo`.
 //!
 //! | index | hash | range | contains |
 //! |---|---|---|---|
@@ -67,6 +68,8 @@ pub const PASSES_PREFIX: &str = "PASS#";
 pub const COUNTS_PREFIX: &str = "COUNTS#";
 /// The sort key of a campaign's totals. It sorts after the counts of all days.
 pub const TOTALS_SK: &str = "COUNTS#TOTALS";
+/// The sort key of the progress of a campaign's recount.
+pub const RECOUNT_SK: &str = "RECOUNT";
 /// The prefix of the partition keys of the tally's own items.
 pub const TALLY_PREFIX: &str = "TALLY#";
 /// The sort key of a checkpoint.

@@ -41,7 +41,7 @@ pub use self::{
     campaigns::ClaimError,
     changes::{NotAStreamRecord, RegistrationChange, RegistrationState, StreamRecord},
     copy::{Contents, Copied},
-    counts::{CampaignCounts, Recount, RecountOutcome, Tallied},
+    counts::{CampaignCounts, Comparison, Recount, RecountOutcome, RecountRun, Tallied},
     dynamodb::{Connection, Credentials, limits},
     error::StoreError,
     outcome::Outcome,

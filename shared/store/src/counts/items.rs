@@ -218,7 +218,8 @@ fn attribute(kind: ChangeKind, part: Part) -> String {
     }
 }
 
-fn decode_counts(sk: &str, item: &HashMap<String, AttributeValue>) -> Result<Counts, StoreError> {
+/// Returns the counts in an item of counts.
+pub(crate) fn decode_counts(sk: &str, item: &HashMap<String, AttributeValue>) -> Result<Counts, StoreError> {
     let each = ChangeKind::ALL.into_iter().flat_map(|kind| Part::all().map(move |part| (kind, part)));
     let counts = each.filter_map(|(kind, part)| {
         let name = attribute(kind, part);

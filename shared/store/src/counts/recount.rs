@@ -4,30 +4,26 @@
 //! read. A recount reads all registrations of a campaign and adds the changes that the counts lack, as [`repairs`]
 //! finds them. The difficulty is a change that is in the stream but not counted yet, because adding it would count it
 //! twice. [`Table::recount`] explains how that is avoided.
+//!
+//! A large campaign takes several invocations. `census` reads it part by part, and `progress` stores how far it is.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use domain::{
     counts::Counts,
     id::CampaignId,
     time::{Day, Timestamp},
-    wallet::{DeviceOs, Wallet},
 };
-use serde::Deserialize;
 
 use super::{
+    census::PART_SIZE,
     items::{CampaignCounts, CountUpdate},
-    repair::{ActiveRegistration, repairs, sum_of_installs},
+    progress::{ChangesCounted, Claim, LEASE, Progress},
+    repair::{repairs, sum_of_installs},
 };
 use crate::{
     StoreError, Table,
-    dynamodb::{
-        codec::{self, text},
-        transaction::{self, Transacted},
-    },
-    keys,
-    registrations::items::TOMBSTONE_LIFE,
+    dynamodb::transaction::{self, Transacted},
 };
 
 /// The time after which a change is either counted or gone from the table's stream, which keeps it for 24 hours (Amazon
@@ -36,16 +32,43 @@ use crate::{
 const COUNTED_AFTER: Duration = Duration::from_hours(25);
 /// How many days, not including the totals, one transaction can write.
 const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
+/// How often a running recount stores its progress. A write costs a unit for each KB of the item, so it is rare; a
+/// killed invocation loses at most this much work.
+const SAVE_INTERVAL: Duration = Duration::from_mins(1);
+/// How long before its deadline an invocation stops reading. A read and the write of the progress take up to eight
+/// seconds each ([`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT)), and the answer needs time too.
+const MARGIN: Duration = Duration::from_secs(20);
 
-/// The result of a recount.
+/// One invocation that recounts: its clock and its limits.
+#[derive(Clone, Copy)]
+pub struct RecountRun<'a> {
+    clock: &'a (dyn Fn() -> Timestamp + Sync),
+    deadline: Timestamp,
+    part_size: i32,
+}
+
+/// The result of an invocation that recounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recount {
-    /// The active registrations, as installs without uninstalls.
-    pub active: Counts,
-    /// The totals before the recount.
-    pub counted: Counts,
     /// The outcome.
     pub outcome: RecountOutcome,
+    /// The counts and the registrations, or `None` if the recount has not read every registration yet.
+    pub comparison: Option<Comparison>,
+    /// How many items all invocations of this recount have read: passes, and active and removed registrations.
+    pub items_read: u64,
+    /// When the first invocation of this recount began.
+    pub started_at: Timestamp,
+    /// How long ago that was.
+    pub duration: Duration,
+}
+
+/// What a recount compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// The active registrations, as installs without uninstalls.
+    pub active: Counts,
+    /// The totals before the repair.
+    pub counted: Counts,
 }
 
 /// The outcome of a recount.
@@ -61,85 +84,127 @@ pub enum RecountOutcome {
         /// The earliest instant at which another attempt is worthwhile.
         again_at: Timestamp,
     },
+    /// The time of this invocation was over. The next one continues, at any time.
+    Unfinished,
+    /// Another invocation recounts the campaign, so this one read nothing.
+    Running {
+        /// Until when the other one keeps others away, unless it stores its progress again.
+        until: Timestamp,
+    },
 }
 
-/// The attributes read from the item of a registration, active or removed, or of a pass.
-#[derive(Deserialize)]
-struct CountedItem {
-    sk: String,
-    wallet: Option<Wallet>,
-    device_os: Option<DeviceOs>,
-    created_at: Option<Timestamp>,
-    /// Absent if an older release wrote the item.
-    received_at: Option<Timestamp>,
-    expires_at: Option<i64>,
+impl<'a> RecountRun<'a> {
+    /// Returns an invocation that ends at `deadline`.
+    #[must_use]
+    pub fn new(clock: &'a (dyn Fn() -> Timestamp + Sync), deadline: Timestamp) -> Self {
+        Self { clock, deadline, part_size: PART_SIZE }
+    }
+
+    /// Makes the invocation read at most this many items at once, instead of 5,000.
+    #[must_use]
+    pub fn part_size(self, part_size: i32) -> Self {
+        Self { part_size, ..self }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
 }
 
-/// The registrations of a campaign, as far as a recount needs them.
-#[derive(Default)]
-pub(crate) struct Census {
-    pub(crate) active: Vec<ActiveRegistration>,
-    /// When the latest change of a registration was received, or `None` if no item has that instant.
-    last_received_at: Option<Timestamp>,
+impl fmt::Debug for RecountRun<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RecountRun").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
 }
 
 impl Table {
-    /// Counts the registrations of a campaign and repairs its counts if they differ.
+    /// Counts the registrations of a campaign and repairs its counts if they differ. If `run` ends before all of them
+    /// are read, the next call continues. Calls for the same campaign may overlap: then only one of them reads.
     ///
     /// This is safe at any time. A change of a registration is either counted, or still to be counted from the stream,
-    /// or lost. If the latest change was received at least 25 hours ago, none of the changes seen here is still to be
-    /// counted. The counts are repaired only if they are the same as before the first registration was read, so a
-    /// change received since then is not counted yet but will be. If either condition does not hold, nothing is
-    /// written, or nothing further if the repair needs several transactions.
-    pub async fn recount(&self, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {
+    /// or lost. The counts are repaired only if both of these conditions hold:
+    ///
+    /// - The latest change that the recount has seen was received at least 25 hours ago. So by now each change that it
+    ///   has seen was counted or lost.
+    /// - The counts are the same as before the first registration was read. So the changes that were counted were
+    ///   counted before that, and a change that the recount has not seen, because it came after its registration was
+    ///   read, is not counted yet but will be.
+    ///
+    /// If either condition does not hold, nothing is written, or nothing further if the repair needs several
+    /// transactions. Neither depends on how long the recount takes, or in how many parts it reads.
+    pub async fn recount(&self, campaign: CampaignId, run: RecountRun<'_>) -> Result<Recount, StoreError> {
+        let now = run.now();
+        let mut progress = match self.claim_recount(campaign, now).await? {
+            Claim::Granted(progress) => progress,
+            Claim::Running { progress, until } => {
+                return Ok(progress.result(RecountOutcome::Running { until }, None, now));
+            }
+        };
+        let result = self.continue_recount(campaign, &mut progress, run).await;
+        if result.is_err() {
+            // The next invocation can then continue here at once. Without this write it would continue at the write
+            // before, once the lease is over, so the error of this write does not matter.
+            let _ = self.save_recount(campaign, &mut progress, None).await;
+        }
+        result
+    }
+
+    /// Reads on until every registration is read or the time is over, and compares and repairs the counts at the end.
+    async fn continue_recount(
+        &self,
+        campaign: CampaignId,
+        progress: &mut Progress,
+        run: RecountRun<'_>,
+    ) -> Result<Recount, StoreError> {
+        let mut saved_at = run.now();
+        while self.extend_census(campaign, &mut progress.census, run.part_size).await? {
+            let now = run.now();
+            let is_time_over = now.plus(MARGIN) >= run.deadline;
+            if !is_time_over && now < saved_at.plus(SAVE_INTERVAL) {
+                continue;
+            }
+            let until = now.plus(LEASE);
+            if !self.save_recount(campaign, progress, (!is_time_over).then_some(until)).await? {
+                return Ok(progress.result(RecountOutcome::Running { until }, None, now));
+            }
+            if is_time_over {
+                return Ok(progress.result(RecountOutcome::Unfinished, None, now));
+            }
+            saved_at = now;
+        }
+        let (outcome, comparison) = self.compare(campaign, progress, run.now()).await?;
+        let now = run.now();
+        let recount = progress.result(outcome, Some(comparison), now);
+        progress.end(now);
+        // If another invocation has taken over, it finds that the counts are as they should be, or have changed.
+        self.save_recount(campaign, progress, None).await?;
+        Ok(recount)
+    }
+
+    /// Compares the counts with all registrations of a campaign, and repairs them if they differ.
+    async fn compare(
+        &self,
+        campaign: CampaignId,
+        progress: &Progress,
+        now: Timestamp,
+    ) -> Result<(RecountOutcome, Comparison), StoreError> {
+        let Progress { counted: counted_before, census, .. } = progress;
         let counted = self.consistent_counts(campaign).await?;
-        let Census { active, last_received_at } = self.census(campaign).await?;
-        let days = repairs(&counted, &active, now.day());
-        let recount = |outcome| Recount { active: sum_of_installs(&active), counted: counted.totals.clone(), outcome };
-        if days.is_empty() && counted.counted_since.is_some() {
-            return Ok(recount(RecountOutcome::Agrees));
-        }
-        let again_at = last_received_at.map(|received_at| received_at.plus(COUNTED_AFTER));
-        if let Some(again_at) = again_at.filter(|again_at| *again_at > now) {
-            return Ok(recount(RecountOutcome::Busy { again_at }));
-        }
-        Ok(recount(match self.repair(campaign, &counted, days, now).await? {
-            Transacted::Done => RecountOutcome::Repaired,
-            Transacted::ConditionFailed => RecountOutcome::Busy { again_at: now.plus(COUNTED_AFTER) },
-        }))
-    }
-
-    /// Reads every registration of a campaign, with strong consistency.
-    pub(crate) async fn census(&self, campaign: CampaignId) -> Result<Census, StoreError> {
-        let mut census = Census::default();
-        let mut start = None;
-        loop {
-            let response = self
-                .everything_of(campaign)
-                .projection_expression("sk, wallet, device_os, created_at, received_at, expires_at")
-                .set_exclusive_start_key(start)
-                .limit(5000)
-                .send()
-                .await?;
-            for item in response.items.unwrap_or_default() {
-                census.add(codec::decode(item)?)?;
-            }
-            start = response.last_evaluated_key;
-            if start.is_none() {
-                return Ok(census);
-            }
-        }
-    }
-
-    /// Returns a strongly consistent query of the passes and registrations of a campaign, including removed ones.
-    pub(crate) fn everything_of(&self, campaign: CampaignId) -> QueryFluentBuilder {
-        self.client
-            .query()
-            .table_name(&self.name)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :passes)")
-            .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
-            .expression_attribute_values(":passes", text(keys::PASSES_PREFIX))
+        let days = repairs(&counted, &census.active, now.day());
+        let comparison = Comparison { active: sum_of_installs(&census.active), counted: counted.totals.clone() };
+        let counted_at = census.last_received_at.map(|received_at| received_at.plus(COUNTED_AFTER));
+        let outcome = if days.is_empty() && counted.counted_since.is_some() {
+            RecountOutcome::Agrees
+        } else if let Some(again_at) = counted_at.filter(|counted_at| *counted_at > now) {
+            RecountOutcome::Busy { again_at }
+        } else if ChangesCounted::of(&counted.totals) == *counted_before
+            && self.repair(campaign, &counted, days, now).await? == Transacted::Done
+        {
+            RecountOutcome::Repaired
+        } else {
+            RecountOutcome::Busy { again_at: now.plus(COUNTED_AFTER) }
+        };
+        Ok((outcome, comparison))
     }
 
     /// Adds `days` to the counts. Stops at the first transaction that finds that another writer has added to them.
@@ -174,21 +239,11 @@ impl Table {
     }
 }
 
-impl Census {
-    fn add(&mut self, item: CountedItem) -> Result<(), StoreError> {
-        let CountedItem { sk, wallet, device_os, created_at, received_at, expires_at } = item;
-        if keys::parse_registration_sk(&sk).is_none() {
-            return Ok(());
-        }
-        let removal_received_at = expires_at.and_then(|at| Timestamp::of_unix_seconds(at)?.minus(TOMBSTONE_LIFE));
-        self.last_received_at = self.last_received_at.max(received_at).max(removal_received_at);
-        match (created_at, wallet, device_os) {
-            (None, _, _) => Ok(()),
-            (Some(created_at), Some(wallet), Some(device_os)) => {
-                self.active.push(ActiveRegistration { began: created_at.day(), wallet, device_os });
-                Ok(())
-            }
-            _ => Err(StoreError::malformed(&sk, "an active registration has a wallet and a device_os")),
-        }
+impl Progress {
+    fn result(&self, outcome: RecountOutcome, comparison: Option<Comparison>, now: Timestamp) -> Recount {
+        let Self { started_at, census, .. } = self;
+        let milliseconds = now.unix_milliseconds() - started_at.unix_milliseconds();
+        let duration = Duration::from_millis(milliseconds.try_into().unwrap_or_default());
+        Recount { outcome, comparison, items_read: census.items_read, started_at: *started_at, duration }
     }
 }

@@ -20,13 +20,17 @@ use domain::{
 use super::items::CampaignCounts;
 
 /// What counts depend on in an active registration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ActiveRegistration {
     /// The day of its install.
     pub(crate) began: Day,
     pub(crate) wallet: Wallet,
     pub(crate) device_os: DeviceOs,
 }
+
+/// How many active registrations there are, by what counts depend on. A campaign has few different ones for each day,
+/// however large it is.
+pub(crate) type ActiveRegistrations = BTreeMap<ActiveRegistration, i64>;
 
 /// A repair in progress.
 struct Repair {
@@ -43,15 +47,17 @@ struct Repair {
 /// 2. Installs that are still lacking are of registrations that were removed since, so their days are unknown. They go
 ///    to the first known day, because on a later day an install might follow its uninstall.
 /// 3. Now the totals have every install. Uninstalls that they lack go to today, because their days are unknown too.
-pub(crate) fn repairs(counted: &CampaignCounts, active: &[ActiveRegistration], today: Day) -> BTreeMap<Day, Counts> {
-    let known_days = counted.days.keys().copied().chain(active.iter().map(|registration| registration.began));
+pub(crate) fn repairs(counted: &CampaignCounts, active: &ActiveRegistrations, today: Day) -> BTreeMap<Day, Counts> {
+    let known_days = counted.days.keys().copied().chain(active.keys().map(|registration| registration.began));
     let first_day = known_days.min().unwrap_or(today);
     let mut repair = Repair { difference: sum_of_installs(active), days: BTreeMap::new() };
     repair.difference -= &counted.totals;
 
-    for registration in uncounted(active, &counted.days) {
-        if registration.parts().iter().any(|part| repair.lack(*part) > 0) {
-            repair.add(registration.began, &registration.install());
+    for (registration, count) in uncounted(active, &counted.days) {
+        let lacking = registration.parts().map(|part| repair.lack(part)).into_iter().max().unwrap_or_default();
+        let missing = lacking.min(count);
+        if missing > 0 {
+            repair.add(registration.began, &registration.installs(missing));
         }
     }
     while let Some(install) = repair.next_install() {
@@ -66,35 +72,36 @@ pub(crate) fn repairs(counted: &CampaignCounts, active: &[ActiveRegistration], t
 }
 
 /// Returns the active registrations, as installs without uninstalls.
-pub(crate) fn sum_of_installs(active: &[ActiveRegistration]) -> Counts {
+pub(crate) fn sum_of_installs(active: &ActiveRegistrations) -> Counts {
     let mut sum = Counts::default();
-    for registration in active {
-        sum += &registration.install();
+    for (registration, count) in active {
+        sum += &registration.installs(*count);
     }
     sum
 }
 
 /// Returns the registrations whose install is not among those counted on their day.
 ///
-/// Example: three registrations of Apple Wallet on iOS began on a day with two such installs, so the third is returned.
-fn uncounted(active: &[ActiveRegistration], counted: &BTreeMap<Day, Counts>) -> Vec<ActiveRegistration> {
+/// Example: three registrations of Apple Wallet on iOS began on a day with two such installs, so one is returned.
+fn uncounted(active: &ActiveRegistrations, counted: &BTreeMap<Day, Counts>) -> ActiveRegistrations {
     let mut unmatched = counted.clone();
-    let mut uncounted = Vec::new();
-    for registration in active {
+    let mut uncounted = ActiveRegistrations::new();
+    for (registration, count) in active {
         let installs = unmatched.entry(registration.began).or_default();
-        if registration.parts().iter().all(|part| installs.get(ChangeKind::Install, *part) > 0) {
-            *installs -= &registration.install();
-        } else {
-            uncounted.push(*registration);
+        let parts = registration.parts().map(|part| installs.get(ChangeKind::Install, part));
+        let matched = parts.into_iter().min().unwrap_or_default().clamp(0, *count);
+        *installs -= &registration.installs(matched);
+        if matched < *count {
+            uncounted.insert(*registration, count - matched);
         }
     }
     uncounted
 }
 
 impl ActiveRegistration {
-    /// Returns the counts of its install.
-    pub(crate) fn install(self) -> Counts {
-        Counts::one(ChangeKind::Install, self.wallet, self.device_os)
+    /// Returns the counts of the installs of `count` such registrations.
+    pub(crate) fn installs(self, count: i64) -> Counts {
+        Counts::several(ChangeKind::Install, self.wallet, self.device_os, count)
     }
 
     fn parts(self) -> [Part; 2] {
@@ -142,15 +149,19 @@ mod tests {
         day(9)
     }
 
-    fn active(began: u32, (wallet, device_os): (Wallet, DeviceOs)) -> ActiveRegistration {
-        ActiveRegistration { began: day(began), wallet, device_os }
+    fn active(registrations: impl IntoIterator<Item = (u32, (Wallet, DeviceOs))>) -> ActiveRegistrations {
+        let mut active = ActiveRegistrations::new();
+        for (began, (wallet, device_os)) in registrations {
+            *active.entry(ActiveRegistration { began: day(began), wallet, device_os }).or_default() += 1;
+        }
+        active
     }
 
     fn one(kind: ChangeKind, (wallet, device_os): (Wallet, DeviceOs)) -> Counts {
         Counts::one(kind, wallet, device_os)
     }
 
-    fn repaired(mut counts: CampaignCounts, active: &[ActiveRegistration]) -> CampaignCounts {
+    fn repaired(mut counts: CampaignCounts, active: &ActiveRegistrations) -> CampaignCounts {
         for (day, changes) in repairs(&counts, active, today()) {
             counts.add(day, &changes);
         }
@@ -163,7 +174,7 @@ mod tests {
         for (number, place) in [(1, GOOGLE), (2, APPLE), (3, GOOGLE)] {
             counted.add(day(number), &one(ChangeKind::Install, place));
         }
-        let days = repairs(&counted, &[active(1, GOOGLE), active(3, GOOGLE), active(3, GOOGLE)], today());
+        let days = repairs(&counted, &active([(1, GOOGLE), (3, GOOGLE), (3, GOOGLE)]), today());
         let expected = [(day(3), one(ChangeKind::Install, GOOGLE)), (today(), one(ChangeKind::Uninstall, APPLE))];
         assert_eq!(days, BTreeMap::from(expected));
     }
@@ -172,7 +183,7 @@ mod tests {
     fn a_repeated_install_on_a_later_day_needs_no_repair() {
         let mut counted = CampaignCounts::default();
         counted.add(day(1), &one(ChangeKind::Install, GOOGLE));
-        assert!(repairs(&counted, &[active(3, GOOGLE)], today()).is_empty());
+        assert!(repairs(&counted, &active([(3, GOOGLE)]), today()).is_empty());
     }
 
     #[test]
@@ -180,7 +191,7 @@ mod tests {
         let mut counted = CampaignCounts::default();
         counted.add(day(2), &one(ChangeKind::Install, GOOGLE));
         counted.add(day(3), &one(ChangeKind::Uninstall, APPLE));
-        let days = repairs(&counted, &[active(2, GOOGLE)], today());
+        let days = repairs(&counted, &active([(2, GOOGLE)]), today());
         assert_eq!(days, BTreeMap::from([(day(2), one(ChangeKind::Install, APPLE))]));
     }
 
@@ -202,8 +213,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn active_registrations()(places in places()) -> Vec<ActiveRegistration> {
-            places.into_iter().map(|(began, place)| active(began, place)).collect()
+        fn active_registrations()(places in places()) -> ActiveRegistrations {
+            active(places)
         }
     }
 

@@ -11,7 +11,8 @@ use store::{CampaignCounts, ClaimError, Collection, Contents, Copied, RecountOut
 
 use super::{
     TestTable, at, installation, interrupted_after, new_campaign, now, pass,
-    recount::story,
+    recount::{recount_at, story},
+    recount_parts::recount_part,
     registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
 };
@@ -109,8 +110,20 @@ async fn a_recount_waits_until_a_copied_removal_is_counted() {
     // Two days after the removal was received by the old table, when its own stream has long been counted.
     let later = now().plus(std::time::Duration::from_hours(48));
     assert_eq!(old.copy_campaign(campaign, &new, later).await.unwrap().written, 1);
-    let recount = new.recount(campaign, later).await.unwrap();
+    let recount = recount_at(&new, campaign, later).await.unwrap();
     assert!(matches!(recount.outcome, RecountOutcome::Busy { .. }), "{recount:?}");
+}
+
+#[tokio::test]
+async fn an_unfinished_recount_is_not_copied() {
+    let (old, campaign) = old_table().await;
+    let new = TestTable::start().await;
+    assert_eq!(recount_part(&old, campaign, now()).await.outcome, RecountOutcome::Unfinished);
+    old.copy_campaign(campaign, &new, now()).await.unwrap();
+    let recounts = [&old, &new].map(|table| async {
+        table.everything().await.iter().filter(|item| item["sk"].as_s().is_ok_and(|sk| sk == "RECOUNT")).count()
+    });
+    assert_eq!(futures_util::future::join_all(recounts).await, [1, 0]);
 }
 
 #[tokio::test]

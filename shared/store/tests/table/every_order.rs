@@ -20,10 +20,11 @@ use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass
 
 const PASSES: u128 = 2;
 const REGISTRATIONS: u128 = 3;
+const INSTANTS: u32 = 5;
 
 /// Something that happens to a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Happening {
+pub(crate) struct Happening {
     pass: u128,
     kind: Kind,
     /// One of few instants, so that many events share one.
@@ -40,7 +41,12 @@ enum Kind {
 }
 
 impl Happening {
-    fn event(self, campaign: CampaignId) -> Event {
+    /// Returns the same happening at an instant after those of all [`happenings`].
+    pub(crate) fn after_a_story(self) -> Self {
+        Self { instant: self.instant + INSTANTS, ..self }
+    }
+
+    pub(crate) fn event(self, campaign: CampaignId) -> Event {
         let Self { pass: number, kind, instant, contents } = self;
         let change = match kind {
             Kind::Created => Change::Created { serial_number: Some(format!("serial-{contents}").parse().unwrap()) },
@@ -67,13 +73,13 @@ fn installation(id: u128, contents: u32) -> Installation {
     }
 }
 
-fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+pub(crate) fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     let kind = prop_oneof![
         1 => Just(Kind::Created),
         4 => (1..=REGISTRATIONS).prop_map(Kind::Installed),
         4 => (1..=REGISTRATIONS).prop_map(Kind::Uninstalled),
     ];
-    let happening = (1..=PASSES, kind, 0_u32..5, 0_u32..4).prop_map(|(pass, kind, instant, contents)| Happening {
+    let happening = (1..=PASSES, kind, 0..INSTANTS, 0_u32..4).prop_map(|(pass, kind, instant, contents)| Happening {
         pass,
         kind,
         instant,
@@ -176,13 +182,13 @@ async fn play(table: &TestTable, stream: &mut TableStream, story: &[Vec<Happenin
     (items, active, by_pass)
 }
 
-fn runtime() -> &'static tokio::runtime::Runtime {
+pub(crate) fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap())
 }
 
 /// 100 cases, or as many as `PROPTEST_CASES` says.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

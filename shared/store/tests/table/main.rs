@@ -10,6 +10,7 @@ mod events;
 mod every_order;
 mod listing;
 mod recount;
+mod recount_parts;
 mod registering;
 mod stored_items;
 mod tally;
@@ -80,7 +81,7 @@ impl TestTable {
         connect(&variables)
     }
 
-    /// Returns all items of the campaign's partition, by sort key.
+    /// Returns all items of the campaign's partition except the progress of a recount, by sort key.
     pub(crate) async fn items(&self, campaign: CampaignId) -> BTreeMap<String, BTreeMap<String, String>> {
         let client = self.sandbox.client().unwrap();
         let query = client
@@ -88,14 +89,14 @@ impl TestTable {
             .table_name(&self.sandbox.template.table.name)
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(format!("CAMPAIGN#{campaign}")));
-        let items = query.send().await.unwrap().items.unwrap_or_default();
+        let items = query.send().await.unwrap().items.unwrap_or_default().into_iter();
+        let items = items.filter(|item| item["sk"] != AttributeValue::S("RECOUNT".to_owned()));
         let text = |value: AttributeValue| match value {
             AttributeValue::S(text) | AttributeValue::N(text) => text,
             other => panic!("no item has a {other:?}"),
         };
-        let readable = items
-            .into_iter()
-            .map(|item| item.into_iter().map(|(name, value)| (name, text(value))).collect::<BTreeMap<_, _>>());
+        let readable =
+            items.map(|item| item.into_iter().map(|(name, value)| (name, text(value))).collect::<BTreeMap<_, _>>());
         readable.map(|item| (item["sk"].clone(), item)).collect()
     }
 

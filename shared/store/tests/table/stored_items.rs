@@ -14,7 +14,9 @@ use serde_json::{Map, Value, json};
 use store::StreamRecord;
 
 use super::{
-    TestTable, at, event, expect_done, now, pass, registration,
+    TestTable, at, event, expect_done, now, pass,
+    recount_parts::recount_part,
+    registration,
     tally::{install, uninstall},
 };
 
@@ -71,6 +73,8 @@ async fn write_every_kind(table: &TestTable) {
     ];
     let records: Vec<_> = records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect();
     table.tally("shardId-1", &records, now()).await.unwrap();
+    recount_part(table, campaign, now()).await;
+    recount_part(table, campaign, now()).await;
 }
 
 /// Returns the image of an active registration, which is unreadable without a wallet.
@@ -100,6 +104,11 @@ fn typed(value: AttributeValue) -> Value {
         AttributeValue::S(text) => json!({"S": text}),
         AttributeValue::N(number) => json!({"N": number}),
         AttributeValue::Ss(texts) => json!({"SS": texts}),
+        AttributeValue::L(values) => json!({"L": values.into_iter().map(typed).collect::<Vec<_>>()}),
+        AttributeValue::M(values) => {
+            let values: BTreeMap<_, _> = values.into_iter().map(|(name, value)| (name, typed(value))).collect();
+            json!({"M": values})
+        }
         other => panic!("no item has a {other:?}"),
     }
 }

@@ -10,11 +10,15 @@ use rstest::rstest;
 use store::{Collection, Outcome, RecountOutcome};
 
 use super::{
-    TestTable, at, expect_done, new_campaign, now, pass, registration,
+    TestTable, at, expect_done, new_campaign, now, pass,
+    recount::recount_at,
+    recount_parts::recount_part,
+    registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
 };
 
-/// Creates a campaign with a pass, an active registration and a removed one, and an account with a key.
+/// Creates a campaign with a pass, an active registration and a removed one and an unfinished recount, and an account
+/// with a key.
 async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
     let campaign = new_campaign();
     let created = Change::Created { serial_number: Some("serial".parse().unwrap()) };
@@ -26,6 +30,7 @@ async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
     ];
     apply(table, &events.map(|event| Event { campaign_type: Some(CampaignType::Coupons), ..event })).await;
     tally(table).await;
+    assert_eq!(recount_part(table, campaign, now()).await.outcome, RecountOutcome::Unfinished);
     let (account, key) = (new_campaign().to_string().parse().unwrap(), ApiKey::random().unwrap());
     table.create_account(&account, &"user".parse().unwrap(), now()).await.unwrap();
     table.add_key(&account, &key, Access::ReadWrite, now()).await.unwrap().unwrap();
@@ -42,7 +47,7 @@ async fn expect_usable(table: &TestTable, campaign: CampaignId) {
     let listed = table.active(Collection::Campaign(campaign)).await;
     assert_eq!(listed.len(), 1);
     assert_eq!(table.active(Collection::Pass(campaign, pass(1))).await, listed);
-    assert_eq!(store.recount(campaign, now()).await.unwrap().outcome, RecountOutcome::Agrees);
+    assert_eq!(recount_at(&store, campaign, now()).await.unwrap().outcome, RecountOutcome::Agrees);
     store.claim(campaign, &"demo".parse().unwrap(), None, now()).await.unwrap();
     for event in [
         uninstall(campaign, pass(1), registration(1), at(3)),
@@ -61,7 +66,7 @@ async fn an_unknown_attribute_is_ignored() {
     let (campaign, account, key) = everything(&table).await;
     let items = table.items(campaign).await;
     assert_eq!(items.len(), 6, "campaign, pass, two registrations, a day and the total: {items:?}");
-    for sk in items.keys() {
+    for sk in items.keys().map(String::as_str).chain(["RECOUNT"]) {
         table.set(campaign, sk, "of_a_later_release", "x").await;
     }
     for (pk, sk) in [(format!("ACCOUNT#{account}"), "ACCOUNT"), (format!("API_KEY#{}", key.id()), "API_KEY")] {
