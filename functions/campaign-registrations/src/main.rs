@@ -1,13 +1,19 @@
 //! Wires the function to Lambda.
 
+use std::process::ExitCode;
+
 use api::lambda;
 use campaign_registrations::{CampaignRegistrations, Config};
 use lambda_runtime::Error;
 use process::{config::environment, log};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     log::init();
-    let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
+    log::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Error> {
+    let config = Config::from_lookup(&environment)?;
     lambda::run(CampaignRegistrations::new(&config)).await
 }

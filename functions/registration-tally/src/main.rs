@@ -1,13 +1,19 @@
 //! Wires the function to Lambda.
 
+use std::process::ExitCode;
+
 use lambda_runtime::{Error, service_fn};
 use process::{config::environment, log};
 use registration_tally::{Config, RegistrationTally};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     log::init();
-    let config = Config::from_lookup(&environment).inspect_err(log::not_started)?;
+    log::exit_code(run().await)
+}
+
+async fn run() -> Result<(), Error> {
+    let config = Config::from_lookup(&environment)?;
     let function = RegistrationTally::new(&config);
     lambda_runtime::run(service_fn(|event| function.handle(event))).await
 }

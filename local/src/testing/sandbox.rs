@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, error::Error, io};
 
 use domain::id::CampaignId;
+use serde_json::Value;
 
 use crate::{
     aws::{dynamodb::Engine, front::ApiFront, gateway::Gateway, stream::TableStream},
@@ -148,10 +149,9 @@ impl Sandbox {
             let mut variables = self.variables(function);
             variables.remove(name);
             let output = LambdaProcess::start(binary, variables).await?.ended().await?;
-            // The first line is the log; after it, Rust prints the error that `main` returns.
-            let line = log_lines(output.lines().next().unwrap_or_default())?.pop().unwrap_or_default();
-            let is_named = line["fields"]["error"] == format!("the variable {name} is not set");
-            if line["level"] != "ERROR" || !is_named {
+            let lines = log_lines(&output)?;
+            let is_named = |line: &Value| line["fields"]["error"] == format!("the variable {name} is not set");
+            if !matches!(&lines[..], [line] if line["level"] == "ERROR" && is_named(line)) {
                 return Err(format!("expected an error that names {name}: {output}").into());
             }
         }
