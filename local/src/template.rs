@@ -72,6 +72,23 @@ pub struct Template {
     pub queues: Vec<Queue>,
     /// The functions that the table's stream feeds.
     pub streams: Vec<StreamSource>,
+    /// The values that the parameter `LogLevel` may have.
+    pub log_levels: Vec<String>,
+    /// The metrics that are counted from the functions' log lines.
+    pub log_metrics: Vec<LogMetric>,
+}
+
+/// A metric that is counted from log lines: from each line whose `field` matches.
+#[derive(Debug, Clone)]
+pub struct LogMetric {
+    /// The name of the metric.
+    pub name: String,
+    /// The field of the line, below `fields`.
+    pub field: String,
+    /// The least whole number that the field must have.
+    pub at_least: i64,
+    /// Whether the metric is divided by wallet.
+    pub by_wallet: bool,
 }
 
 /// A function, as the template configures it.
@@ -231,6 +248,10 @@ impl Template {
         let (mut functions, mut routes) = (BTreeMap::new(), Vec::new());
         let (mut queues, mut streams) = (Vec::new(), Vec::new());
         let (mut cors, mut table) = (Cors::default(), None);
+        let mut log_metrics = Vec::new();
+        let parameters = document.root().optional("Parameters")?;
+        let log_level = parameters.map(|node| node.optional("LogLevel")).transpose()?.flatten();
+        let log_levels = log_level.map(|node| node.field("AllowedValues")?.texts()).transpose()?.unwrap_or_default();
         for (logical_id, resource) in resources.entries()? {
             let kind = resource.field("Type")?.text()?;
             let properties = resource.optional("Properties")?;
@@ -254,6 +275,7 @@ impl Template {
                     }
                 }
                 ("AWS::Serverless::HttpApi", Some(properties)) => cors = read_cors(&properties)?,
+                ("AWS::Logs::MetricFilter", Some(properties)) => log_metrics.push(read_log_metric(&properties)?),
                 ("AWS::DynamoDB::Table", Some(_)) if table.is_some() => {
                     return Err(resource.unexpected("expected one table"));
                 }
@@ -262,8 +284,31 @@ impl Template {
             }
         }
         let table = table.ok_or_else(|| resources.unexpected("expected an AWS::DynamoDB::Table"))?;
-        Ok(Self { functions, routes, cors, table, queues, streams })
+        Ok(Self { functions, routes, cors, table, queues, streams, log_levels, log_metrics })
     }
+}
+
+/// Reads a metric filter, whose pattern is `{ $.fields.NAME > NUMBER }` or the same with `>=`.
+fn read_log_metric(properties: &Node<'_>) -> Result<LogMetric, TemplateError> {
+    let pattern = properties.field("FilterPattern")?;
+    let text = pattern.text()?;
+    let not_understood = || pattern.unexpected("expected { $.fields.NAME > NUMBER }, or the same with >=");
+    let ["{", field, operator, number, "}"] = text.split(' ').collect::<Vec<_>>()[..] else {
+        return Err(not_understood());
+    };
+    let field = field.strip_prefix("$.fields.").ok_or_else(not_understood)?.to_owned();
+    let number: i64 = number.parse().map_err(|_| not_understood())?;
+    let at_least = match operator {
+        ">" => number + 1,
+        ">=" => number,
+        _ => return Err(not_understood()),
+    };
+    let transformations = properties.field("MetricTransformations")?;
+    let [transformation] = &transformations.items()?[..] else {
+        return Err(transformations.unexpected("expected one metric"));
+    };
+    let by_wallet = transformation.optional("Dimensions")?.is_some();
+    Ok(LogMetric { name: transformation.field("MetricName")?.text()?, field, at_least, by_wallet })
 }
 
 fn read_function(properties: &Node<'_>, globals: Option<&Node<'_>>) -> Result<Function, TemplateError> {

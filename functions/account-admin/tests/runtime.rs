@@ -4,7 +4,7 @@
 
 use local::{
     samples,
-    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+    testing::{log_levels, runtime_api::LambdaProcess, sandbox::Sandbox},
 };
 
 const FUNCTION: &str = "account-admin";
@@ -54,4 +54,13 @@ async fn the_binary_answers_every_sample_event() {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.expect_missing_variables_named(FUNCTION, BINARY).await.unwrap();
+}
+
+#[tokio::test]
+async fn lambda_can_filter_each_line_at_every_level() {
+    let samples = std::fs::read_dir(samples::folder().join("admin")).unwrap();
+    let mut paths: Vec<_> = samples.map(|sample| sample.unwrap().path()).collect();
+    paths.sort();
+    let events: Vec<_> = paths.iter().map(|path| samples::read(path).unwrap()).collect();
+    log_levels::expect_filterable_log(FUNCTION, BINARY, &events).await.unwrap();
 }

@@ -2,7 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use local::{samples, template::Template, testing::runtime_api::LambdaProcess};
+use local::{
+    samples,
+    template::Template,
+    testing::{log_levels, runtime_api::LambdaProcess},
+};
 use serde_json::Value;
 
 const FUNCTION: &str = "api-contract";
@@ -21,4 +25,12 @@ async fn the_binary_answers_every_sample_event() {
         let contract: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!(contract["openapi"], "3.1.0");
     }
+}
+
+#[tokio::test]
+async fn lambda_can_filter_each_line_at_every_level() {
+    let template = Template::read(&Template::default_path()).unwrap();
+    let samples = samples::reaching(FUNCTION, &template).unwrap();
+    let events: Vec<_> = samples.into_iter().map(|(_, event)| event).collect();
+    log_levels::expect_filterable_log(FUNCTION, BINARY, &events).await.unwrap();
 }

@@ -10,6 +10,7 @@ use lambda_runtime::{Context, LambdaEvent};
 use local::{
     samples,
     testing::{
+        log_levels,
         runtime_api::{LambdaProcess, log_lines},
         sandbox::Sandbox,
     },
@@ -137,4 +138,13 @@ async fn an_event_without_a_known_campaign_is_refused() {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.expect_missing_variables_named(FUNCTION, BINARY).await.unwrap();
+}
+
+#[tokio::test]
+async fn lambda_can_filter_each_line_at_every_level() {
+    let samples = std::fs::read_dir(samples::folder().join("recount")).unwrap();
+    let mut paths: Vec<_> = samples.map(|sample| sample.unwrap().path()).collect();
+    paths.sort();
+    let events: Vec<_> = paths.iter().map(|path| samples::read(path).unwrap()).collect();
+    log_levels::expect_filterable_log(FUNCTION, BINARY, &events).await.unwrap();
 }

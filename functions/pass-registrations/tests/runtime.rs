@@ -2,9 +2,12 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use local::{
     samples,
-    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+    template::Template,
+    testing::{log_levels, runtime_api::LambdaProcess, sandbox::Sandbox},
 };
 use serde_json::Value;
 
@@ -55,4 +58,13 @@ async fn an_unknown_pass_is_not_found() {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.expect_missing_variables_named(FUNCTION, BINARY).await.unwrap();
+}
+
+#[tokio::test]
+async fn lambda_can_filter_each_line_at_every_level() {
+    let template = Template::read(&Template::default_path()).unwrap();
+    let samples = samples::reaching(FUNCTION, &template).unwrap();
+    let events: Vec<_> = samples.into_iter().map(|(_, event)| event).collect();
+    let counted = log_levels::expect_filterable_log(FUNCTION, BINARY, &events).await.unwrap();
+    assert_eq!(counted, BTreeSet::from(["FailedRequests".to_owned()]));
 }

@@ -2,13 +2,17 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use domain::{
     counts::{ChangeKind, Part},
     wallet::Wallet,
 };
 use local::{
     samples,
+    template::Template,
     testing::{
+        log_levels,
         runtime_api::{LambdaProcess, log_lines},
         sandbox::Sandbox,
     },
@@ -44,15 +48,21 @@ async fn the_binary_counts_every_sample_event_once() {
     }
 }
 
-#[tokio::test]
-async fn the_log_counts_unreadable_records_and_does_not_show_them() {
-    let sandbox = Sandbox::start().await.unwrap();
-    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+/// Returns the first sample event with a wallet that does not exist.
+fn with_an_unreadable_record() -> Value {
     let mut event = samples::read(&samples::folder().join("dynamodb/source-document.json")).unwrap();
     let records = event["Records"].as_array_mut().unwrap();
     let record = records.iter_mut().find(|record| record["dynamodb"]["NewImage"]["wallet"].is_object()).unwrap();
     record["dynamodb"]["NewImage"]["wallet"] = json!({"S": "abacus"});
     record["dynamodb"]["NewImage"]["push_token"] = json!({"S": "a-secret-token"});
+    event
+}
+
+#[tokio::test]
+async fn the_log_counts_unreadable_records_and_does_not_show_them() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let event = with_an_unreadable_record();
     assert_eq!(binary.invoke(&event).await.unwrap().unwrap(), json!({"state": {}}));
     let logs = binary.stop().await.unwrap();
     let lines = log_lines(&logs).unwrap().into_iter();
@@ -86,4 +96,15 @@ async fn a_table_that_does_not_answer_fails_the_batch() {
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.expect_missing_variables_named(FUNCTION, BINARY).await.unwrap();
+}
+
+#[tokio::test]
+async fn lambda_can_filter_each_line_at_every_level() {
+    let template = Template::read(&Template::default_path()).unwrap();
+    let samples = samples::reaching(FUNCTION, &template).unwrap();
+    // First, because the samples repeat its records.
+    let unreadable = [with_an_unreadable_record()];
+    let events: Vec<_> = unreadable.into_iter().chain(samples.into_iter().map(|(_, event)| event)).collect();
+    let counted = log_levels::expect_filterable_log(FUNCTION, BINARY, &events).await.unwrap();
+    assert_eq!(counted, BTreeSet::from(["UnreadableChanges".to_owned()]));
 }

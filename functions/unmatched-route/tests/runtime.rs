@@ -4,7 +4,8 @@
 
 use local::{
     samples,
-    testing::{runtime_api::LambdaProcess, sandbox::Sandbox},
+    template::Template,
+    testing::{log_levels, runtime_api::LambdaProcess, sandbox::Sandbox},
 };
 use serde_json::Value;
 
@@ -56,4 +57,12 @@ async fn the_binary_answers_every_sample_event() {
         }
         assert_eq!(answer["statusCode"], body["status_code"]);
     }
+}
+
+#[tokio::test]
+async fn lambda_can_filter_each_line_at_every_level() {
+    let template = Template::read(&Template::default_path()).unwrap();
+    let samples = samples::reaching(FUNCTION, &template).unwrap();
+    let events: Vec<_> = samples.into_iter().map(|(_, event)| event).collect();
+    log_levels::expect_filterable_log(FUNCTION, BINARY, &events).await.unwrap();
 }

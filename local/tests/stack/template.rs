@@ -121,3 +121,15 @@ fn a_listing_function_may_write_bookmarks_only() {
         );
     }
 }
+
+#[test]
+fn the_log_of_every_function_is_tested_at_every_level() {
+    let path = Template::default_path();
+    let template = Template::read(&path).unwrap();
+    assert_eq!(template.log_levels, ["DEBUG", "INFO", "WARN", "ERROR"]);
+    for function in template.functions.keys() {
+        let tests = path.with_file_name("functions").join(function).join("tests/runtime.rs");
+        let source = std::fs::read_to_string(&tests).unwrap();
+        assert!(source.contains("log_levels::expect_filterable_log(FUNCTION, BINARY"), "{}", tests.display());
+    }
+}
