@@ -1,5 +1,7 @@
 //! The engine that holds the table: an embedded DynamoDB emulator, or any server that speaks DynamoDB's protocol.
 
+mod connections;
+mod front;
 mod stream_records;
 
 use std::{
@@ -24,9 +26,13 @@ use store::{StoreError, Table};
 pub use stream_records::{StreamRecords, StreamRecordsError};
 use tempfile::TempDir;
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, sync::watch};
 
-use crate::template::{REGION, TableDefinition, TableKey};
+use self::front::DynamoDbFront;
+use crate::{
+    aws::{front::serve, local_only::LocalOnly},
+    template::{REGION, TableDefinition, TableKey},
+};
 
 /// The name of the data file in the data folder.
 const DATA_FILE: &str = "registrations.db";
@@ -122,7 +128,7 @@ pub struct Engine {
 struct Embedded {
     database: Database,
     stream_records: StreamRecords,
-    _stop: oneshot::Sender<()>,
+    _stop: watch::Sender<bool>,
     _hold: Hold,
 }
 
@@ -185,16 +191,11 @@ impl Engine {
     async fn embedded(database: Database, stream_records: StreamRecords, hold: Hold) -> Result<Self, EngineError> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.map_err(EngineError::Listener)?;
         let address = listener.local_addr().map_err(EngineError::Listener)?;
-        let (stop, stopped) = oneshot::channel();
+        let (stop, stopping) = watch::channel(false);
         let sweeper = tokio::spawn(sweep(database.clone()));
-        let served = database.clone();
+        let front = LocalOnly(DynamoDbFront::new(database.clone()));
         tokio::spawn(async move {
-            let stopped = async move {
-                let _ = stopped.await;
-            };
-            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, served, stopped).await {
-                tracing::error!(error, "the embedded engine ended");
-            }
+            serve(listener, front, stopping).await;
             sweeper.abort();
         });
         Ok(Self {

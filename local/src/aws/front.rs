@@ -1,7 +1,7 @@
 //! The HTTP server, and the front that stands in for API Gateway.
 //!
 //! A [`Front`] answers requests, and [`serve`] serves it on a port. The other fronts stand in for the APIs of SQS
-//! ([`sqs`](super::sqs)) and Lambda ([`lambda`](super::lambda)).
+//! ([`sqs`](super::sqs)), Lambda ([`lambda`](super::lambda)) and DynamoDB ([`dynamodb`](super::dynamodb)).
 
 mod accept;
 
@@ -35,8 +35,6 @@ use crate::{
     pages::{docs, home::HomePage},
 };
 
-/// The largest body that API Gateway accepts, in bytes. All fronts have this limit.
-const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// How long a server waits for a whole body. It waits as long for a whole head, which is hyper's default.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long API Gateway waits for a function.
@@ -46,6 +44,9 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// Answers the requests of one port.
 pub trait Front: Send + Sync + 'static {
+    /// The largest body that is accepted, in bytes. The default is API Gateway's.
+    const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
     /// Answers a request whose body has been read.
     fn answer(
         &self,
@@ -117,7 +118,7 @@ fn internal_server_error() -> Response<Vec<u8>> {
 pub async fn serve(listener: TcpListener, front: impl Front, mut stopping: watch::Receiver<bool>) {
     let front = Arc::new(front);
     let connections = GracefulShutdown::new();
-    let mut acceptor = Acceptor::new();
+    let acceptor = Acceptor::new();
     loop {
         let (stream, caller) = tokio::select! {
             accepted = acceptor.accept(|| listener.accept()) => accepted,
@@ -146,14 +147,14 @@ fn connection(
         .serve_connection(TokioIo::new(stream), service)
 }
 
-async fn answer(
-    front: Arc<impl Front>,
+async fn answer<F: Front>(
+    front: Arc<F>,
     request: Request<Incoming>,
     caller: SocketAddr,
     body_timeout: Duration,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (request, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY_BYTES).collect();
+    let body = Limited::new(body, F::MAX_BODY_BYTES).collect();
     let response = match tokio::time::timeout(body_timeout, body).await {
         Ok(Ok(body)) => front.answer(request, body.to_bytes(), caller).await,
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

@@ -20,6 +20,8 @@ use crate::aws::front::Front;
 pub struct LocalOnly<F>(pub F);
 
 impl<F: Front> Front for LocalOnly<F> {
+    const MAX_BODY_BYTES: usize = F::MAX_BODY_BYTES;
+
     async fn answer(&self, request: http::request::Parts, body: Bytes, caller: SocketAddr) -> Response<Vec<u8>> {
         if is_local(&request.headers) {
             return self.0.answer(request, body, caller).await;

@@ -14,6 +14,12 @@ pub struct LogLimit {
 }
 
 impl LogLimit {
+    /// Returns a limit under which nothing has been logged yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { logged_at: None }
+    }
+
     /// Ends the error, so that the next one is logged at once.
     pub fn reset(&mut self) {
         self.logged_at = None;

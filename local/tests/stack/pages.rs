@@ -25,7 +25,7 @@ async fn send(url: &str, line: &str, headers: &str, body: &str) -> String {
 #[case::of_another_site("Host: localhost\r\nOrigin: https://page.example")]
 #[case::with_a_rebound_name("Host: page.example\r\nOrigin: http://page.example")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_reaches_neither_queue_nor_functions(#[case] headers: &str) {
+async fn a_page_reaches_neither_queue_nor_functions_nor_table(#[case] headers: &str) {
     let running = running().await;
     let (front, name) = running.queue_urls[0].rsplit_once('/').unwrap();
     let message = format!(r#"{{"QueueUrl":"{name}","MessageBody":"{{}}"}}"#);
@@ -42,8 +42,18 @@ async fn a_page_reaches_neither_queue_nor_functions(#[case] headers: &str) {
     let refused = send(&running.lambda_url, list, headers, event).await;
     assert!(refused.starts_with("HTTP/1.1 403 Forbidden") && !refused.contains("demo"), "{refused}");
 
+    let scan = "X-Amz-Target: DynamoDB_20120810.Scan\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Date: 1\r\n\
+        Authorization: AWS4-HMAC-SHA256 Credential=local, Signature=local, SignedHeaders=host";
+    let table = r#"{"TableName":"registrations-dev"}"#;
+    let refused = send(&running.engine_url, "POST /", &format!("{headers}\r\n{scan}"), table).await;
+    assert!(refused.starts_with("HTTP/1.1 403 Forbidden") && !refused.contains(CAMPAIGN), "{refused}");
+    let own = "Host: localhost\r\nOrigin: http://localhost:3000";
+    let read = send(&running.engine_url, "POST /", &format!("{own}\r\n{scan}"), table).await;
+    assert!(read.starts_with("HTTP/1.1 200 OK") && read.contains(CAMPAIGN), "{read}");
+    assert!(!read.to_ascii_lowercase().contains("access-control-"), "{read}");
+
     let preflight = format!("{headers}\r\nAccess-Control-Request-Method: POST");
-    for url in [front, &running.lambda_url] {
+    for url in [front, &running.lambda_url, &running.engine_url] {
         let refused = send(url, "OPTIONS /", &preflight, "").await.to_ascii_lowercase();
         assert!(refused.starts_with("http/1.1 403") && !refused.contains("access-control-"), "{refused}");
     }

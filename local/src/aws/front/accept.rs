@@ -1,6 +1,10 @@
 //! Accepts connections, also at times when the process has no file descriptor left for one.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tracing::error;
@@ -10,26 +14,28 @@ use crate::aws::log_limit::LogLimit;
 /// The pause after a connection could not be accepted. Without it, the loop would spin until a descriptor is free.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Limits the log of all ports together, because they lack the same descriptors.
+static LOG: Mutex<LogLimit> = Mutex::new(LogLimit::new());
+
 /// Accepts the connections of one port.
 pub(super) struct Acceptor {
     pause: Duration,
-    log: LogLimit,
 }
 
 impl Acceptor {
     pub(super) fn new() -> Self {
-        Self { pause: PAUSE, log: LogLimit::default() }
+        Self { pause: PAUSE }
     }
 
-    /// Calls `next` until it returns a connection. Pauses after an error, and logs at most one error a minute.
-    pub(super) async fn accept<C, F: Future<Output = io::Result<C>>>(&mut self, mut next: impl FnMut() -> F) -> C {
+    /// Calls `next` until it returns a connection. Pauses after an error. All ports log at most one error a minute.
+    pub(super) async fn accept<C, F: Future<Output = io::Result<C>>>(&self, mut next: impl FnMut() -> F) -> C {
         loop {
             match next().await {
                 Ok(connection) => return connection,
                 // The caller is gone before it was accepted. The next one is not affected.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if self.log.allows(Instant::now()) {
+                    if LOG.lock().unwrap_or_else(PoisonError::into_inner).allows(Instant::now()) {
                         error!(%error, "connections cannot be accepted; trying again until they can");
                     }
                     tokio::time::sleep(self.pause).await;
@@ -58,7 +64,7 @@ mod tests {
             };
             std::future::ready(answer)
         };
-        assert_eq!(Acceptor { pause, log: LogLimit::default() }.accept(next).await, 5);
+        assert_eq!(Acceptor { pause }.accept(next).await, 5);
         assert!(begin.elapsed() >= 3 * pause);
     }
 }
