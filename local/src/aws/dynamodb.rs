@@ -2,6 +2,7 @@
 
 mod connections;
 mod front;
+mod refusals;
 mod stream_records;
 
 use std::{

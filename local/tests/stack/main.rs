@@ -22,6 +22,7 @@ mod pages;
 mod paths;
 mod permissions;
 mod queue;
+mod refusals;
 mod reports;
 mod stream;
 mod template;

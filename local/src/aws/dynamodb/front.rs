@@ -8,17 +8,18 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::connections::Connections;
+use super::{connections::Connections, refusals};
 use crate::aws::front::Front;
 
-/// The embedded engine.
+/// The embedded engine, which gets only requests that DynamoDB would not refuse either.
 pub(super) struct DynamoDbFront {
     connections: Arc<Connections>,
+    database: Database,
 }
 
 impl DynamoDbFront {
     pub(super) fn new(database: Database) -> Self {
-        Self { connections: Arc::new(Connections::new(database)) }
+        Self { connections: Arc::new(Connections::new(database.clone())), database }
     }
 }
 
@@ -27,6 +28,11 @@ impl Front for DynamoDbFront {
     const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 
     async fn answer(&self, request: http::request::Parts, body: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
+        let target = request.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        let operation = target.and_then(|target| target.strip_prefix("DynamoDB_20120810."));
+        if let Some(refusal) = operation.and_then(|operation| refusals::check(&self.database, operation, &body)) {
+            return response(StatusCode::BAD_REQUEST, &refusal.body());
+        }
         let connections = Arc::clone(&self.connections);
         // A task of its own, because DynamoDB carries out a call even if its caller gives it up.
         let call = tokio::spawn(async move { connections.send(request, body).await });
