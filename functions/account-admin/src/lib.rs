@@ -13,9 +13,10 @@
 //! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong
 //! id changes nothing.
 //!
-//! The deploying workflow may invoke the alias `live`, because the smoke test needs an account and a key. It must reach
-//! no other account, so an invocation through an alias or a version acts only for the account `smoke-test`, and on no
-//! campaign. In return only the smoke test creates that account, so no customer gets it.
+//! The deploying workflow may invoke the alias `live`, because the smoke test needs an account and a key. It must get
+//! no key of another account, so an invocation through an alias or a version acts only for the account `smoke-test`,
+//! and on no campaign. In return only the smoke test creates that account and its keys, and no campaign is moved to it,
+//! so nothing of a customer is in it.
 
 use domain::{
     account::{Access, ApiKey, KeyId, KeyRecord, UserName},
@@ -127,8 +128,8 @@ pub enum AdminError {
          invoke it without an alias, as account-admin-ENV"
     )]
     Alias,
-    /// The account of the smoke test was to be created by an operator.
-    #[error("the account {SMOKE_TEST} is reserved for the smoke test, which creates it")]
+    /// An operator wanted to create the account of the smoke test, to add a key to it or to give it a campaign.
+    #[error("the account {SMOKE_TEST} is reserved for the smoke test, which creates it and its keys")]
     Reserved,
     /// No key could be generated, because the operating system provided no random bytes. The text is its error.
     #[error("no key could be generated: {0}")]
@@ -160,7 +161,7 @@ impl AccountAdmin {
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, AdminError> {
         let LambdaEvent { payload, context } = event;
         let action = Action::parse(&payload)?;
-        action.check_invocation(has_qualifier(&context.invoked_function_arn))?;
+        action.check_invocation(is_unqualified(&context.invoked_function_arn))?;
         self.act(action, time::now()).await
     }
 
@@ -215,10 +216,12 @@ impl Answer {
     }
 }
 
-/// Returns whether a function was invoked through an alias or a version, by the ARN that Lambda passes in:
-/// `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, and `:QUALIFIER` if there is one.
-fn has_qualifier(invoked_function_arn: &str) -> bool {
-    invoked_function_arn.split(':').nth(7).is_some()
+/// Returns whether a function was invoked by its name alone, and so not through an alias or a version. Lambda passes in
+/// the ARN `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, and `:QUALIFIER` at its end if there is one. Any other text
+/// counts as qualified, because only the name alone is for operators.
+fn is_unqualified(invoked_function_arn: &str) -> bool {
+    let parts: Vec<_> = invoked_function_arn.split(':').collect();
+    matches!(parts[..], ["arn", _, "lambda", _, _, "function", name] if !name.is_empty())
 }
 
 impl Action {
@@ -259,20 +262,22 @@ impl Action {
         }
     }
 
-    /// Checks that this action is allowed in an invocation with or without a qualifier, which is an alias or a version.
-    fn check_invocation(&self, has_qualifier: bool) -> Result<(), AdminError> {
+    /// Checks that an operator, who invokes the function by its name alone, or else the smoke test may take this action.
+    fn check_invocation(&self, is_operator: bool) -> Result<(), AdminError> {
         let is_smoke_test = |account: &AccountId| account.as_str() == SMOKE_TEST;
-        let through_qualifier = match self {
-            Self::CreateAccount { account_id, .. } if is_smoke_test(account_id) && !has_qualifier => {
-                return Err(AdminError::Reserved);
+        let (is_of_smoke_test, is_reserved) = match self {
+            Self::CreateAccount { account_id, .. } | Self::AddKey { account_id, .. } => {
+                (is_smoke_test(account_id), is_smoke_test(account_id))
             }
-            Self::CreateAccount { account_id, .. }
-            | Self::AddKey { account_id, .. }
-            | Self::ListKeys { account_id }
-            | Self::RevokeKey { account_id, .. } => is_smoke_test(account_id),
-            Self::SetCampaignType { .. } | Self::MoveCampaign { .. } => false,
+            Self::ListKeys { account_id } | Self::RevokeKey { account_id, .. } => (is_smoke_test(account_id), false),
+            Self::SetCampaignType { .. } => (false, false),
+            Self::MoveCampaign { to_account_id, .. } => (false, is_smoke_test(to_account_id)),
         };
-        if has_qualifier && !through_qualifier { Err(AdminError::Alias) } else { Ok(()) }
+        match is_operator {
+            true if is_reserved => Err(AdminError::Reserved),
+            false if !is_of_smoke_test => Err(AdminError::Alias),
+            true | false => Ok(()),
+        }
     }
 }
 
@@ -310,5 +315,31 @@ impl From<AdminError> for Diagnostic {
             AdminError::Store(_) => "Store",
         };
         Self { error_type: error_type.to_owned(), error_message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_alone_is_unqualified() {
+        for arn in [
+            "arn:aws:lambda:eu-west-1:123456789012:function:account-admin-dev",
+            "arn:aws-cn:lambda:cn-north-1:123456789012:function:account-admin-dev",
+        ] {
+            assert!(is_unqualified(arn));
+            for qualifier in [":live", ":7", ":$LATEST", ":", ":a:b"] {
+                assert!(!is_unqualified(&format!("{arn}{qualifier}")));
+            }
+        }
+        for text in [
+            "",
+            "account-admin-dev",
+            "No header lambda-runtime-invoked-function-arn found.",
+            "arn:aws:lambda:::function:",
+        ] {
+            assert!(!is_unqualified(text), "{text}");
+        }
     }
 }

@@ -291,7 +291,7 @@ const RESERVED: &str = "the account smoke-test is reserved";
 /// `acme`, and then through an alias or a version for the same accounts.
 #[rstest]
 #[case::create("create_account", [RESERVED, "is an account acme already"], ["is an account smoke-test already", ALIAS])]
-#[case::add("add_key", ["api_key", "api_key"], ["api_key", ALIAS])]
+#[case::add("add_key", [RESERVED, "api_key"], ["api_key", ALIAS])]
 #[case::list("list_keys", ["keys", "keys"], ["keys", ALIAS])]
 #[case::revoke("revoke_key", ["has no key", "has no key"], ["has no key", ALIAS])]
 #[case::set("set_campaign_type", ["has no campaign", "has no campaign"], [ALIAS, ALIAS])]
@@ -323,4 +323,19 @@ async fn the_alias_that_the_deploying_workflow_may_invoke_reaches_only_the_accou
             }
         }
     }
+}
+
+#[tokio::test]
+async fn no_campaign_is_moved_to_the_account_of_the_smoke_test() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let functions = sandbox.fresh_functions().unwrap();
+    let create = json!({"action": "create_account", "account_id": "smoke-test", "user_name": "smoke-test"});
+    functions.invoke_qualified("account-admin", Some("live"), create).await.unwrap();
+    let event = json!({
+        "action": "move_campaign", "account_id": "demo", "campaign_id": CAMPAIGN, "to_account_id": "smoke-test",
+    });
+    let before = table(&sandbox).await;
+    let error = functions.invoke("account-admin", event).await.unwrap_err().to_string();
+    assert!(error.contains(RESERVED), "{error}");
+    assert_eq!(table(&sandbox).await, before);
 }
