@@ -1,8 +1,9 @@
-//! Connections to the embedded engine that only this process can open.
+//! Connections of this process to the embedded engine.
 //!
 //! The engine is called through its own HTTP server, because its Rust API leaves out a part of its checks and messages.
-//! That server answers web pages of every site and has no option against it. So it listens only until it has accepted
-//! one connection of this process. Then its port is closed, and the connection lives on in a task of its own.
+//! That server answers web pages of every site and has no option against it. So it listens on a random port for the few
+//! milliseconds that one connection of this process takes. Then the port is closed, and the connection lives on in a
+//! task of its own.
 
 use std::{
     error::Error,

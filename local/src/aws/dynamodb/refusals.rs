@@ -18,8 +18,8 @@
 //! | `BETWEEN` with bounds of two types, or in the wrong order | [dynalite], `conditionParser.pegjs` |
 //! | `attribute_type` with a path, or with a type that does not exist | [dynalite], the same |
 //! | `begins_with` with a number, a set, … | [dynalite], the same |
-//! | a value of the wrong type for an operator of an update, in a transaction | the engine, for `UpdateItem` |
-//! | an empty map of names or values, in a transaction | the engine, for `UpdateItem` |
+//! | a value of the wrong type for an operator of an update, in a transaction | as the engine does for `UpdateItem`; not tried on AWS |
+//! | an empty map of names or values, in a transaction | as the engine does for `UpdateItem`; not tried on AWS |
 //! | an operand that is compared with itself | [dynalite], the same |
 //! | a start key that equals the bound towards which the query goes | [aws-sdk-ruby#2456] |
 //! | an empty value in a key condition | [moto#7062] |
@@ -112,7 +112,7 @@ pub(super) fn check(database: &Database, operation: &str, body: &[u8]) -> Option
     match operation {
         "PutItem" | "UpdateItem" | "DeleteItem" => {
             let request = request()?;
-            // Since October 2026 these three have an envelope around the message, as the engine's own answers show.
+            // These three have an envelope around the message (the engine's changelog; not tried on AWS).
             let enveloped = |problem| format!("1 validation error detected: {problem}");
             let problem = expression_problem(&request).map(enveloped);
             problem.or_else(|| index_key_problem(database, &request)).map(Refusal::Invalid)
