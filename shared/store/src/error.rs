@@ -82,10 +82,12 @@ where
     cause
 }
 
-/// The body of a throttling error.
+/// The body of a throttling error. The member begins with a small letter for `ThrottlingException`, and with a capital
+/// for `ProvisionedThroughputExceededException` and `RequestLimitExceeded` (`aws-sdk-dynamodb`, `protocol_serde`, the
+/// file of each exception).
 #[derive(Deserialize)]
 struct ThrottlingError {
-    #[serde(rename = "throttlingReasons", default)]
+    #[serde(rename = "throttlingReasons", alias = "ThrottlingReasons", default)]
     reasons: Vec<ThrottlingReason>,
 }
 
@@ -101,7 +103,7 @@ struct ThrottlingReason {
 /// exceeded: `KeyRangeThroughputExceeded` is that of a partition, and the others are those of the table and the account
 /// (Amazon DynamoDB API reference, "`ThrottlingReason`";
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/troubleshooting-throttling-diagnostics.html>).
-/// Without reasons the code decides.
+/// Without reasons the code decides. `RequestLimitExceeded` is always a limit of the account.
 fn is_of_a_partition(code: &str, body: &[u8]) -> bool {
     let is_throttling = matches!(code, "ProvisionedThroughputExceededException" | "ThrottlingException");
     let reasons = || serde_json::from_slice(body).map_or_else(|_| Vec::new(), |ThrottlingError { reasons }| reasons);
@@ -131,26 +133,33 @@ mod tests {
 
     use super::*;
 
+    const PROVISIONED: &str = "ProvisionedThroughputExceededException";
+    const CAPITAL: &str = "ThrottlingReasons";
+    const SMALL: &str = "throttlingReasons";
     const OF_THE_INDEX: &str = "IndexWriteKeyRangeThroughputExceeded";
     const OF_THE_TABLE: &str = "TableWriteMaxOnDemandThroughputExceeded";
     const OF_THE_ACCOUNT: &str = "TableWriteAccountLimitExceeded";
 
     #[rstest]
-    #[case::old_engine("ProvisionedThroughputExceededException", &[], StoreError::Throttled)]
-    #[case::of_the_index("ThrottlingException", &[OF_THE_INDEX], StoreError::Throttled)]
-    #[case::of_the_table("ThrottlingException", &[OF_THE_TABLE], StoreError::Unavailable)]
-    #[case::of_the_account("ThrottlingException", &[OF_THE_ACCOUNT], StoreError::Unavailable)]
-    #[case::of_both("ThrottlingException", &[OF_THE_INDEX, OF_THE_ACCOUNT], StoreError::Unavailable)]
-    #[case::rate_of_the_account("RequestLimitExceeded", &[], StoreError::Unavailable)]
-    #[case::earlier_attempt("TransactionInProgressException", &[], StoreError::Unavailable)]
-    #[case::invalid("ValidationException", &[], StoreError::Refused)]
+    #[case::old_engine(PROVISIONED, CAPITAL, &[], StoreError::Throttled)]
+    #[case::hot_key(PROVISIONED, CAPITAL, &[OF_THE_INDEX], StoreError::Throttled)]
+    #[case::maximum(PROVISIONED, CAPITAL, &[OF_THE_TABLE], StoreError::Unavailable)]
+    #[case::account(PROVISIONED, CAPITAL, &[OF_THE_ACCOUNT], StoreError::Unavailable)]
+    #[case::of_the_index("ThrottlingException", SMALL, &[OF_THE_INDEX], StoreError::Throttled)]
+    #[case::of_the_table("ThrottlingException", SMALL, &[OF_THE_TABLE], StoreError::Unavailable)]
+    #[case::of_the_account("ThrottlingException", SMALL, &[OF_THE_ACCOUNT], StoreError::Unavailable)]
+    #[case::of_both("ThrottlingException", SMALL, &[OF_THE_INDEX, OF_THE_ACCOUNT], StoreError::Unavailable)]
+    #[case::rate_of_the_account("RequestLimitExceeded", CAPITAL, &[OF_THE_ACCOUNT], StoreError::Unavailable)]
+    #[case::earlier_attempt("TransactionInProgressException", SMALL, &[], StoreError::Unavailable)]
+    #[case::invalid("ValidationException", SMALL, &[], StoreError::Refused)]
     fn throttling_is_of_a_partition_or_of_the_whole_table(
         #[case] code: &str,
+        #[case] member: &str,
         #[case] reasons: &[&str],
         #[case] expected: fn(String) -> StoreError,
     ) {
         let reasons: Vec<_> = reasons.iter().map(|reason| serde_json::json!({"reason": reason})).collect();
-        let body = serde_json::json!({"__type": code, "throttlingReasons": reasons}).to_string();
+        let body = serde_json::json!({"__type": code, member: reasons}).to_string();
         let metadata = aws_sdk_dynamodb::error::ErrorMetadata::builder().code(code).message("slow down").build();
         let raw = Response::new(StatusCode::try_from(400).unwrap(), body.into());
         let error = SdkError::service_error(PutItemError::generic(metadata), raw);
