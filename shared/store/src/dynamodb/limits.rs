@@ -11,12 +11,13 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit for opening a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum number of attempts of a call. Pauses have jitter. Even if they are the longest possible, a call on a
-/// throttled partition uses up its attempts within [`CALL_TIMEOUT`], so it fails because of the partition and not
-/// because of the time, which would concern the whole table (see `registrations::batch`).
-pub const ATTEMPTS: u32 = 16;
+/// The maximum number of attempts of a call. Even with the longest pauses, a call on a throttled partition uses up its
+/// attempts within [`CALL_TIMEOUT`], so it fails because of the partition and not because of the time, which would
+/// concern the whole table (see `registrations::batch`). This assumes that DynamoDB answers each attempt within 100 ms
+/// on average.
+pub const ATTEMPTS: u32 = 18;
 /// The longest pause before a retry.
-pub const MAX_BACKOFF: Duration = Duration::from_millis(600);
+pub const MAX_BACKOFF: Duration = Duration::from_millis(400);
 /// How many writes of a batch or of a copy run concurrently, each over its own connection.
 pub const CONCURRENCY: usize = 32;
 
@@ -25,12 +26,14 @@ pub const CONCURRENCY: usize = 32;
 /// fault would take half a second on average.
 pub const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Returns the pauses between the attempts of a call that the SDK does not retry, with jitter. Together they last as
-/// long as [`CALL_TIMEOUT`].
+/// Returns the pauses between the attempts of a call that the SDK does not retry. Together they last as long as
+/// [`CALL_TIMEOUT`]. Each is random, between half and all of the longest pause; the SDK's are between nothing and all of
+/// it.
 pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
-        .with_min_delay(INITIAL_BACKOFF)
-        .with_max_delay(MAX_BACKOFF)
+        // The jitter adds up to as much again.
+        .with_min_delay(INITIAL_BACKOFF / 2)
+        .with_max_delay(MAX_BACKOFF / 2)
         .without_max_times()
         .with_total_delay(Some(CALL_TIMEOUT))
         .with_jitter()
@@ -41,21 +44,27 @@ pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
 mod tests {
     use super::*;
 
-    /// The time until a throttled partition answers.
-    const ROUND_TRIP: Duration = Duration::from_millis(20);
+    /// The time until a throttled partition answers, as the documentation of [`ATTEMPTS`] assumes.
+    const ROUND_TRIP: Duration = Duration::from_millis(100);
+
+    fn longest_pauses() -> impl Iterator<Item = Duration> {
+        (0..).map(|retry| INITIAL_BACKOFF.saturating_mul(2_u32.saturating_pow(retry)).min(MAX_BACKOFF))
+    }
 
     #[test]
     fn a_throttled_call_uses_up_its_attempts_before_it_times_out() {
-        let longest_pauses = (0..ATTEMPTS - 1).map(|retry| (INITIAL_BACKOFF * 2_u32.pow(retry)).min(MAX_BACKOFF));
-        let longest = longest_pauses.sum::<Duration>() + ROUND_TRIP * ATTEMPTS;
+        let retries = usize::try_from(ATTEMPTS).unwrap() - 1;
+        let longest = longest_pauses().take(retries).sum::<Duration>() + ROUND_TRIP * ATTEMPTS;
         assert!(longest < CALL_TIMEOUT, "{longest:?}");
     }
 
     #[test]
-    fn pauses_begin_with_milliseconds_are_jittered_and_end_within_the_time_of_a_call() {
+    fn pauses_are_at_least_half_of_the_longest_and_end_within_the_time_of_a_call() {
         let draws: Vec<Vec<_>> = (0..10).map(|_| pauses().collect()).collect();
         for pauses in &draws {
-            assert!(pauses[0] < 2 * INITIAL_BACKOFF, "{pauses:?}");
+            for (pause, longest) in pauses.iter().zip(longest_pauses()) {
+                assert!((longest / 2..=longest).contains(pause), "{pauses:?}");
+            }
             assert!(pauses.iter().sum::<Duration>() <= CALL_TIMEOUT, "{pauses:?}");
         }
         assert!(draws.iter().any(|pauses| *pauses != draws[0]), "{draws:?}");

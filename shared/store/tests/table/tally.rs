@@ -192,7 +192,7 @@ async fn a_transaction_that_meets_others_pauses_and_is_made_once() {
     let begin = Instant::now();
     let tallied = table.faulty(&faults).tally(SHARD, &records, now()).await.unwrap();
     assert_eq!((tallied.changes, faults.calls()), (4, 5));
-    assert!(begin.elapsed() >= limits::INITIAL_BACKOFF * (1 + 2 + 4), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() >= limits::INITIAL_BACKOFF * (1 + 2 + 4) / 2, "{:?}", begin.elapsed());
     expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
 }
 
