@@ -257,6 +257,9 @@ fn a_burst_waits_in_the_queue_and_is_listed_as_fast_as_the_index_absorbs_it() {
 
 /// Of the first campaign, twice as many installs arrive for an hour as its partition absorbs. The partition is much
 /// slower than DynamoDB's, so that most of its calls fail after all their attempts.
+///
+/// This checks the numbers with a model of the rule that a throttled campaign sends back only its own messages.
+/// `faults.rs` checks that the code keeps the rule.
 #[test]
 fn a_campaign_over_its_limit_for_an_hour_sends_back_no_message_of_another() {
     const HOUR: Micros = 3_600 * SECOND;
