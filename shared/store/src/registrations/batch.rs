@@ -15,9 +15,11 @@
 //!
 //! A batch ends by its deadline, however many campaigns are throttled: in each step an event makes at most one call, a
 //! call takes at most [`CALL_TIMEOUT`], and no call begins later than that before the deadline. There is also time for
-//! the campaigns that are not throttled. Of the 100 messages in a batch of the queue, each fails at most one call,
-//! [`CONCURRENCY`] fail at a time, and a message whose claim failed takes no further step. So at most five calls in a
-//! row time out, and the function has time for seven.
+//! the campaigns that are not throttled. Of the 100 messages in a batch of the queue, each meets at most one throttled
+//! call, because it takes no further step after it. [`CONCURRENCY`] calls run at a time, so in the worst case 33
+//! claims, 33 writes and 34 types are throttled, each in two rounds. That makes at most six rounds of calls in a row,
+//! after the call that looks up the accounts, and the function has time for seven calls in a row. A call that succeeds
+//! waits at most until the last round begins.
 
 use std::{
     collections::HashMap,
