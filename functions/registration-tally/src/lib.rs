@@ -8,9 +8,12 @@
 //! - It sends one batch of a shard at a time.
 //! - It sends a batch again until the batch is counted, without a limit.
 
+use std::time::Instant;
+
 use domain::time;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 pub use process::config::TableConfig as Config;
+use process::deadline;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{NotAStreamRecord, StoreError, StreamRecord, Table, Tallied};
@@ -65,7 +68,8 @@ impl RegistrationTally {
         let LambdaEvent { payload, context } = event;
         let Batch { records, shard } = Batch::deserialize(payload)?;
         let read = records.iter().map(StreamRecord::from_json).collect::<Result<Vec<_>, _>>()?;
-        let Tallied { changes, repeated, unreadable } = self.table.tally(&shard, &read, time::now()).await?;
+        let deadline = Instant::now() + deadline::time_left(context.deadline);
+        let Tallied { changes, repeated, unreadable } = self.table.tally(&shard, &read, time::now(), deadline).await?;
         let (request_id, records) = (context.request_id, records.len());
         if unreadable > 0 {
             error!(request_id, shard, unreadable, "records could not be read and are kept under TALLY#UNREADABLE");

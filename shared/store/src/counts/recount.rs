@@ -7,7 +7,11 @@
 //!
 //! A large campaign takes several invocations. `census` reads it part by part, and `progress` stores how far it is.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use domain::{
     counts::Counts,
@@ -23,7 +27,10 @@ use super::{
 };
 use crate::{
     StoreError, Table,
-    dynamodb::transaction::{self, Transacted},
+    dynamodb::{
+        limits::CALL_TIMEOUT,
+        transaction::{self, Transacted},
+    },
 };
 
 /// The time after which a change is either counted or gone from the table's stream, which keeps it for 24 hours (Amazon
@@ -36,7 +43,7 @@ const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
 /// killed invocation loses at most this much work.
 const SAVE_INTERVAL: Duration = Duration::from_mins(1);
 /// How long before its deadline an invocation stops reading. A read and the write of the progress take up to eight
-/// seconds each ([`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT)), and the answer needs time too.
+/// seconds each ([`CALL_TIMEOUT`]), and the answer needs time too.
 const MARGIN: Duration = Duration::from_secs(20);
 
 /// One invocation that recounts: its clock and its limits.
@@ -230,7 +237,9 @@ impl Table {
             }
             let update = CountUpdate::of_totals(&sum).if_still(&totals).counted_since(since);
             writes.push(self.count_write(campaign, update)?);
-            if self.transact(writes).await? == Transacted::ConditionFailed {
+            // The last attempt begins within the time of a call.
+            let deadline = Instant::now() + 2 * CALL_TIMEOUT;
+            if self.transact(writes, deadline).await? == Transacted::ConditionFailed {
                 return Ok(Transacted::ConditionFailed);
             }
             totals += &sum;

@@ -4,7 +4,10 @@
 //! order. A checkpoint for each shard names the record that was counted last. One transaction adds to the counts and
 //! advances the checkpoint, so the two always agree.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use domain::{
@@ -20,6 +23,7 @@ use crate::{
     changes::{Content, RegistrationChange, RegistrationState, SequenceNumber, StreamRecord},
     dynamodb::{
         codec::{self, text},
+        limits,
         transaction::{self, Transacted},
     },
     keys,
@@ -95,7 +99,16 @@ impl Table {
     /// One transaction advances the shard's checkpoint from the position that was read and adds to every count that
     /// changes. It does both or neither, so a change is counted if and only if its record is at or before the
     /// checkpoint.
-    pub async fn tally(&self, shard: &str, records: &[StreamRecord], now: Timestamp) -> Result<Tallied, StoreError> {
+    ///
+    /// A transaction that conflicts with others is repeated until it succeeds. No attempt begins that may end after
+    /// `deadline`: then this is an error, and a later call counts the rest.
+    pub async fn tally(
+        &self,
+        shard: &str,
+        records: &[StreamRecord],
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<Tallied, StoreError> {
         // Lambda processes records in order the first time, and perhaps out of order if it processes them again
         // (<https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html>).
         let mut in_order: Vec<&StreamRecord> = records.iter().collect();
@@ -103,7 +116,7 @@ impl Table {
         in_order.dedup_by(|left, right| left.sequence_number == right.sequence_number);
         let mut tallied = Tallied { repeated: records.len() - in_order.len(), ..Tallied::default() };
         let mut rest = in_order.as_slice();
-        let mut checkpoint = self.checkpoint(shard).await?;
+        let mut checkpoint = self.checkpoint(shard, deadline).await?;
         loop {
             let counted = rest.iter().take_while(|record| checkpoint.as_ref() >= Some(&record.sequence_number)).count();
             tallied.repeated += counted;
@@ -114,7 +127,8 @@ impl Table {
                 rest = &rest[fold.records..];
                 continue;
             }
-            match self.advance(shard, checkpoint.as_ref(), last, &fold, now).await? {
+            let writes = self.writes_of(&fold, shard, checkpoint.as_ref(), last, now)?;
+            match self.transact(writes, deadline).await? {
                 Transacted::Done => {
                     tallied.changes += fold.changes;
                     tallied.unreadable += usize::from(fold.unreadable.is_some());
@@ -122,12 +136,13 @@ impl Table {
                     rest = &rest[fold.records..];
                 }
                 // Another process moved the checkpoint in between.
-                Transacted::ConditionFailed => checkpoint = self.checkpoint(shard).await?,
+                Transacted::ConditionFailed => checkpoint = self.checkpoint(shard, deadline).await?,
             }
         }
     }
 
-    async fn checkpoint(&self, shard: &str) -> Result<Option<SequenceNumber>, StoreError> {
+    async fn checkpoint(&self, shard: &str, deadline: Instant) -> Result<Option<SequenceNumber>, StoreError> {
+        limits::expect_time_for_call(deadline)?;
         let found = self.consistent_item((keys::tally_pk(shard), keys::TALLY_SK.to_owned())).await?;
         let Some(found) = found else { return Ok(None) };
         let CheckpointItem { pk, last_sequence_number, .. } = codec::decode(found)?;
@@ -135,14 +150,15 @@ impl Table {
         read.map(Some).map_err(|problem| StoreError::malformed(&pk, problem))
     }
 
-    async fn advance(
+    /// Returns the writes that add `fold` to the counts and advance the checkpoint.
+    fn writes_of(
         &self,
+        fold: &Fold<'_>,
         shard: &str,
         from: Option<&SequenceNumber>,
         to: &SequenceNumber,
-        fold: &Fold<'_>,
         now: Timestamp,
-    ) -> Result<Transacted, StoreError> {
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let mut writes = vec![self.checkpoint_write(shard, from, to, now)?];
         for ((campaign, day), counts) in &fold.days {
             writes.push(self.count_write(*campaign, CountUpdate::of_day(*day, counts))?);
@@ -159,7 +175,7 @@ impl Table {
             let put = Put::builder().table_name(&self.name).set_item(Some(codec::encode(&item)?)).build();
             writes.push(TransactWriteItem::builder().put(put.map_err(StoreError::unwritable)?).build());
         }
-        self.transact(writes).await
+        Ok(writes)
     }
 
     fn checkpoint_write(

@@ -3,14 +3,14 @@
 //! Even a single item is read with `BatchGetItem`: it costs the same and needs only one code path. DynamoDB may leave
 //! keys unprocessed, which the SDK does not report as an error, so this module requests them again.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use tokio::time;
 
 use super::{
     codec::{Item, ItemKey, key_of, text},
-    limits,
+    limits::{self, CALL_TIMEOUT},
 };
 use crate::{StoreError, Table, keys};
 
@@ -67,7 +67,8 @@ impl Table {
                 .build()
                 .map_err(StoreError::unwritable)?;
             let mut unprocessed = Some(wanted);
-            let mut pauses = limits::pauses();
+            // The last request begins within the time of a call.
+            let mut pauses = limits::pauses(Instant::now() + 2 * CALL_TIMEOUT);
             while let Some(wanted) = unprocessed {
                 let response = self.client.batch_get_item().request_items(&self.name, wanted).send().await?;
                 let items = response.responses.and_then(|mut tables| tables.remove(&self.name));

@@ -1,8 +1,10 @@
 //! Time limits, attempts and concurrency of the calls to the table.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
+
+use crate::StoreError;
 
 /// The time after which a call fails, retries included. It lets the caller get our answer before API Gateway's 30
 /// seconds end.
@@ -26,18 +28,31 @@ pub const CONCURRENCY: usize = 32;
 /// fault would take half a second on average.
 pub const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Returns the pauses between the attempts of a call that the SDK does not retry. Together they last as long as
-/// [`CALL_TIMEOUT`]. Each is random, between half and all of the longest pause; the SDK's are between nothing and all of
-/// it.
-pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
+/// Returns an error if a call that begins now may end after `deadline`.
+pub(crate) fn expect_time_for_call(deadline: Instant) -> Result<(), StoreError> {
+    if is_time_for_call(deadline, Duration::ZERO) {
+        Ok(())
+    } else {
+        Err(StoreError::Unavailable("there was no time left for a call".to_owned()))
+    }
+}
+
+/// Returns the pauses between the attempts of a call that the SDK does not retry, as long as there is time for another
+/// attempt. Each is random, between half and all of the longest pause; the SDK's are between nothing and all of it.
+pub(crate) fn pauses(deadline: Instant) -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         // The jitter adds up to as much again.
         .with_min_delay(INITIAL_BACKOFF / 2)
         .with_max_delay(MAX_BACKOFF / 2)
         .without_max_times()
-        .with_total_delay(Some(CALL_TIMEOUT))
         .with_jitter()
         .build()
+        .take_while(move |pause| is_time_for_call(deadline, *pause))
+}
+
+/// Returns whether a call that begins after `pause` ends by `deadline`, even if it takes [`CALL_TIMEOUT`].
+fn is_time_for_call(deadline: Instant, pause: Duration) -> bool {
+    Instant::now() + pause + CALL_TIMEOUT <= deadline
 }
 
 #[cfg(test)]
@@ -59,14 +74,22 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_at_least_half_of_the_longest_and_end_within_the_time_of_a_call() {
-        let draws: Vec<Vec<_>> = (0..10).map(|_| pauses().collect()).collect();
+    fn pauses_are_at_least_half_of_the_longest_and_go_on_beyond_the_time_of_a_call() {
+        let deadline = Instant::now() + Duration::from_hours(1);
+        let draws: Vec<Vec<_>> = (0..10).map(|_| pauses(deadline).take(100).collect()).collect();
         for pauses in &draws {
             for (pause, longest) in pauses.iter().zip(longest_pauses()) {
                 assert!((longest / 2..=longest).contains(pause), "{pauses:?}");
             }
-            assert!(pauses.iter().sum::<Duration>() <= CALL_TIMEOUT, "{pauses:?}");
+            assert!(pauses.iter().sum::<Duration>() > 2 * CALL_TIMEOUT, "{pauses:?}");
         }
         assert!(draws.iter().any(|pauses| *pauses != draws[0]), "{draws:?}");
+    }
+
+    #[test]
+    fn no_pause_begins_if_there_is_no_time_for_a_call_after_it() {
+        let next_pause = |time_left| pauses(Instant::now() + time_left).next();
+        assert_eq!(next_pause(CALL_TIMEOUT), None);
+        assert!(next_pause(CALL_TIMEOUT + Duration::from_mins(1)).is_some());
     }
 }

@@ -1,5 +1,7 @@
 //! Transactions: either all their items are written or none.
 
+use std::time::Instant;
+
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
@@ -24,9 +26,14 @@ pub(crate) enum Transacted {
 
 impl Table {
     /// Writes all of `writes` or none. Retries after a pause if the transaction conflicts with another one or is
-    /// throttled.
-    pub(crate) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
-        let mut pauses = limits::pauses();
+    /// throttled. No attempt begins that may end after `deadline`.
+    pub(crate) async fn transact(
+        &self,
+        writes: Vec<TransactWriteItem>,
+        deadline: Instant,
+    ) -> Result<Transacted, StoreError> {
+        limits::expect_time_for_call(deadline)?;
+        let mut pauses = limits::pauses(deadline);
         loop {
             let Err(error) = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await
             else {

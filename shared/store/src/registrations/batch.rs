@@ -20,6 +20,8 @@
 //! claims, 33 writes and 34 types are throttled, each in two rounds. That makes at most six rounds of calls in a row,
 //! after the call that looks up the accounts, and the function has time for seven calls in a row. A call that succeeds
 //! waits at most until the last round begins.
+//!
+//! [`CALL_TIMEOUT`]: limits::CALL_TIMEOUT
 
 use std::{
     collections::HashMap,
@@ -37,7 +39,7 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     ClaimError, Outcome, StoreError, Table,
-    dynamodb::limits::{CALL_TIMEOUT, CONCURRENCY},
+    dynamodb::limits::{self, CONCURRENCY},
 };
 
 /// The positions of some events in their batch, in ascending order.
@@ -47,8 +49,8 @@ type Group = Vec<usize>;
 struct Batch<'a> {
     events: &'a [Event],
     now: Timestamp,
-    /// The instant after which no call begins.
-    last_call: Option<Instant>,
+    /// The instant by which every call ends.
+    deadline: Instant,
 }
 
 /// The reasons why a step makes no further calls.
@@ -74,7 +76,7 @@ impl Table {
     ///
     /// Events that cannot be applied by `deadline` fail.
     pub async fn apply_all(&self, events: &[Event], now: Timestamp, deadline: Instant) -> Vec<Outcome> {
-        let batch = Batch { events, now, last_call: deadline.checked_sub(CALL_TIMEOUT) };
+        let batch = Batch { events, now, deadline };
         let mut outcomes = vec![Outcome::Unchanged; events.len()];
         let campaign_of = |event: &Event| event.campaign_id;
 
@@ -161,8 +163,7 @@ impl Table {
 impl Batch<'_> {
     /// Returns the error of an event if it is too late to begin a call.
     fn too_late(&self) -> Option<StoreError> {
-        let is_too_late = self.last_call.is_none_or(|last_call| Instant::now() > last_call);
-        is_too_late.then(|| StoreError::Unavailable("there was no time left for a call".to_owned()))
+        limits::expect_time_for_call(self.deadline).err()
     }
 }
 

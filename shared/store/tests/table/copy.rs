@@ -10,7 +10,7 @@ use domain::{
 use store::{CampaignCounts, ClaimError, Collection, Contents, Copied, RecountOutcome};
 
 use super::{
-    TestTable, at, installation, interrupted_after, new_campaign, now, pass,
+    TestTable, at, deadline, installation, interrupted_after, new_campaign, now, pass,
     recount::{recount_at, story},
     recount_parts::recount_part,
     registration,
@@ -30,7 +30,7 @@ async fn old_table() -> (TestTable, CampaignId) {
 
 /// Counts everything in the table's stream.
 async fn tally(table: &TestTable) {
-    table.tally(SHARD, &read(&new_records(table, &mut table.stream()).await), now()).await.unwrap();
+    table.tally(SHARD, &read(&new_records(table, &mut table.stream()).await), now(), deadline()).await.unwrap();
 }
 
 /// Returns the counts of a campaign without those that are 0.

@@ -117,10 +117,10 @@ async fn tally(table: &TestTable, stream: &mut TableStream, cuts: &[(usize, usiz
     for (back, length) in cuts {
         let start = handed_over.saturating_sub(*back);
         let end = records.len().min(start + length);
-        table.fresh().tally("shard", &records[start..end], now()).await.unwrap();
+        table.fresh().tally("shard", &records[start..end], now(), deadline()).await.unwrap();
         handed_over = handed_over.max(end);
     }
-    table.tally("shard", &records[handed_over..], now()).await.unwrap();
+    table.tally("shard", &records[handed_over..], now(), deadline()).await.unwrap();
 }
 
 /// Returns the registrations that must be active, by the simplest rule: the latest event of each determines its state.

@@ -13,7 +13,7 @@ use rstest::rstest;
 use store::{CampaignCounts, Collection, Comparison, Recount, RecountOutcome, RecountRun, StoreError, Table};
 
 use super::{
-    TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration,
+    TestTable, at, deadline, event, expect_done, installation, new_campaign, now, pass, registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
 };
 
@@ -73,7 +73,7 @@ async fn counts_that_agree_stay_as_they_are() {
     for events in story(campaign) {
         apply(&table, &events).await;
     }
-    table.tally(SHARD, &read(&new_records(&table, &mut stream).await), now()).await.unwrap();
+    table.tally(SHARD, &read(&new_records(&table, &mut stream).await), now(), deadline()).await.unwrap();
     let before = counts(&table, campaign).await;
     for when in [now(), a_day_later()] {
         let recount = recount_at(&table, campaign, when).await.unwrap();
@@ -100,7 +100,7 @@ async fn changes_that_were_never_counted_are_added(#[case] reaches: [bool; 3]) {
         apply(&table, &events).await;
         let records = read(&new_records(&table, &mut stream).await);
         if reaches {
-            table.tally(SHARD, &records, now()).await.unwrap();
+            table.tally(SHARD, &records, now(), deadline()).await.unwrap();
         }
     }
     let recount = expect_repaired(&table, campaign).await;
@@ -193,7 +193,7 @@ async fn a_change_during_a_recount_is_neither_lost_nor_counted_twice(
         for call in 0..CALLS {
             store.consistent_campaign(new_campaign(), now()).await.unwrap();
             if call == after && counted {
-                table.tally(SHARD, &lost, now()).await.unwrap();
+                table.tally(SHARD, &lost, now(), deadline()).await.unwrap();
             } else if call == after {
                 let new = install(campaign, pass(2), registration(2), at(9));
                 expect_done(table.apply(&new, a_day_later()).await);
@@ -215,7 +215,7 @@ async fn a_change_during_a_recount_is_neither_lost_nor_counted_twice(
     assert_eq!(recount.outcome == RecountOutcome::Repaired, repaired, "{recount:?}");
 
     if !counted {
-        table.tally(SHARD, &read(&new_records(&table, &mut stream).await), now()).await.unwrap();
+        table.tally(SHARD, &read(&new_records(&table, &mut stream).await), now(), deadline()).await.unwrap();
     }
     let rows = table.active(Collection::Campaign(campaign)).await;
     let counts = counts(&table, campaign).await;

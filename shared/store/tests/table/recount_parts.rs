@@ -22,7 +22,7 @@ use store::{CampaignCounts, Collection, Recount, RecountOutcome, RecountRun, Sto
 use tokio::sync::Notify;
 
 use super::{
-    TestTable, at, every_order, expect_done, interrupted_after, new_campaign, now, pass,
+    TestTable, at, deadline, every_order, expect_done, interrupted_after, new_campaign, now, pass,
     recount::{a_day_later, in_google_wallet, recount_at},
     registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
@@ -228,12 +228,12 @@ async fn a_change_between_two_invocations_is_neither_lost_nor_counted_twice(
     expect_done(table.apply(&removal, a_day_later()).await);
     let records = read(&new_records(&table, &mut stream).await);
     if is_counted {
-        table.tally(SHARD, &records, now()).await.unwrap();
+        table.tally(SHARD, &records, now(), deadline()).await.unwrap();
     }
     let recount = recount_at(&table, campaign, a_day_later()).await.unwrap();
     assert_eq!(recount.outcome == RecountOutcome::Repaired, is_repaired, "{recount:?}");
 
-    table.tally(SHARD, &records, now()).await.unwrap();
+    table.tally(SHARD, &records, now(), deadline()).await.unwrap();
     if !is_repaired {
         let RecountOutcome::Busy { again_at } = recount.outcome else { panic!("{recount:?}") };
         assert_eq!(recount_at(&table, campaign, again_at).await.unwrap().outcome, RecountOutcome::Repaired);
@@ -309,7 +309,7 @@ async fn play(
         expect_done(table.apply(&happening.event(campaign), now()).await);
         let records = read(&new_records(table, stream).await);
         if *is_counted {
-            table.tally(SHARD, &records, now()).await.unwrap();
+            table.tally(SHARD, &records, now(), deadline()).await.unwrap();
         }
     }
     campaign
@@ -341,7 +341,7 @@ async fn recount_with(
             Step::Change(happening, is_counted) => {
                 expect_done(table.apply(&happening.event(campaign), time).await);
                 if *is_counted {
-                    table.tally(SHARD, &read(&new_records(table, stream).await), time).await.unwrap();
+                    table.tally(SHARD, &read(&new_records(table, stream).await), time, deadline()).await.unwrap();
                 }
             }
         }
@@ -381,7 +381,7 @@ proptest! {
             }
             // The changes during the recount are counted at last. Then the counts are exact if the recount repaired
             // them, and otherwise the next one makes them exact.
-            table.tally(SHARD, &read(&new_records(table, &mut stream).await), now()).await.unwrap();
+            table.tally(SHARD, &read(&new_records(table, &mut stream).await), now(), deadline()).await.unwrap();
             if recount.outcome != RecountOutcome::Repaired {
                 let next = recount_at(table, in_parts, time.plus(Duration::from_hours(25))).await.unwrap();
                 assert!(!matches!(next.outcome, RecountOutcome::Busy { .. }), "{next:?} after {recount:?}");

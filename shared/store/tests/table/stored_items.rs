@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use store::StreamRecord;
 
 use super::{
-    TestTable, at, event, expect_done, now, pass,
+    TestTable, at, deadline, event, expect_done, now, pass,
     recount_parts::recount_part,
     registration,
     tally::{install, uninstall},
@@ -72,7 +72,7 @@ async fn write_every_kind(table: &TestTable) {
         stream_record("102", &format!("PASS#{}#{}", pass(1), registration(1)), &image(None)),
     ];
     let records: Vec<_> = records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect();
-    table.tally("shardId-1", &records, now()).await.unwrap();
+    table.tally("shardId-1", &records, now(), deadline()).await.unwrap();
     recount_part(table, campaign, now()).await;
     recount_part(table, campaign, now()).await;
 }

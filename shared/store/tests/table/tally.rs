@@ -1,6 +1,6 @@
 //! The tally: counts are exact even if records are delivered more than once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
@@ -14,7 +14,7 @@ use domain::{
 use futures_util::future::join_all;
 use local::{aws::stream::TableStream, testing::faults::Fault};
 use serde_json::{Value, json};
-use store::{CampaignCounts, Collection, StreamRecord, Tallied, limits};
+use store::{CampaignCounts, Collection, StoreError, StreamRecord, Tallied, limits};
 
 use super::{TestTable, at, deadline, event, expect_done, installation, new_campaign, now, pass, registration};
 
@@ -100,7 +100,7 @@ async fn a_campaign_with_a_story(table: &TestTable) -> CampaignId {
 async fn only_changes_of_state_are_counted() {
     let table = TestTable::start().await;
     let campaign = a_campaign_with_a_story(&table).await;
-    let tallied = table.tally(SHARD, &read(&records(&table).await), now()).await.unwrap();
+    let tallied = table.tally(SHARD, &read(&records(&table).await), now(), deadline()).await.unwrap();
     assert_eq!(tallied, Tallied { changes: 4, repeated: 0, unreadable: 0 });
 
     let counts = counts(&table, campaign).await;
@@ -122,9 +122,9 @@ async fn wherever_a_batch_is_cut_and_sent_again_the_counts_are_the_same() {
         // Each round has its own shard, which has no checkpoint yet.
         let shard = format!("{SHARD}-{number}");
         let before = counts(&table, campaign).await.totals;
-        table.tally(&shard, &records[..cut], now()).await.unwrap();
-        let second = table.tally(&shard, &records[again..], now()).await.unwrap();
-        table.tally(&shard, &records, now()).await.unwrap();
+        table.tally(&shard, &records[..cut], now(), deadline()).await.unwrap();
+        let second = table.tally(&shard, &records[again..], now(), deadline()).await.unwrap();
+        table.tally(&shard, &records, now(), deadline()).await.unwrap();
         assert!(second.repeated <= cut - again);
         let mut counted = counts(&table, campaign).await.totals;
         counted -= &before;
@@ -150,7 +150,7 @@ async fn records_that_are_delivered_again_out_of_order_are_counted_once() {
     {
         let before = counts(&table, campaign).await.totals;
         for order in batches {
-            table.tally(&format!("{SHARD}-{number}"), &batch(order), now()).await.unwrap();
+            table.tally(&format!("{SHARD}-{number}"), &batch(order), now(), deadline()).await.unwrap();
         }
         let mut added = counts(&table, campaign).await.totals;
         added -= &before;
@@ -169,13 +169,13 @@ async fn instances_that_count_the_same_batch_at_once_count_it_once() {
         let records = read(&records(&table).await);
         let stores: Vec<_> = (0..5).map(|_| table.fresh()).collect();
         // All have read the checkpoint before any advances it.
-        let attempts = stores.iter().map(|store| store.tally(SHARD, &records[counted_before..], now()));
+        let attempts = stores.iter().map(|store| store.tally(SHARD, &records[counted_before..], now(), deadline()));
         let results = join_all(attempts).await;
         let counted: usize = results.iter().flatten().map(|tallied| tallied.changes).sum();
         assert_eq!(counted, 4, "round {round}: {results:?}");
         expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
         // A late instance continues with records that it received long ago.
-        let late = table.fresh().tally(SHARD, &records[..2], now()).await.unwrap();
+        let late = table.fresh().tally(SHARD, &records[..2], now(), deadline()).await.unwrap();
         assert_eq!((late.changes, late.repeated), (0, 2));
         counted_before = records.len();
     }
@@ -190,10 +190,27 @@ async fn a_transaction_that_meets_others_pauses_and_is_made_once() {
     // The first call reads the checkpoint.
     faults.next([Fault::None, Fault::Conflict, Fault::Conflict, Fault::Conflict]);
     let begin = Instant::now();
-    let tallied = table.faulty(&faults).tally(SHARD, &records, now()).await.unwrap();
+    let tallied = table.faulty(&faults).tally(SHARD, &records, now(), deadline()).await.unwrap();
     assert_eq!((tallied.changes, faults.calls()), (4, 5));
     assert!(begin.elapsed() >= limits::INITIAL_BACKOFF * (1 + 2 + 4) / 2, "{:?}", begin.elapsed());
     expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
+}
+
+#[tokio::test]
+async fn a_transaction_that_meets_others_is_repeated_while_there_is_time_for_a_call() {
+    let table = TestTable::start().await;
+    let campaign = a_campaign_with_a_story(&table).await;
+    let records = read(&records(&table).await);
+    let faults = table.sandbox.faults().await.unwrap();
+    faults.always(Fault::Conflict);
+    let begin = Instant::now();
+    let deadline = begin + limits::CALL_TIMEOUT + Duration::from_secs(1);
+    let tallied = table.faulty(&faults).tally(SHARD, &records, now(), deadline).await;
+    assert!(matches!(&tallied, Err(StoreError::Unavailable(why)) if why.contains("Conflict")), "{tallied:?}");
+    // The checkpoint is read once. The first two pauses take at most 150 ms.
+    assert!(faults.calls() >= 4);
+    assert!(begin.elapsed() < limits::CALL_TIMEOUT / 2, "{:?}", begin.elapsed());
+    assert!(counts(&table, campaign).await.days.is_empty());
 }
 
 #[tokio::test]
@@ -214,7 +231,7 @@ async fn two_shards_count_the_same_campaign_at_once() {
     let count = async |batches: Vec<(String, Vec<StreamRecord>)>| {
         let store = table.fresh();
         for (shard, batch) in batches {
-            while store.tally(&shard, &batch, now()).await.is_err() {}
+            while store.tally(&shard, &batch, now(), deadline()).await.is_err() {}
         }
     };
     futures_util::join!(count(first), count(second));
@@ -230,11 +247,33 @@ async fn a_batch_of_many_campaigns_needs_several_transactions() {
     let events: Vec<_> = campaigns.iter().map(|campaign| install(*campaign, pass(1), registration(1), at(0))).collect();
     apply(&table, &events).await;
     let records = read(&records(&table).await);
-    assert_eq!(table.tally(SHARD, &records, now()).await.unwrap().changes, 120);
-    assert_eq!(table.tally(SHARD, &records, now()).await.unwrap().changes, 0);
+    assert_eq!(table.tally(SHARD, &records, now(), deadline()).await.unwrap().changes, 120);
+    assert_eq!(table.tally(SHARD, &records, now(), deadline()).await.unwrap().changes, 0);
     for campaign in campaigns {
         let CampaignCounts { totals, counted_since, .. } = counts(&table, campaign).await;
         assert_eq!((totals.active(Part::All), counted_since.is_some()), (1, true));
+    }
+}
+
+#[tokio::test]
+async fn no_transaction_of_a_batch_begins_if_it_may_end_after_the_deadline() {
+    let table = TestTable::start().await;
+    let campaigns: Vec<_> = (0..120).map(|_| new_campaign()).collect();
+    let events: Vec<_> = campaigns.iter().map(|campaign| install(*campaign, pass(1), registration(1), at(0))).collect();
+    apply(&table, &events).await;
+    let records = read(&records(&table).await);
+    let faults = table.sandbox.faults().await.unwrap();
+    // The first call reads the checkpoint, and the second one is the first of three transactions.
+    faults.next([Fault::None, Fault::Slow(Duration::from_secs(2))]);
+    let deadline = Instant::now() + limits::CALL_TIMEOUT + Duration::from_millis(1500);
+    let tallied = table.faulty(&faults).tally(SHARD, &records, now(), deadline).await;
+    assert!(matches!(&tallied, Err(StoreError::Unavailable(why)) if why.contains("no time left")), "{tallied:?}");
+    assert_eq!(faults.calls(), 2);
+
+    let rest = table.tally(SHARD, &records, now(), super::deadline()).await.unwrap();
+    assert_eq!((rest.changes, rest.repeated), (120, 99), "the first transaction counted the claims of 99 campaigns");
+    for campaign in campaigns {
+        assert_eq!(counts(&table, campaign).await.totals.active(Part::All), 1);
     }
 }
 
@@ -248,7 +287,7 @@ async fn a_batch_writes_each_count_once_however_many_events_it_has() {
     let recorder = table.sandbox.recorder().await.unwrap();
     let store = table.recorded(&recorder);
 
-    assert_eq!(store.tally(SHARD, &records, now()).await.unwrap().changes, 100);
+    assert_eq!(store.tally(SHARD, &records, now(), deadline()).await.unwrap().changes, 100);
     let calls = recorder.take();
     assert_eq!(
         calls.iter().map(|call| call.operation.as_str()).collect::<Vec<_>>(),
@@ -261,7 +300,7 @@ async fn a_batch_writes_each_count_once_however_many_events_it_has() {
     // A batch with nothing to count writes nothing.
     apply(&table, &[install(campaign, pass(1), registration(1), at(9))]).await;
     let all = read(&self::records(&table).await);
-    store.tally(SHARD, &all[records.len()..], now()).await.unwrap();
+    store.tally(SHARD, &all[records.len()..], now(), deadline()).await.unwrap();
     assert_eq!(recorder.take().len(), 1, "the checkpoint was read");
 }
 
@@ -274,7 +313,7 @@ async fn an_unreadable_record_is_kept_and_does_not_stop_the_tally() {
     records[place]["dynamodb"]["NewImage"]["wallet"] = json!({"S": "abacus"});
     let now = now();
     for _ in 0..2 {
-        table.tally(SHARD, &read(&records), now).await.unwrap();
+        table.tally(SHARD, &read(&records), now, deadline()).await.unwrap();
     }
     assert_eq!(counts(&table, campaign).await.totals.get(ChangeKind::Install, Part::All), 2);
 
@@ -302,7 +341,7 @@ async fn a_registration_that_changes_its_wallet_is_removed_from_one_and_added_to
         (installation.wallet, installation.device_os) = (Wallet::Pass2u, DeviceOs::Android);
     }
     apply(&table, &[moved]).await;
-    table.tally(SHARD, &read(&records(&table).await), now()).await.unwrap();
+    table.tally(SHARD, &read(&records(&table).await), now(), deadline()).await.unwrap();
     let counts = counts(&table, campaign).await;
     assert_eq!(counts.totals.active(Part::Wallet(Wallet::Pass2u)), 1);
     assert_eq!(counts.totals.iter().map(|(_, _, count)| count).max(), Some(2));

@@ -10,7 +10,7 @@ use rstest::rstest;
 use store::{Collection, Outcome, RecountOutcome};
 
 use super::{
-    TestTable, at, expect_done, new_campaign, now, pass,
+    TestTable, at, deadline, expect_done, new_campaign, now, pass,
     recount::recount_at,
     recount_parts::recount_part,
     registration,
@@ -38,7 +38,7 @@ async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
 }
 
 async fn tally(table: &TestTable) {
-    table.tally(SHARD, &read(&new_records(table, &mut table.stream()).await), now()).await.unwrap();
+    table.tally(SHARD, &read(&new_records(table, &mut table.stream()).await), now(), deadline()).await.unwrap();
 }
 
 /// Checks that the campaign can be read and changed as usual.
