@@ -6,6 +6,7 @@ use local::{
     samples,
     testing::{log_levels, runtime_api::LambdaProcess, sandbox::Sandbox},
 };
+use serde_json::json;
 
 const FUNCTION: &str = "account-admin";
 const BINARY: &str = env!("CARGO_BIN_EXE_account-admin");
@@ -48,6 +49,19 @@ async fn the_binary_answers_every_sample_event() {
 
     let logs = binary.stop().await.unwrap();
     assert!(!logs.contains(added["api_key"].as_str().unwrap()), "{logs}");
+}
+
+#[tokio::test]
+async fn the_binary_refuses_another_account_than_the_smoke_tests_through_an_alias() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
+    let create = |account: &str| json!({"action": "create_account", "account_id": account, "user_name": account});
+    let refused = binary.invoke_through("live", &create("acme")).await.unwrap().unwrap_err();
+    assert_eq!(refused["errorType"], "Alias");
+    let created = binary.invoke_through("live", &create("smoke-test")).await.unwrap().unwrap();
+    assert_eq!(created["account_id"], "smoke-test");
+    let without_alias = binary.invoke(&create("acme")).await.unwrap().unwrap();
+    assert_eq!(without_alias["account_id"], "acme");
 }
 
 #[tokio::test]

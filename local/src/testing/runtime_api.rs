@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 use crate::aws::front::{self, Front};
 
+/// The ARN by which a function is invoked, without an alias or a version.
+const FUNCTION_ARN: &str = "arn:aws:lambda:local:000000000000:function:tested";
 /// How long a test waits for a binary to respond.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -26,7 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct LambdaProcess {
     process: Child,
     output: JoinHandle<io::Result<String>>,
-    events: mpsc::Sender<Value>,
+    events: mpsc::Sender<Invocation>,
     answers: mpsc::Receiver<Answer>,
     asked: watch::Receiver<bool>,
     _stop: watch::Sender<bool>,
@@ -49,8 +51,14 @@ pub enum ProcessError {
     TimedOut,
 }
 
+/// An event, and the ARN by which the function is invoked.
+struct Invocation {
+    event: Value,
+    arn: String,
+}
+
 struct RuntimeApi {
-    events: Mutex<mpsc::Receiver<Value>>,
+    events: Mutex<mpsc::Receiver<Invocation>>,
     answers: mpsc::Sender<Answer>,
     asked: watch::Sender<bool>,
 }
@@ -110,8 +118,17 @@ impl LambdaProcess {
 
     /// Hands an event to the binary and waits for its response.
     pub async fn invoke(&mut self, event: &Value) -> Result<Answer, ProcessError> {
+        self.invoke_by(FUNCTION_ARN.to_owned(), event).await
+    }
+
+    /// Hands an event to the binary as if it was invoked through `alias`, and waits for its response.
+    pub async fn invoke_through(&mut self, alias: &str, event: &Value) -> Result<Answer, ProcessError> {
+        self.invoke_by(format!("{FUNCTION_ARN}:{alias}"), event).await
+    }
+
+    async fn invoke_by(&mut self, arn: String, event: &Value) -> Result<Answer, ProcessError> {
         // If the binary has ended, it never fetches the event, and the wait below reports that.
-        let _ = self.events.try_send(event.clone());
+        let _ = self.events.try_send(Invocation { event: event.clone(), arn });
         tokio::select! {
             answer = self.answers.recv() => match answer {
                 Some(answer) => Ok(answer),
@@ -167,7 +184,7 @@ impl Front for RuntimeApi {
         let mut response = Response::new(Vec::new());
         if request.method == Method::GET && path.ends_with("/runtime/invocation/next") {
             self.asked.send_replace(true);
-            let Some(event) = self.events.lock().await.recv().await else {
+            let Some(Invocation { event, arn }) = self.events.lock().await.recv().await else {
                 return front_closed();
             };
             let headers = response.headers_mut();
@@ -181,10 +198,9 @@ impl Front for RuntimeApi {
                 "lambda-runtime-trace-id",
                 HeaderValue::from_static("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700"),
             );
-            headers.insert(
-                "lambda-runtime-invoked-function-arn",
-                HeaderValue::from_static("arn:aws:lambda:local:000000000000:function:tested"),
-            );
+            if let Ok(arn) = HeaderValue::try_from(arn) {
+                headers.insert("lambda-runtime-invoked-function-arn", arn);
+            }
             *response.body_mut() = event.to_string().into_bytes();
             return response;
         }
