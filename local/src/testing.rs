@@ -7,3 +7,4 @@ mod permissions;
 pub mod recorder;
 pub mod runtime_api;
 pub mod sandbox;
+pub mod stream_events;

@@ -15,6 +15,7 @@ use local::{
         log_levels,
         runtime_api::{LambdaProcess, log_lines},
         sandbox::Sandbox,
+        stream_events,
     },
 };
 use registration_tally::Config;
@@ -48,21 +49,11 @@ async fn the_binary_counts_every_sample_event_once() {
     }
 }
 
-/// Returns the first sample event with a wallet that does not exist.
-fn with_an_unreadable_record() -> Value {
-    let mut event = samples::read(&samples::folder().join("dynamodb/source-document.json")).unwrap();
-    let records = event["Records"].as_array_mut().unwrap();
-    let record = records.iter_mut().find(|record| record["dynamodb"]["NewImage"]["wallet"].is_object()).unwrap();
-    record["dynamodb"]["NewImage"]["wallet"] = json!({"S": "abacus"});
-    record["dynamodb"]["NewImage"]["push_token"] = json!({"S": "a-secret-token"});
-    event
-}
-
 #[tokio::test]
 async fn the_log_counts_unreadable_records_and_does_not_show_them() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
-    let event = with_an_unreadable_record();
+    let event = stream_events::with_an_unreadable_record().unwrap();
     assert_eq!(binary.invoke(&event).await.unwrap().unwrap(), json!({"state": {}}));
     let logs = binary.stop().await.unwrap();
     let lines = log_lines(&logs).unwrap().into_iter();
@@ -103,7 +94,7 @@ async fn lambda_can_filter_each_line_at_every_level() {
     let template = Template::read(&Template::default_path()).unwrap();
     let samples = samples::reaching(FUNCTION, &template).unwrap();
     // First, because the samples repeat its records.
-    let unreadable = [with_an_unreadable_record()];
+    let unreadable = [stream_events::with_an_unreadable_record().unwrap()];
     let events: Vec<_> = unreadable.into_iter().chain(samples.into_iter().map(|(_, event)| event)).collect();
     let counted = log_levels::expect_filterable_log(FUNCTION, BINARY, &events).await.unwrap();
     assert_eq!(counted, BTreeSet::from(["UnreadableChanges".to_owned()]));

@@ -65,7 +65,7 @@ struct Plan {
     /// The function whose policy has to allow every call.
     caller: Option<Function>,
     denied: Vec<String>,
-    calls: usize,
+    operations: Vec<String>,
 }
 
 impl Faults {
@@ -123,7 +123,13 @@ impl Faults {
     /// Returns the number of calls since this method was last called.
     #[must_use]
     pub fn calls(&self) -> usize {
-        std::mem::take(&mut self.plan().calls)
+        self.operations().len()
+    }
+
+    /// Returns the operations of the calls since this method or `calls` was last called, such as `PutItem`.
+    #[must_use]
+    pub fn operations(&self) -> Vec<String> {
+        std::mem::take(&mut self.plan().operations)
     }
 
     fn plan(&self) -> std::sync::MutexGuard<'_, Plan> {
@@ -139,7 +145,7 @@ impl Drop for Faults {
 
 impl Plan {
     fn take(&mut self, request: &[u8]) -> Fault {
-        self.calls += 1;
+        self.operations.push(operation(request));
         if let Some(Err(denied)) = self.caller.as_ref().map(|caller| check_policy(caller, request)) {
             self.denied.push(denied);
             return Fault::Denied;

@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::time;
-use local::{aws::dynamodb::Engine, functions::InvokeError, samples, template::Template, testing::sandbox::Sandbox};
+use local::{
+    aws::dynamodb::Engine,
+    functions::InvokeError,
+    samples,
+    template::Template,
+    testing::{sandbox::Sandbox, stream_events},
+};
 use serde_json::Value;
-use store::{RecountOutcome, RecountRun};
+use store::{RecountOutcome, RecountRun, keys};
 
 use crate::CAMPAIGN;
 
-/// Invokes a function with samples, and returns how many calls it made to the table. Fails if its policy does not allow
-/// one of them.
-async fn invoke(sandbox: &Sandbox, name: &str, events: &[Value]) -> usize {
+/// Invokes a function with events, and returns the operations that it called on the table. Fails if its policy does not
+/// allow one of them.
+async fn invoke(sandbox: &Sandbox, name: &str, events: &[Value]) -> Vec<String> {
     let faults = sandbox.faults().await.unwrap();
     faults.enforce_policy_of(sandbox.template.functions[name].clone());
     let functions = sandbox.faulty_functions(&faults).unwrap();
@@ -21,7 +28,7 @@ async fn invoke(sandbox: &Sandbox, name: &str, events: &[Value]) -> usize {
         assert!(matches!(answer, Ok(_) | Err(InvokeError::Failed(_))), "{name}: {answer:?}");
     }
     assert_eq!(faults.denied(), [""; 0], "{name}");
-    faults.calls()
+    faults.operations()
 }
 
 fn samples_in(folder: &str) -> Vec<Value> {
@@ -48,8 +55,20 @@ async fn a_policy_allows_every_call_of_its_function() {
         };
         // A sandbox of its own, because the samples of account-admin move the campaign to another account.
         let sandbox = Sandbox::with_first_events().await.unwrap();
-        assert_eq!(invoke(&sandbox, name, &events).await > 0, !function.statements.is_empty(), "{name}");
+        assert_eq!(invoke(&sandbox, name, &events).await.is_empty(), function.statements.is_empty(), "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_of_the_tally_allows_an_unreadable_record_in_its_transaction() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let event = stream_events::with_an_unreadable_record().unwrap();
+    let operations = invoke(&sandbox, "registration-tally", &[event]).await;
+    assert_eq!(operations, ["BatchGetItem", "TransactWriteItems"]);
+    let unreadable = sandbox.client().unwrap().query().table_name(&sandbox.template.table.name);
+    let unreadable = unreadable.key_condition_expression("pk = :pk");
+    let unreadable = unreadable.expression_attribute_values(":pk", AttributeValue::S(keys::UNREADABLE_PK.to_owned()));
+    assert_eq!(unreadable.send().await.unwrap().count, 1);
 }
 
 /// A recount repairs counts only if the last change is a day old, so this one is made two days ahead.
