@@ -93,7 +93,10 @@ impl CampaignRecount {
             return Err(RecountError::UnknownCampaign(campaign));
         }
         let deadline = Timestamp::nearest(i64::try_from(context.deadline).unwrap_or(i64::MAX));
-        let recount = self.table.recount(campaign, RecountRun::new(&time::now, deadline)).await?;
+        // Lambda may deliver an asynchronous event twice (AWS Lambda, "How Lambda handles errors and retries with
+        // asynchronous invocation"). The request id alone may not tell the deliveries apart.
+        let invocation = format!("{} until {deadline}", context.request_id);
+        let recount = self.table.recount(campaign, RecountRun::new(&invocation, &time::now, deadline)).await?;
         let answer = Answer::new(campaign, &recount);
         let Answer { outcome, active_count: active, items_read, milliseconds, .. } = answer;
         let (request_id, campaign_id) = (context.request_id, campaign.to_string());

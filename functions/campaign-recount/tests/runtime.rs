@@ -108,7 +108,7 @@ async fn an_invocation_reports_that_another_one_is_running() {
     tokio::select! {
         biased;
         () = is_claimed.notified() => {}
-        recount = store.recount(campaign, RecountRun::new(&clock, time::now())) => panic!("{recount:?}"),
+        recount = store.recount(campaign, RecountRun::new("test", &clock, time::now())) => panic!("{recount:?}"),
     }
     let mut binary = LambdaProcess::start(BINARY, sandbox.variables(FUNCTION)).await.unwrap();
     let running = binary.invoke(&event).await.unwrap().unwrap();

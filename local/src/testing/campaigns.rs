@@ -111,7 +111,7 @@ async fn load_counting(
     // The recount gets an instant 48 hours ahead. The stream no longer delivers any change then, so the recount writes
     // the counts at once.
     let ahead = || time::now().plus(Duration::from_hours(48));
-    store.recount(campaign, RecountRun::new(&ahead, ahead().plus(Duration::from_hours(1)))).await?;
+    store.recount(campaign, RecountRun::new("load", &ahead, ahead().plus(Duration::from_hours(1)))).await?;
     Ok(())
 }
 

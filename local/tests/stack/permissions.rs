@@ -79,7 +79,7 @@ async fn the_policy_of_a_recount_allows_a_repair() {
     faults.enforce_policy_of(sandbox.template.functions["campaign-recount"].clone());
     let table = Engine::elsewhere(faults.endpoint()).store(&sandbox.template.table).unwrap();
     let clock = || time::now().plus(Duration::from_hours(48));
-    let run = RecountRun::new(&clock, clock().plus(Duration::from_hours(1)));
+    let run = RecountRun::new("test", &clock, clock().plus(Duration::from_hours(1)));
     let recount = table.recount(CAMPAIGN.parse().unwrap(), run).await.unwrap();
     assert_eq!(recount.outcome, RecountOutcome::Repaired);
 }

@@ -10,7 +10,7 @@
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
 //! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
-//! | recount | `CAMPAIGN#<campaign_id>` | `RECOUNT` | `started_at`, `revision`, `running_until` while an invocation runs, `ended_at` once it has ended, `installs`, `uninstalls`, `items_read`, `position`, `last_received_at`, `places`, `days`, `expires_at` | `campaign-recount` |
+//! | recount | `CAMPAIGN#<campaign_id>` | `RECOUNT` | `started_at`, `revision`, `written_by`, `running_until` while an invocation runs, `ended_at` once it has ended, `installs`, `uninstalls`, `items_read`, `position`, `last_received_at`, `places`, `days`, `expires_at` | `campaign-recount` |
 //! | checkpoint of the tally | `TALLY#<shard>` | `TALLY` | `last_sequence_number`, `expires_at` | `registration-tally` |
 //! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at`, `expires_at` | `registration-tally` |
 //! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` | `account-admin` |

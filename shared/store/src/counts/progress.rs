@@ -2,7 +2,8 @@
 //! same campaign at the same time.
 //!
 //! Every write of the item increases its `revision`, on condition that the revision is still the known one. So of two
-//! invocations that find the same item only one succeeds, and one that was overtaken learns it at its next write. The
+//! invocations that find the same item only one succeeds, and one that was overtaken learns it at its next write. A
+//! write whose answer was lost is repeated and finds its own revision, so the item also names its writer. The
 //! item is not deleted at the end but marked as ended, so revisions do not begin again while an invocation can still
 //! know an old one. DynamoDB deletes it later.
 
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, ItemKey, key_of},
+    dynamodb::codec::{self, ItemKey, key_of, text},
     keys,
     registrations::apply::has_written,
 };
@@ -35,6 +36,9 @@ pub(crate) const LEASE: Duration = Duration::from_mins(3);
 /// The age at which a census is begun again instead of continued. It is less than the 25 hours that an operator waits
 /// after an edit by hand, so a recount after that wait contains nothing read before the edit.
 const CENSUS_LIFE: Duration = Duration::from_hours(24);
+
+/// The condition that this invocation has written this revision already.
+const IS_REPEATED: &str = "(revision = :revision AND written_by = :invocation)";
 
 /// A recount that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +88,8 @@ struct RecountItem {
     sk: String,
     started_at: Timestamp,
     revision: u64,
+    /// The invocation that wrote the item. Absent if an older release wrote it.
+    written_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     running_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +109,12 @@ struct RecountItem {
 impl Table {
     /// Makes this invocation the only one that recounts the campaign, for the next [`LEASE`]. It continues the recount
     /// in progress, if there is one that is not too old.
-    pub(crate) async fn claim_recount(&self, campaign: CampaignId, now: Timestamp) -> Result<Claim, StoreError> {
+    pub(crate) async fn claim_recount(
+        &self,
+        campaign: CampaignId,
+        invocation: &str,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
         let (mut known, mut totals) = (None, Counts::default());
         for item in self.consistent_items(vec![recount_key(campaign), totals_key(campaign)]).await? {
             if key_of(&item) == Some(totals_key(campaign)) {
@@ -120,7 +131,7 @@ impl Table {
             (known, _) => Progress::begun(now, &totals, known.and_then(|known| known.revision)),
         };
         let until = now.plus(LEASE);
-        if self.save_recount(campaign, &mut progress, Some(until)).await? {
+        if self.save_recount(campaign, invocation, &mut progress, Some(until)).await? {
             Ok(Claim::Granted(progress))
         } else {
             Ok(Claim::Running { progress, until })
@@ -129,21 +140,28 @@ impl Table {
 
     /// Stores the progress, and until when this invocation keeps others away: `None` if it has ended. Returns `false`
     /// and stores nothing if another invocation has continued or ended the recount since.
+    ///
+    /// The condition also holds if this invocation has written the same revision already, because the SDK repeats a
+    /// write whose answer was lost.
     pub(crate) async fn save_recount(
         &self,
         campaign: CampaignId,
+        invocation: &str,
         progress: &mut Progress,
         running_until: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let revision = progress.revision.unwrap_or_default() + 1;
-        let item = RecountItem::new(campaign, progress, revision, running_until);
+        let item = RecountItem::new(campaign, invocation, progress, revision, running_until);
         let put = self.client.put_item().table_name(&self.name).set_item(Some(codec::encode(&item)?));
         let put = match progress.revision {
-            None => put.condition_expression("attribute_not_exists(pk)"),
+            None => put.condition_expression(format!("attribute_not_exists(pk) OR {IS_REPEATED}")),
             Some(known) => put
-                .condition_expression("revision = :known")
+                .condition_expression(format!("revision = :known OR {IS_REPEATED}"))
                 .expression_attribute_values(":known", AttributeValue::N(known.to_string())),
         };
+        let put = put
+            .expression_attribute_values(":revision", AttributeValue::N(revision.to_string()))
+            .expression_attribute_values(":invocation", text(invocation));
         let is_saved = has_written(put.send().await)?;
         if is_saved {
             progress.revision = Some(revision);
@@ -185,7 +203,13 @@ impl ChangesCounted {
 }
 
 impl RecountItem {
-    fn new(campaign: CampaignId, progress: &Progress, revision: u64, running_until: Option<Timestamp>) -> Self {
+    fn new(
+        campaign: CampaignId,
+        invocation: &str,
+        progress: &Progress,
+        revision: u64,
+        running_until: Option<Timestamp>,
+    ) -> Self {
         let Progress { started_at, counted, census, revision: _, ended_at, expires_at } = progress;
         let ChangesCounted { installs, uninstalls } = *counted;
         let Census { active, last_received_at, items_read, position } = census;
@@ -196,6 +220,7 @@ impl RecountItem {
             sk,
             started_at: *started_at,
             revision,
+            written_by: Some(invocation.to_owned()),
             running_until,
             ended_at: *ended_at,
             installs,
@@ -215,6 +240,7 @@ impl RecountItem {
             sk: _,
             started_at,
             revision,
+            written_by: _,
             running_until: _,
             ended_at,
             installs,
@@ -322,7 +348,7 @@ mod tests {
                 progress.census.active.insert(ActiveRegistration { began, wallet, device_os }, 9_999);
             }
         }
-        let item = codec::encode(&RecountItem::new(campaign, &progress, 1, None)).unwrap();
+        let item = codec::encode(&RecountItem::new(campaign, "an invocation", &progress, 1, None)).unwrap();
         let size = size_of(&AttributeValue::M(item));
         assert!(size < 400_000, "{size}");
     }

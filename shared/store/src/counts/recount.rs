@@ -46,9 +46,10 @@ const SAVE_INTERVAL: Duration = Duration::from_mins(1);
 /// seconds each ([`CALL_TIMEOUT`]), and the answer needs time too.
 const MARGIN: Duration = Duration::from_secs(20);
 
-/// One invocation that recounts: its clock and its limits.
+/// One invocation that recounts: its id, its clock and its limits.
 #[derive(Clone, Copy)]
 pub struct RecountRun<'a> {
+    invocation: &'a str,
     clock: &'a (dyn Fn() -> Timestamp + Sync),
     deadline: Timestamp,
     part_size: i32,
@@ -101,10 +102,11 @@ pub enum RecountOutcome {
 }
 
 impl<'a> RecountRun<'a> {
-    /// Returns an invocation that ends at `deadline`.
+    /// Returns an invocation that ends at `deadline`. Its id, `invocation`, differs from those of other invocations that
+    /// may recount the same campaign at the same time.
     #[must_use]
-    pub fn new(clock: &'a (dyn Fn() -> Timestamp + Sync), deadline: Timestamp) -> Self {
-        Self { clock, deadline, part_size: PART_SIZE }
+    pub fn new(invocation: &'a str, clock: &'a (dyn Fn() -> Timestamp + Sync), deadline: Timestamp) -> Self {
+        Self { invocation, clock, deadline, part_size: PART_SIZE }
     }
 
     /// Makes the invocation read at most this many items at once, instead of 5,000.
@@ -120,7 +122,11 @@ impl<'a> RecountRun<'a> {
 
 impl fmt::Debug for RecountRun<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("RecountRun").field("deadline", &self.deadline).finish_non_exhaustive()
+        formatter
+            .debug_struct("RecountRun")
+            .field("invocation", &self.invocation)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,7 +147,7 @@ impl Table {
     /// transactions. Neither depends on how long the recount takes, or in how many parts it reads.
     pub async fn recount(&self, campaign: CampaignId, run: RecountRun<'_>) -> Result<Recount, StoreError> {
         let now = run.now();
-        let mut progress = match self.claim_recount(campaign, now).await? {
+        let mut progress = match self.claim_recount(campaign, run.invocation, now).await? {
             Claim::Granted(progress) => progress,
             Claim::Running { progress, until } => {
                 return Ok(progress.result(RecountOutcome::Running { until }, None, now));
@@ -151,7 +157,7 @@ impl Table {
         if result.is_err() {
             // The next invocation can then continue here at once. Without this write it would continue at the write
             // before, once the lease is over, so the error of this write does not matter.
-            let _ = self.save_recount(campaign, &mut progress, None).await;
+            let _ = self.save_recount(campaign, run.invocation, &mut progress, None).await;
         }
         result
     }
@@ -171,7 +177,7 @@ impl Table {
                 continue;
             }
             let until = now.plus(LEASE);
-            if !self.save_recount(campaign, progress, (!is_time_over).then_some(until)).await? {
+            if !self.save_recount(campaign, run.invocation, progress, (!is_time_over).then_some(until)).await? {
                 return Ok(progress.result(RecountOutcome::Running { until }, None, now));
             }
             if is_time_over {
@@ -184,7 +190,7 @@ impl Table {
         let recount = progress.result(outcome, Some(comparison), now);
         progress.end(now);
         // If another invocation has taken over, it finds that the counts are as they should be, or have changed.
-        self.save_recount(campaign, progress, None).await?;
+        self.save_recount(campaign, run.invocation, progress, None).await?;
         Ok(recount)
     }
 

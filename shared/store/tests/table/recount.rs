@@ -24,8 +24,8 @@ pub(crate) fn a_day_later() -> Timestamp {
 
 /// Recounts a campaign at an instant, with enough time to finish.
 pub(crate) async fn recount_at(table: &Table, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {
-    let clock = move || now;
-    table.recount(campaign, RecountRun::new(&clock, now.plus(Duration::from_mins(15)))).await
+    let (clock, invocation) = (move || now, uuid::Uuid::new_v4().to_string());
+    table.recount(campaign, RecountRun::new(&invocation, &clock, now.plus(Duration::from_mins(15)))).await
 }
 
 /// Returns what a recount that read the whole campaign compared.

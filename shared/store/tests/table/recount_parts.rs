@@ -15,7 +15,7 @@ use domain::{
     id::CampaignId,
     time::{Day, Timestamp},
 };
-use local::aws::stream::TableStream;
+use local::{aws::stream::TableStream, testing::faults::Fault};
 use proptest::prelude::*;
 use rstest::rstest;
 use store::{CampaignCounts, Collection, Recount, RecountOutcome, RecountRun, StoreError, Table};
@@ -38,7 +38,7 @@ pub(crate) async fn recount_part(table: &Table, campaign: CampaignId, now: Times
 
 async fn try_recount_part(table: &Table, campaign: CampaignId, now: Timestamp) -> Result<Recount, StoreError> {
     let clock = move || now;
-    table.recount(campaign, RecountRun::new(&clock, now).part_size(2)).await
+    table.recount(campaign, RecountRun::new("part", &clock, now).part_size(2)).await
 }
 
 /// Recounts a campaign in parts of two items, and is killed after it has read the second part and stored the first.
@@ -57,7 +57,7 @@ async fn killed_recount(table: &Table, campaign: CampaignId, start: Timestamp) {
             }
         }
     };
-    let run = RecountRun::new(&clock, start.plus(Duration::from_mins(15))).part_size(2);
+    let run = RecountRun::new("killed", &clock, start.plus(Duration::from_mins(15))).part_size(2);
     tokio::select! {
         biased;
         () = is_second_part_read.notified() => {}
@@ -160,7 +160,7 @@ async fn an_invocation_that_was_overtaken_stops() {
         is_late.notify_one();
         start.plus(minutes(10))
     };
-    let slow = store.recount(campaign, RecountRun::new(&clock, start.plus(minutes(15))).part_size(2));
+    let slow = store.recount(campaign, RecountRun::new("slow", &clock, start.plus(minutes(15))).part_size(2));
     let others = async {
         is_late.notified().await;
         let fast = recount_at(&table, campaign, start.plus(minutes(9))).await.unwrap();
@@ -172,6 +172,39 @@ async fn an_invocation_that_was_overtaken_stops() {
     assert_eq!(slow.unwrap().outcome, RecountOutcome::Running { until });
     assert_eq!((fast.outcome, fast.items_read), (RecountOutcome::Repaired, 7));
     expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
+}
+
+/// The SDK repeats a call whose answer was lost. The repeated call finds what the first one wrote.
+#[rstest]
+#[case::unanswered(Fault::Unanswered)]
+#[case::cut_off(Fault::CutOff)]
+#[case::throttled(Fault::Throttled)]
+#[tokio::test]
+async fn an_answer_that_is_lost_does_not_stop_a_recount(#[case] fault: Fault) {
+    let table = TestTable::start().await;
+    let faults = table.sandbox.faults().await.unwrap();
+    let store = table.faulty(&faults);
+    let mut call = 0;
+    loop {
+        let campaign = uncounted_campaign(&table).await;
+        let _ = faults.calls();
+        faults.next(std::iter::repeat_n(Fault::None, call).chain([fault]));
+        assert_eq!(recount_part(&store, campaign, a_day_later()).await.outcome, RecountOutcome::Unfinished);
+        // Each part takes a minute, so that the progress is written after each.
+        let parts = AtomicU32::new(0);
+        let clock = || a_day_later().plus(minutes(parts.fetch_add(1, Ordering::Relaxed).into()));
+        let run = RecountRun::new("lost", &clock, a_day_later().plus(Duration::from_hours(1))).part_size(2);
+        let recount = store.recount(campaign, run).await.unwrap();
+        assert_eq!((recount.outcome, recount.items_read), (RecountOutcome::Repaired, 7), "call {call}");
+        expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
+        let next = recount_part(&table, campaign, a_day_later()).await;
+        assert_eq!((next.outcome, next.items_read), (RecountOutcome::Unfinished, 2), "the recount has ended");
+        call += 1;
+        if faults.calls() < call {
+            // The call with the fault was not made.
+            break;
+        }
+    }
 }
 
 #[tokio::test]
@@ -194,7 +227,7 @@ async fn after_an_error_the_next_invocation_continues_at_once() {
     let sk = store::keys::registration_sk(pass(3), registration(3));
     table.set(campaign, &sk, "wallet", "abacus").await;
     let clock = a_day_later;
-    let run = RecountRun::new(&clock, a_day_later().plus(minutes(15))).part_size(2);
+    let run = RecountRun::new("failing", &clock, a_day_later().plus(minutes(15))).part_size(2);
     let error = table.recount(campaign, run).await.unwrap_err().to_string();
     assert!(error.contains("PASS#") && error.contains("abacus"), "{error}");
 
@@ -334,7 +367,7 @@ async fn recount_with(
             Step::Killed(polls) => {
                 let calls = AtomicU32::new(0);
                 let clock = || time.plus(Duration::from_secs(40) * calls.fetch_add(1, Ordering::Relaxed));
-                let run = RecountRun::new(&clock, time.plus(Duration::from_hours(1))).part_size(2);
+                let run = RecountRun::new("killed", &clock, time.plus(Duration::from_hours(1))).part_size(2);
                 interrupted_after(*polls, table.fresh().recount(campaign, run)).await;
                 time = clock().plus(LEASE);
             }

@@ -82,6 +82,7 @@ async fn an_unknown_attribute_is_ignored() {
 #[case::tie(&format!("PASS#{}#{}", pass(1), registration(1)), "tie")]
 #[case::serial_number(&format!("PASS#{}", pass(1)), "serial_number")]
 #[case::campaign_type("CAMPAIGN", "campaign_type")]
+#[case::written_by("RECOUNT", "written_by")]
 #[tokio::test]
 async fn an_attribute_that_was_added_later_may_be_absent(#[case] sk: &str, #[case] attribute: &str) {
     let table = TestTable::start().await;
