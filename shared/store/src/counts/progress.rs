@@ -3,9 +3,9 @@
 //!
 //! Every write of the item increases its `revision`, on condition that the revision is still the known one. So of two
 //! invocations that find the same item only one succeeds, and one that was overtaken learns it at its next write. A
-//! write whose answer was lost is repeated and finds its own revision, so the item also names its writer. The
-//! item is not deleted at the end but marked as ended, so revisions do not begin again while an invocation can still
-//! know an old one. DynamoDB deletes it later.
+//! write whose answer was lost is repeated and finds its own revision, so the item also names its writer. The item is
+//! not deleted at the end but marked as ended, and expires a day later, so revisions do not begin again while an
+//! invocation can still know an old one.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -36,6 +36,9 @@ pub(crate) const LEASE: Duration = Duration::from_mins(3);
 /// The age at which a census is begun again instead of continued. It is less than the 25 hours that an operator waits
 /// after an edit by hand, so a recount after that wait contains nothing read before the edit.
 const CENSUS_LIFE: Duration = Duration::from_hours(24);
+/// How long the item is kept after it was needed last. An invocation that still knows an old revision lives for up to
+/// 15 minutes (the function's `Timeout` in `template.yaml`).
+const RETENTION: Duration = Duration::from_hours(24);
 
 /// The condition that this invocation has written this revision already.
 const IS_REPEATED: &str = "(revision = :revision AND written_by = :invocation)";
@@ -50,7 +53,6 @@ pub(crate) struct Progress {
     /// The revision of the stored item, or `None` if there is none.
     revision: Option<u64>,
     ended_at: Option<Timestamp>,
-    expires_at: i64,
 }
 
 /// How many changes a campaign's totals contain. Every counted change adds to one of these numbers, so if they are
@@ -178,7 +180,6 @@ impl Progress {
             census: Census::default(),
             revision,
             ended_at: None,
-            expires_at: now.plus(CENSUS_LIFE).unix_seconds(),
         }
     }
 
@@ -186,12 +187,10 @@ impl Progress {
     pub(crate) fn end(&mut self, now: Timestamp) {
         self.census = Census::default();
         self.ended_at = Some(now);
-        self.expires_at = now.unix_seconds();
     }
 
     fn can_continue(&self, now: Timestamp) -> bool {
-        // DynamoDB may take days to delete an expired item.
-        self.ended_at.is_none() && self.expires_at > now.unix_seconds()
+        self.ended_at.is_none() && self.started_at.plus(CENSUS_LIFE) > now
     }
 }
 
@@ -210,11 +209,12 @@ impl RecountItem {
         revision: u64,
         running_until: Option<Timestamp>,
     ) -> Self {
-        let Progress { started_at, counted, census, revision: _, ended_at, expires_at } = progress;
+        let Progress { started_at, counted, census, revision: _, ended_at } = progress;
         let ChangesCounted { installs, uninstalls } = *counted;
         let Census { active, last_received_at, items_read, position } = census;
         let (places, days) = table_of(active);
         let (pk, sk) = recount_key(campaign);
+        let needed_until = ended_at.unwrap_or_else(|| started_at.plus(CENSUS_LIFE));
         Self {
             pk,
             sk,
@@ -230,7 +230,7 @@ impl RecountItem {
             last_received_at: *last_received_at,
             places,
             days,
-            expires_at: *expires_at,
+            expires_at: needed_until.plus(RETENTION).unix_seconds(),
         }
     }
 
@@ -250,7 +250,7 @@ impl RecountItem {
             last_received_at,
             places,
             days,
-            expires_at,
+            expires_at: _,
         } = self;
         Progress {
             started_at,
@@ -258,7 +258,6 @@ impl RecountItem {
             census: Census { active: active_of(&places, &days), last_received_at, items_read, position },
             revision: Some(revision),
             ended_at,
-            expires_at,
         }
     }
 }

@@ -220,6 +220,25 @@ async fn a_census_of_the_day_before_is_begun_again() {
     assert_eq!((begun_again.started_at, begun_again.items_read), (start.plus(day), 2));
 }
 
+/// DynamoDB deletes an expired item, and without it revisions begin again.
+#[tokio::test]
+async fn the_progress_does_not_expire_while_an_invocation_can_know_its_revision() {
+    let table = TestTable::start().await;
+    let campaign = uncounted_campaign(&table).await;
+    let day = Duration::from_hours(24);
+    let expires_at = async || {
+        let item = table.everything().await.into_iter().find(|item| item["sk"].as_s().is_ok_and(|sk| sk == "RECOUNT"));
+        item.unwrap()["expires_at"].as_n().unwrap().parse::<i64>().unwrap()
+    };
+    let start = a_day_later();
+    recount_part(&table, campaign, start).await;
+    // An invocation may begin to continue the recount until a day after its start, and lives for up to 15 minutes.
+    assert!(expires_at().await > start.plus(day).plus(minutes(15)).unix_seconds());
+    let end = start.plus(minutes(5));
+    assert_eq!(recount_at(&table, campaign, end).await.unwrap().outcome, RecountOutcome::Repaired);
+    assert_eq!(expires_at().await, end.plus(day).unix_seconds());
+}
+
 #[tokio::test]
 async fn after_an_error_the_next_invocation_continues_at_once() {
     let table = TestTable::start().await;
