@@ -9,7 +9,7 @@
 //! | `agrees` | the counts agreed with the registrations |
 //! | `repaired` | the counts differed, or were not known to be complete, and agree now |
 //! | `busy` | a change of the last 25 hours may not have been counted yet, or the counts changed during the recount; nothing was repaired |
-//! | `unfinished` | the time of this invocation was over; the next one continues |
+//! | `unfinished` | the time of this invocation was over, or too short for a repair; the next one continues |
 //! | `running` | another invocation recounts the campaign; this one read nothing |
 //!
 //! A repair of more than 99 days needs several transactions: if the counts change between two of them, it stops, the

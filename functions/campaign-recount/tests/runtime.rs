@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use campaign_recount::{CampaignRecount, Config};
 use domain::time;
@@ -64,10 +67,11 @@ async fn the_binary_answers_the_sample_event() {
     assert_eq!(of("milliseconds"), [busy["milliseconds"].clone(), milliseconds]);
 }
 
-/// Returns the answer of an invocation that ends at once, in JSON.
-async fn invoke_briefly(function: &CampaignRecount, event: &Value) -> Value {
-    // The context's deadline is 1970.
-    let event = LambdaEvent::new(event.clone(), Context::default());
+/// Returns the answer of an invocation that has this much time, in JSON.
+async fn invoke(function: &CampaignRecount, event: &Value, time: Duration) -> Value {
+    let mut context = Context::default();
+    context.deadline = time::now().plus(time).unix_milliseconds().try_into().unwrap();
+    let event = LambdaEvent::new(event.clone(), context);
     serde_json::to_value(function.handle(event).await.unwrap()).unwrap()
 }
 
@@ -81,13 +85,13 @@ async fn an_invocation_whose_time_is_over_says_how_far_it_got() {
     let variables = sandbox.variables(FUNCTION);
     let function = CampaignRecount::new(&Config::from_lookup(&|name| variables.get(name).cloned()).unwrap());
 
-    let first = invoke_briefly(&function, &event).await;
+    let first = invoke(&function, &event, Duration::ZERO).await;
     let read = first["items_read"].as_u64().unwrap();
     assert!(first["outcome"] == "unfinished" && (1..3000).contains(&read), "{first}");
     assert!(first["again_at"].is_string() && first["milliseconds"].is_u64(), "{first}");
     assert!(first.get("active_count").is_none() && first.get("differences").is_none(), "{first}");
 
-    let second = invoke_briefly(&function, &event).await;
+    let second = invoke(&function, &event, Duration::from_mins(15)).await;
     assert_eq!((&second["outcome"], &second["active_count"]), (&json!("agrees"), &json!(3000)), "{second}");
     assert_eq!((&second["items_read"], &second["started_at"]), (&json!(3000), &first["started_at"]));
     assert!(second["milliseconds"].as_u64() > first["milliseconds"].as_u64(), "{first} {second}");

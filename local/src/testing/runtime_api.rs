@@ -192,7 +192,8 @@ impl Front for RuntimeApi {
             if let Ok(request_id) = HeaderValue::try_from(request_id) {
                 headers.insert("lambda-runtime-aws-request-id", request_id);
             }
-            let deadline = jiff::Timestamp::now().as_millisecond() + 60_000;
+            // The 15 minutes of `campaign-recount`, which is the function with the longest timeout.
+            let deadline = jiff::Timestamp::now().as_millisecond() + 900_000;
             headers.insert("lambda-runtime-deadline-ms", HeaderValue::from(deadline));
             headers.insert(
                 "lambda-runtime-trace-id",

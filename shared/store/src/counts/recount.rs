@@ -27,10 +27,7 @@ use super::{
 };
 use crate::{
     StoreError, Table,
-    dynamodb::{
-        limits::CALL_TIMEOUT,
-        transaction::{self, Transacted},
-    },
+    dynamodb::transaction::{self, Transacted},
 };
 
 /// The time after which a change is either counted or gone from the table's stream, which keeps it for 24 hours (Amazon
@@ -44,7 +41,11 @@ const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
 const SAVE_INTERVAL: Duration = Duration::from_mins(1);
 /// How long before its deadline an invocation stops reading. A read and the write of the progress take up to eight
 /// seconds each ([`CALL_TIMEOUT`]), and the answer needs time too.
-const MARGIN: Duration = Duration::from_secs(20);
+const READ_MARGIN: Duration = Duration::from_secs(20);
+/// How long before its deadline an invocation does not begin to compare and repair any more. A repair of 35 years of
+/// days is 130 transactions, so 0.3 seconds for each and the same margin as above. A repair that is cut off all the
+/// same is completed by the next recount.
+const REPAIR_MARGIN: Duration = Duration::from_mins(1);
 
 /// One invocation that recounts: its id, its clock and its limits.
 #[derive(Clone, Copy)]
@@ -92,7 +93,7 @@ pub enum RecountOutcome {
         /// The earliest instant at which another attempt is worthwhile.
         again_at: Timestamp,
     },
-    /// The time of this invocation was over. The next one continues, at any time.
+    /// The time of this invocation was over, or too short for a repair. The next one continues, at any time.
     Unfinished,
     /// Another invocation recounts the campaign, so this one read nothing.
     Running {
@@ -113,6 +114,11 @@ impl<'a> RecountRun<'a> {
     #[must_use]
     pub fn part_size(self, part_size: i32) -> Self {
         Self { part_size, ..self }
+    }
+
+    fn time_left(&self) -> Duration {
+        let milliseconds = self.deadline.unix_milliseconds() - self.now().unix_milliseconds();
+        Duration::from_millis(milliseconds.try_into().unwrap_or_default())
     }
 
     fn now(&self) -> Timestamp {
@@ -170,10 +176,12 @@ impl Table {
         run: RecountRun<'_>,
     ) -> Result<Recount, StoreError> {
         let mut saved_at = run.now();
-        while self.extend_census(campaign, &mut progress.census, run.part_size).await? {
+        loop {
+            let is_complete = !self.extend_census(campaign, &mut progress.census, run.part_size).await?;
             let now = run.now();
-            let is_time_over = now.plus(MARGIN) >= run.deadline;
-            if !is_time_over && now < saved_at.plus(SAVE_INTERVAL) {
+            let is_time_over = now.plus(if is_complete { REPAIR_MARGIN } else { READ_MARGIN }) >= run.deadline;
+            // A complete census is always stored, so that a whole lease is left for the repair.
+            if !is_complete && !is_time_over && now < saved_at.plus(SAVE_INTERVAL) {
                 continue;
             }
             let until = now.plus(LEASE);
@@ -183,9 +191,12 @@ impl Table {
             if is_time_over {
                 return Ok(progress.result(RecountOutcome::Unfinished, None, now));
             }
+            if is_complete {
+                break;
+            }
             saved_at = now;
         }
-        let (outcome, comparison) = self.compare(campaign, progress, run.now()).await?;
+        let (outcome, comparison) = self.compare(campaign, progress, run).await?;
         let now = run.now();
         let recount = progress.result(outcome, Some(comparison), now);
         progress.end(now);
@@ -199,8 +210,9 @@ impl Table {
         &self,
         campaign: CampaignId,
         progress: &Progress,
-        now: Timestamp,
+        run: RecountRun<'_>,
     ) -> Result<(RecountOutcome, Comparison), StoreError> {
+        let now = run.now();
         let Progress { counted: counted_before, census, .. } = progress;
         let counted = self.consistent_counts(campaign).await?;
         let days = repairs(&counted, &census.active, now.day());
@@ -211,11 +223,13 @@ impl Table {
         } else if let Some(again_at) = counted_at.filter(|counted_at| *counted_at > now) {
             RecountOutcome::Busy { again_at }
         } else if ChangesCounted::of(&counted.totals) == *counted_before
-            && self.repair(campaign, &counted, days, now).await? == Transacted::Done
+            && self.repair(campaign, &counted, days, run).await? == Transacted::Done
         {
             RecountOutcome::Repaired
         } else {
-            RecountOutcome::Busy { again_at: now.plus(COUNTED_AFTER) }
+            // The counts have changed since the first registration was read: a change was counted, or an earlier repair
+            // was cut off. A new recount sees whether such a change is recent.
+            RecountOutcome::Busy { again_at: now }
         };
         Ok((outcome, comparison))
     }
@@ -228,13 +242,14 @@ impl Table {
         campaign: CampaignId,
         counted: &CampaignCounts,
         days: BTreeMap<Day, Counts>,
-        now: Timestamp,
+        run: RecountRun<'_>,
     ) -> Result<Transacted, StoreError> {
+        let deadline = Instant::now() + run.time_left();
         let mut totals = counted.totals.clone();
         let days: Vec<_> = days.into_iter().collect();
         let mut earlier = days.chunks(MAX_DAYS_PER_TRANSACTION);
         let last = earlier.next_back().unwrap_or_default();
-        for (days, since) in earlier.map(|days| (days, None)).chain([(last, Some(now))]) {
+        for (days, since) in earlier.map(|days| (days, None)).chain([(last, Some(run.now()))]) {
             let mut sum = Counts::default();
             let mut writes = Vec::new();
             for (day, counts) in days {
@@ -243,8 +258,6 @@ impl Table {
             }
             let update = CountUpdate::of_totals(&sum).if_still(&totals).counted_since(since);
             writes.push(self.count_write(campaign, update)?);
-            // The last attempt begins within the time of a call.
-            let deadline = Instant::now() + 2 * CALL_TIMEOUT;
             if self.transact(writes, deadline).await? == Transacted::ConditionFailed {
                 return Ok(Transacted::ConditionFailed);
             }

@@ -31,7 +31,7 @@ use super::{
 /// How long a killed invocation keeps others away after its last write.
 const LEASE: Duration = Duration::from_mins(3);
 
-/// Recounts a campaign in an invocation that has time for one part, of two items.
+/// Recounts a campaign in an invocation that has time for one part, of two items, and not for comparing the counts.
 pub(crate) async fn recount_part(table: &Table, campaign: CampaignId, now: Timestamp) -> Recount {
     try_recount_part(table, campaign, now).await.unwrap()
 }
@@ -72,6 +72,15 @@ async fn uncounted_campaign(table: &TestTable) -> CampaignId {
     campaign
 }
 
+/// Recounts again at the instants that busy recounts name. The first of them has a result already.
+async fn repeated(table: &Table, campaign: CampaignId, mut recount: Recount) -> Recount {
+    for _ in 0..2 {
+        let RecountOutcome::Busy { again_at } = recount.outcome else { break };
+        recount = recount_at(table, campaign, again_at).await.unwrap();
+    }
+    recount
+}
+
 fn minutes(minutes: u64) -> Duration {
     Duration::from_mins(minutes)
 }
@@ -94,7 +103,7 @@ async fn each_invocation_continues_where_the_time_of_the_one_before_was_over() {
     }
     assert!(counts(&table, campaign).await.totals.is_empty());
 
-    let recount = recount_part(&table.fresh(), campaign, start.plus(minutes(4))).await;
+    let recount = recount_at(&table.fresh(), campaign, start.plus(minutes(4))).await.unwrap();
     assert_eq!((recount.outcome, recount.items_read), (RecountOutcome::Repaired, 7));
     assert_eq!((recount.started_at, recount.duration), (start.plus(minutes(1)), minutes(3)));
     expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
@@ -256,6 +265,74 @@ async fn after_an_error_the_next_invocation_continues_at_once() {
     expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
 }
 
+/// Each case says how much time is left when every registration is read, and whether the counts are repaired.
+#[rstest]
+#[case::too_little(Duration::from_mins(1), false)]
+#[case::enough(Duration::from_secs(61), true)]
+#[tokio::test]
+async fn a_repair_begins_only_if_there_is_time_for_it(#[case] left: Duration, #[case] is_repaired: bool) {
+    let table = TestTable::start().await;
+    let campaign = uncounted_campaign(&table).await;
+    let clock = a_day_later;
+    let run = RecountRun::new("short", &clock, a_day_later().plus(left));
+    let recount = table.recount(campaign, run).await.unwrap();
+    let expected = if is_repaired { RecountOutcome::Repaired } else { RecountOutcome::Unfinished };
+    assert_eq!((recount.outcome, recount.items_read), (expected, 7));
+    assert_eq!(counts(&table, campaign).await.totals.is_empty(), !is_repaired);
+
+    let next = recount_at(&table, campaign, a_day_later()).await.unwrap();
+    let expected = if is_repaired { RecountOutcome::Agrees } else { RecountOutcome::Repaired };
+    assert_eq!((next.outcome, next.items_read), (expected, 7));
+    expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
+}
+
+#[tokio::test]
+async fn a_repair_has_a_whole_lease() {
+    let table = TestTable::start().await;
+    let campaign = uncounted_campaign(&table).await;
+    let start = a_day_later();
+    let calls = AtomicU32::new(0);
+    // Reading the registrations takes two minutes.
+    let clock = || start.plus(if calls.fetch_add(1, Ordering::Relaxed) < 2 { minutes(0) } else { minutes(2) });
+    let recorder = table.sandbox.recorder().await.unwrap();
+    let store = table.recorded(&recorder);
+    let run = RecountRun::new("repairs", &clock, start.plus(minutes(15)));
+    let is_under_way = async {
+        while !recorder.take().iter().any(|call| call.operation == "TransactWriteItems") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = is_under_way => {}
+        recount = store.recount(campaign, run) => panic!("{recount:?}"),
+    }
+    let other = recount_at(&table, campaign, start.plus(minutes(4))).await.unwrap();
+    assert_eq!(other.outcome, RecountOutcome::Running { until: start.plus(minutes(2)).plus(LEASE) });
+}
+
+#[tokio::test]
+async fn a_repair_that_was_cut_off_is_completed_without_a_wait() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let day = |number: u32| at(0).plus(Duration::from_hours(24 * u64::from(number)));
+    let install = |number: u32| install(campaign, pass(number.into()), registration(number.into()), day(number));
+    apply(&table, &(0..150).map(install).collect::<Vec<_>>()).await;
+    let faults = table.sandbox.faults().await.unwrap();
+    // The first of two transactions is made, and then the process crashes.
+    faults.next([Fault::None; 6]);
+    faults.always(Fault::Denied);
+    recount_at(&table.faulty(&faults), campaign, a_day_later()).await.unwrap_err();
+    let partly = counts(&table, campaign).await;
+    assert_eq!((partly.days.len(), partly.counted_since), (99, None));
+
+    let next = a_day_later().plus(LEASE);
+    let recount = recount_at(&table, campaign, next).await.unwrap();
+    assert_eq!(recount.outcome, RecountOutcome::Busy { again_at: next });
+    assert_eq!(repeated(&table, campaign, recount).await.outcome, RecountOutcome::Repaired);
+    expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
+}
+
 /// Each case says which registration is removed between two invocations, after the first four were read, whether the
 /// removal is counted before the recount ends, and whether the recount repairs the counts.
 #[rstest]
@@ -287,8 +364,7 @@ async fn a_change_between_two_invocations_is_neither_lost_nor_counted_twice(
 
     table.tally(SHARD, &records, now(), deadline()).await.unwrap();
     if !is_repaired {
-        let RecountOutcome::Busy { again_at } = recount.outcome else { panic!("{recount:?}") };
-        assert_eq!(recount_at(&table, campaign, again_at).await.unwrap().outcome, RecountOutcome::Repaired);
+        assert_eq!(repeated(&table, campaign, recount).await.outcome, RecountOutcome::Repaired);
     }
     expect_exact(&counts(&table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
 }
@@ -332,6 +408,8 @@ async fn the_tally_does_not_see_the_progress_of_a_recount() {
 enum Step {
     /// The invocation reads one part.
     Part,
+    /// The invocation reads the rest part by part, and compares.
+    Rest,
     /// The invocation has time for the whole campaign, and is killed after this many polls.
     Killed(usize),
     /// A registration changes, and the change is counted at once or only at the end.
@@ -367,7 +445,7 @@ async fn play(
     campaign
 }
 
-/// Recounts a campaign in invocations of one part each, with `steps` in between. Returns the result and its instant.
+/// Recounts a campaign with these steps, until a recount compares the counts. Returns the result and its instant.
 async fn recount_with(
     table: &TestTable,
     stream: &mut TableStream,
@@ -375,14 +453,19 @@ async fn recount_with(
     steps: &[Step],
 ) -> (Recount, Timestamp) {
     let mut time = a_day_later();
-    for step in steps.iter().chain(std::iter::repeat(&Step::Part)) {
+    for step in steps.iter().chain(std::iter::repeat(&Step::Rest)) {
         time = time.plus(Duration::from_secs(1));
         match step {
-            Step::Part => match recount_part(&table.fresh(), campaign, time).await {
-                Recount { outcome: RecountOutcome::Unfinished, .. } => {}
-                Recount { outcome: RecountOutcome::Running { until }, .. } => time = until,
-                recount => return (recount, time),
-            },
+            Step::Part | Step::Rest => {
+                let left = if matches!(step, Step::Part) { Duration::ZERO } else { minutes(15) };
+                let clock = || time;
+                let run = RecountRun::new("part", &clock, time.plus(left)).part_size(2);
+                match table.fresh().recount(campaign, run).await.unwrap() {
+                    Recount { outcome: RecountOutcome::Unfinished, .. } => {}
+                    Recount { outcome: RecountOutcome::Running { until }, .. } => time = until,
+                    recount => return (recount, time),
+                }
+            }
             Step::Killed(polls) => {
                 let calls = AtomicU32::new(0);
                 let clock = || time.plus(Duration::from_secs(40) * calls.fetch_add(1, Ordering::Relaxed));
