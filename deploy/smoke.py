@@ -33,6 +33,7 @@ NEED_A_KEY = [
 PATIENCE = 90
 # The same for what arrives through the queue or the stream. In a new stack Lambda may begin to poll only after several minutes (documented for
 # event source mappings of streams in https://docs.aws.amazon.com/lambda/latest/dg/kafka-starting-positions.html).
+# Also for the recount of another run: after one that was killed, others wait for three minutes (docs/operating.md, "Recount").
 POLLED_PATIENCE = 300
 PAUSE = 0.2
 
@@ -123,7 +124,7 @@ class Smoke:
             answers.append(self.invoke("campaign-recount", {"campaign_id": str(self.campaign)}))
             return answers[-1].get("outcome") not in {"running", "unfinished"}
 
-        self.wait(is_over, "the recount does not end")
+        self.wait(is_over, "the recount does not end", self.polled_patience)
         return answers[-1]
 
     def install(self):
@@ -284,7 +285,7 @@ def main():
     parser.add_argument(
         "--patience",
         type=float,
-        help=f"how many seconds to wait for each result (default {PATIENCE}; {POLLED_PATIENCE} for the queue and the stream)",
+        help=f"how many seconds to wait for each result (default {PATIENCE}; {POLLED_PATIENCE} for the queue, the stream and a recount)",
     )
     arguments = parser.parse_args()
     urls = (arguments.api, arguments.queue_url, arguments.lambda_url)
