@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `agrees` | the counts agreed with the registrations |
 //! | `repaired` | the counts differed, or were not known to be complete, and agree now |
-//! | `busy` | a change of the last 25 hours may not have been counted yet, or the counts changed during the recount; nothing was repaired |
+//! | `busy` | a change of the last 25 hours may not have been counted yet, or the counts changed during the recount; nothing was repaired, or only some of more than 99 days |
 //! | `unfinished` | the time of this invocation was over, or too short for a repair; the next one continues |
 //! | `running` | another invocation recounts the campaign; this one read nothing |
 //!

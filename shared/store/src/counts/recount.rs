@@ -147,7 +147,8 @@ impl Table {
     ///   has seen was counted or lost.
     /// - The counts are the same as before the first registration was read. So the changes that were counted were
     ///   counted before that, and a change that the recount has not seen, because it came after its registration was
-    ///   read, is not counted yet but will be.
+    ///   read, is not counted yet. It will be, if the tally keeps up with the stream. If it is lost, the next recount
+    ///   repairs the counts.
     ///
     /// If either condition does not hold, nothing is written, or nothing further if the repair needs several
     /// transactions. Neither depends on how long the recount takes, or in how many parts it reads.
