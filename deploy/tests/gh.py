@@ -27,7 +27,8 @@ FILTERS = {
     ".name": lambda answer: answer["name"],
     r'"\(.owner.login)@\(.owner.id)/\(.name)@\(.id)"': lambda a: f"{a['owner']['login']}@{a['owner']['id']}/{a['name']}@{a['id']}",
     ".protection_rules[].type": lambda answer: "\n".join(rule["type"] for rule in answer["protection_rules"]),
-    ".[0].databaseId": lambda answer: answer[0]["databaseId"],
+    # The CLI prints nothing for null.
+    ".[0].databaseId": lambda answer: answer[0]["databaseId"] if answer else "",
     ".[].environment.id": lambda answer: "\n".join(str(pending["environment"]["id"]) for pending in answer),
     ".[].environment": lambda answer: "\n".join(deployment["environment"] for deployment in answer),
 }
@@ -53,20 +54,30 @@ def main(arguments):
     variable.add_argument("name")
     variable.add_argument("--env", required=True)
     variable.add_argument("--body", required=True)
-    variable.set_defaults(run=set_variable)
+    variable.set_defaults(run=of_repository(set_variable))
     runs = commands.add_parser("run").add_subparsers(required=True)
     listing = runs.add_parser("list", allow_abbrev=False)
-    for name in ("--workflow", "--limit", "--json", "--jq"):
+    for name in ("--workflow", "--commit", "--limit", "--json", "--jq"):
         listing.add_argument(name, required=True)
-    listing.set_defaults(run=list_runs)
+    listing.set_defaults(run=of_repository(list_runs))
     watch = runs.add_parser("watch", allow_abbrev=False)
     watch.add_argument("run_id", type=int)
-    watch.set_defaults(run=watch_run)
+    watch.set_defaults(run=of_repository(watch_run))
     arguments = parser.parse_args(arguments)
     state = Path(os.environ["GH_STATE"])
-    github = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"environments": {}}
+    github = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"environments": {}, "deployed": []}
     arguments.run(github, arguments)
     state.write_text(json.dumps(github), encoding="utf-8")
+
+
+def of_repository(run):
+    """Wraps a command that acts on a repository: GH_REPO has to name it, because with several remotes the CLI does not take `origin` first."""
+
+    def checked(github, arguments):
+        expect(os.environ.get("GH_REPO"), github["repository"])
+        run(github, arguments)
+
+    return checked
 
 
 def create_repository(github, arguments):
@@ -175,20 +186,23 @@ def set_variable(github, arguments):
     github["environments"][arguments.env]["variables"][arguments.name] = arguments.body
 
 
-def list_runs(_github, arguments):
+def list_runs(github, arguments):
+    """Prints the run of the commit that was pushed, as on GitHub not at the first time, because the run begins some time after the push."""
     expect((Path(".github/workflows") / arguments.workflow).is_file(), True)
     expect((arguments.limit, arguments.json), ("1", "databaseId"))
-    pushed = subprocess.run(["git", "rev-parse", "origin/main", "main"], check=True, capture_output=True, text=True).stdout.split()
-    expect(pushed[0], pushed[1])
-    print(FILTERS[arguments.jq]([{"databaseId": RUN_ID}]))
+    pushed = subprocess.run(["git", "rev-parse", "origin/main"], check=True, capture_output=True, text=True).stdout.strip()
+    expect(arguments.commit, pushed)
+    runs = [{"databaseId": RUN_ID}] if github.get("asked") == pushed else []
+    github["asked"] = pushed
+    print(FILTERS[arguments.jq](runs))
 
 
 def watch_run(github, arguments):
-    """Deploys to each environment that was set up, in the order of the workflow, up to one that waits for reviewers."""
+    """Deploys to each environment that was set up and not yet deployed, in the order of the workflow, up to one that waits for reviewers."""
     expect(arguments.run_id, RUN_ID)
     jobs = yaml_parse(Path(".github/workflows/deploy.yml").read_text(encoding="utf-8"))["jobs"]
     github["pending"] = []
-    for name in [name for name in jobs if name in github["environments"]]:
+    for name in [name for name in jobs if name in github["environments"] and name not in github["deployed"]]:
         if github["environments"][name]["reviewers"]:
             github["pending"].append(name)
             return
@@ -197,6 +211,7 @@ def watch_run(github, arguments):
 
 def deploy(github, name):
     """Runs the commands of the workflow with the variables of an environment."""
+    github["deployed"].append(name)
     environment = github["environments"][name]
     expect(environment["branches"], ["main"])
     [job] = yaml_parse(Path(".github/workflows/deploy-environment.yml").read_text(encoding="utf-8"))["jobs"].values()
