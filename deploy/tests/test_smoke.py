@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import select
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -173,6 +176,29 @@ def test_the_recount_of_another_run_is_waited_for(monkeypatch):
     run.recounted_after = 1000
     run.run_with_key()
     assert run.verdict() == "broken: campaign-recount"
+
+
+def test_a_line_is_printed_when_its_step_ends(tmp_path):
+    # The log of a workflow shows at what time a line was printed.
+    for name in ("deploy/smoke", "deploy/smoke.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(stack.ROOT / name, tmp_path / name)
+    python = tmp_path / "target/tools/deploy/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/usr/bin/env bash\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        urls = ["--api", "http://127.0.0.1:1", "--queue-url", silent_url, "--lambda-url", silent_url]
+        command = [tmp_path / "deploy/smoke", "dev", *urls]
+        with subprocess.Popen(command, env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, text=True) as run:
+            try:
+                printed, _, _ = select.select([run.stdout], [], [], PATIENT)
+                assert printed
+                assert run.stdout.readline().startswith("FAIL  api-contract")
+                assert run.poll() is None
+            finally:
+                run.kill()
 
 
 class changing:
