@@ -4,7 +4,7 @@ It accepts only the calls that are listed here, in the form that GitHub document
 runs the steps of deploy-environment.yml with the variables that were set, except for the smoke test of an environment that has no local stack.
 It shows that the commands fit the documentation, each other and the workflow. It cannot show what GitHub's own settings refuse.
 
-- repo create, api, variable set, run list, run watch: https://cli.github.com/manual
+- repo create, api, variable set, run list, run watch, run view: https://cli.github.com/manual
 - environments: https://docs.github.com/en/rest/deployments/environments, branch policies: …/deployments/branch-policies,
   repositories: …/repos/repos, users: …/users/users, pending deployments: …/actions/workflow-runs
 """
@@ -63,6 +63,10 @@ def main(arguments):
     watch = runs.add_parser("watch", allow_abbrev=False)
     watch.add_argument("run_id", type=int)
     watch.set_defaults(run=of_repository(watch_run))
+    view = runs.add_parser("view", allow_abbrev=False)
+    view.add_argument("run_id", type=int)
+    view.add_argument("--log", action="store_true", required=True)
+    view.set_defaults(run=of_repository(view_log))
     arguments = parser.parse_args(arguments)
     state = Path(os.environ["GH_STATE"])
     github = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"environments": {}, "deployed": []}
@@ -209,6 +213,11 @@ def watch_run(github, arguments):
         deploy(github, name)
 
 
+def view_log(github, arguments):
+    expect(arguments.run_id, RUN_ID)
+    print(github["log"], end="")
+
+
 def deploy(github, name):
     """Runs the commands of the workflow with the variables of an environment."""
     github["deployed"].append(name)
@@ -227,6 +236,7 @@ def deploy(github, name):
             variables = {**os.environ, "ENVIRONMENT": name, **with_variables}
             output = subprocess.run(["bash", "-euo", "pipefail", "-c", step["run"]], env=variables, capture_output=True, text=True, check=False)
             expect(output.returncode, 0, output.stdout + output.stderr)
+            github["log"] = github.get("log", "") + output.stdout
 
 
 def expect(found, wanted, otherwise=""):

@@ -33,13 +33,16 @@ arguments=()
 for argument; do
   [[ $argument == --cli-binary-format || $argument == raw-in-base64-out ]] || arguments+=("$argument")
 done
-output=$("{bin}/aws" "${{arguments[@]}}" 2>"$ERRORS") && status=0 || status=$?
+# One file for each call, because the page also calls it in the background.
+errors=$ERRORS.$$
+output=$("{bin}/aws" "${{arguments[@]}}" 2>"$errors") && status=0 || status=$?
 # The emulator lacks some operations and resources. The CLI has checked the command and its options when it calls one.
-if ((status)) && ! grep --quiet "^usage\\|Unknown options" "$ERRORS" &&
-  {{ grep --quiet "<!doctype html>\\|NotImplemented\\|not been implemented" "$ERRORS" || [[ " {lacking} " == *" $1.$2 "* ]]; }}; then
+if ((status)) && ! grep --quiet "^usage\\|Unknown options" "$errors" &&
+  {{ grep --quiet "<!doctype html>\\|NotImplemented\\|not been implemented" "$errors" || [[ " {lacking} " == *" $1.$2 "* ]]; }}; then
   status=0
 fi
-cat "$ERRORS" >&2
+cat "$errors" >&2
+rm "$errors"
 [[ -z $output ]] || printf '%s\\n' "$output"
 exit "$status"
 """
