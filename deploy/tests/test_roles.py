@@ -254,6 +254,11 @@ def test_only_the_github_environment_of_the_repository_may_deploy(repository):
     }
 
 
+def test_cloudformation_may_assume_its_role_without_a_condition(roles):
+    [statement] = roles.resources["CloudFormationRole"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement == {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}
+
+
 def test_the_workflow_invokes_functions_through_their_alias_only(roles):
     # Through its alias account-admin acts only for the account of the smoke test, and on no campaign.
     statements = roles.resources["DeployRole"]["Policies"][0]["PolicyDocument"]["Statement"]
