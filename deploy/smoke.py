@@ -31,9 +31,9 @@ NEED_A_KEY = [
 ]  # fmt: skip
 # How many seconds to wait for a result. Indexes, counts and the queue lag by a few seconds at most; a cold start takes longer.
 PATIENCE = 90
-# The same for what arrives through the queue or the stream. In a new stack Lambda may begin to poll only after several minutes (documented for
-# event source mappings of streams in https://docs.aws.amazon.com/lambda/latest/dg/kafka-starting-positions.html).
-# Also for the recount of another run: after one that was killed, others wait for three minutes (docs/operating.md, "Recount").
+# The same for what arrives through the queue or the stream. A new mapping may take several minutes to begin to poll a stream
+# (https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html). Also for the recount of another run: after one that was killed, others wait for
+# three minutes (docs/operating.md, "Recount").
 POLLED_PATIENCE = 300
 PAUSE = 0.2
 
