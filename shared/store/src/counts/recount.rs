@@ -40,7 +40,7 @@ const MAX_DAYS_PER_TRANSACTION: usize = transaction::MAX_ITEMS - 1;
 /// killed invocation loses at most this much work.
 const SAVE_INTERVAL: Duration = Duration::from_mins(1);
 /// How long before its deadline an invocation stops reading. A read and the write of the progress take up to eight
-/// seconds each ([`CALL_TIMEOUT`]), and the answer needs time too.
+/// seconds each ([`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT)), and the answer needs time too.
 const READ_MARGIN: Duration = Duration::from_secs(20);
 /// How long before its deadline an invocation does not begin to compare and repair any more. A repair of 35 years of
 /// days is 130 transactions, so 0.3 seconds for each and the same margin as above. A repair that is cut off all the
