@@ -284,6 +284,7 @@ fn wallet_name(wallet: Wallet) -> &'static str {
         Wallet::PassworksWallet => "Passworks Wallet",
         Wallet::Pass2u => "Pass2U",
         Wallet::Passwallet => "PassWallet",
+        Wallet::Other => "Other",
     }
 }
 

@@ -114,6 +114,8 @@ pub struct ByWallet {
     pass2u: WalletReport,
     /// `PassWallet`.
     passwallet: WalletReport,
+    /// Every other wallet.
+    other: WalletReport,
 }
 
 /// The counts of one wallet.
@@ -199,6 +201,7 @@ impl ByWallet {
             passworks_wallet: wallet(Wallet::PassworksWallet),
             pass2u: wallet(Wallet::Pass2u),
             passwallet: wallet(Wallet::Passwallet),
+            other: wallet(Wallet::Other),
         }
     }
 }

@@ -8,7 +8,7 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 use crate::names::UnknownName;
 
-/// The wallets, in the order of the documentation (Passworks API v2, "Registrations").
+/// The wallets, in the order of the documentation (Passworks API v2, "Registrations"). `other` is an addition.
 #[derive(
     Debug,
     Clone,
@@ -47,6 +47,8 @@ pub enum Wallet {
     Pass2u,
     /// `passwallet`
     Passwallet,
+    /// `other`: a wallet that speaks Apple's protocol and is none of the others.
+    Other,
 }
 
 /// The operating systems, in the order of the documentation.
