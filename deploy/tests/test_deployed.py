@@ -73,14 +73,19 @@ def listed(value):
 def test_the_table_has_its_keys_indexes_stream_and_time_to_live(deployed):
     table = deployed.table()
     assert keys(table) == ["pk", "sk"]
-    assert table["AttributeDefinitions"] == [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "pass", "created_at")]
+    assert table["AttributeDefinitions"] == [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "pass", "created_at", "device")]
     indexes = {index["IndexName"]: index for index in table["GlobalSecondaryIndexes"]}
     assert {name: keys(index) for name, index in indexes.items()} == {
         "by-campaign": ["pk", "created_at"],
         "by-pass": ["pass", "created_at"],
+        "by-device": ["device", "sk"],
     }
-    for index in indexes.values():
-        assert index["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["wallet", "device_os"]}
+    projections = {name: index["Projection"] for name, index in indexes.items()}
+    assert projections == {
+        "by-campaign": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["wallet", "device_os"]},
+        "by-pass": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["wallet", "device_os"]},
+        "by-device": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["pass_type", "serial_number", "created_at"]},
+    }
     assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     dynamodb = deployed.client("dynamodb")
@@ -213,7 +218,7 @@ def test_every_alarm_notifies_the_topic_and_watches_an_existing_resource(deploye
         assert alarm["TreatMissingData"] == "notBreaching"
         metrics = [metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
         for dimension in [*alarm.get("Dimensions", []), *(d for metric in metrics for d in metric.get("Dimensions", []))]:
-            indexes = {"by-campaign", "by-pass"} if dimension["Name"] == "GlobalSecondaryIndexName" else set()
+            indexes = {"by-campaign", "by-pass", "by-device"} if dimension["Name"] == "GlobalSecondaryIndexName" else set()
             assert dimension["Value"] in existing | indexes, alarm["AlarmName"]
 
 

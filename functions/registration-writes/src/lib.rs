@@ -86,7 +86,7 @@ impl RegistrationWrites {
         };
         let (installation, at) = check_if_invalid(check, body).await?;
         self.table.claim(campaign_id, &account_id, Some(campaign_type), now).await?;
-        let registered = self.table.register(campaign_id, pass_id, &installation, at, now).await?;
+        let registered = self.table.register(&account_id, campaign_id, pass_id, &installation, at, now).await?;
         RequestLog::event(request, Some(installation.wallet), &registered.outcome());
         // A refused request does not decide the type, so the type is stored only now.
         if !matches!(registered, Registered::RemovedSince(_)) {

@@ -1,11 +1,14 @@
 //! The monthly cost of a stack, computed from the request units and bytes that are measured here and from AWS's prices.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::wallet::Wallet;
 use http::Method;
-use local::testing::{recorder::Call, sandbox::Sandbox};
+use local::{
+    template::Index,
+    testing::{recorder::Call, sandbox::Sandbox},
+};
 use serde_json::Value;
 use store::keys;
 
@@ -80,7 +83,7 @@ struct Units {
     uninstall: f64,
     page_of_50: f64,
     report: f64,
-    /// The bytes of the item and of its entries in both indexes.
+    /// The bytes of the item and of its entries in the indexes.
     active_bytes: f64,
     removed_bytes: f64,
 }
@@ -116,19 +119,25 @@ impl Units {
         let sandbox = stage::build().await?;
         let recorder = sandbox.recorder().await?;
         let front = sandbox.recorded_front(&recorder)?;
-        let mut removal = event(1);
+        // A wallet names its device and the pass.
+        let whole = |number| {
+            let mut event = event(number);
+            event["pass_type_identifier"] = "pass.com.example.coupon".into();
+            event["serial_number"] = "9c05fa25-199b-4c5b-9242-4b42103138a7".into();
+            event["event_extra"]["device_library_identifier"] = "d".repeat(32).into();
+            event
+        };
+        let mut removal = whole(1);
         removal["event"] = "uninstalled".into();
         removal["event_at"] = "2026-01-03T00:00:00Z".into();
         let events = "/v2/registration_events";
         let listing = format!("/v2/coupons/{CAMPAIGN}/registrations?per_page=50");
         let report = format!("/v2/coupons/{CAMPAIGN}/reports");
-        let mut whole = event(0);
-        whole["event_extra"]["device_library_identifier"] = "d".repeat(32).into();
-        operations::ask(&front, Method::POST, events, &whole).await?;
+        operations::ask(&front, Method::POST, events, &whole(0)).await?;
         operations::ask(&front, Method::GET, &listing, &Value::Null).await?;
         let mut units = Vec::new();
         for (method, path, body, is_write) in [
-            (Method::POST, events, event(1), true),
+            (Method::POST, events, whole(1), true),
             (Method::POST, events, removal, true),
             (Method::GET, &listing, Value::Null, false),
             (Method::GET, &report, Value::Null, false),
@@ -200,14 +209,19 @@ async fn stored(sandbox: &Sandbox, sk: &str) -> Measured<f64> {
         .send()
         .await?;
     let item = item.item.ok_or_else(|| format!("there is no {sk}"))?;
-    let entry = |hash: &str| {
-        let names = [keys::PK, keys::SK, keys::CREATED_AT, keys::WALLET, keys::DEVICE_OS, hash];
-        let is_there = item.contains_key(keys::CREATED_AT) && item.contains_key(hash);
-        let names = names.iter().enumerate().filter(|(at, name)| !names[..*at].contains(name));
-        if is_there { ITEM_OVERHEAD + names.map(|(_, name)| size(&item, name)).sum::<f64>() } else { 0.0 }
+    let entry = |index: &Index| {
+        let key = [Some(index.key.hash.as_str()), index.key.range.as_deref()];
+        let key: Vec<_> = key.into_iter().flatten().collect();
+        if !key.iter().all(|name| item.contains_key(*name)) {
+            return 0.0;
+        }
+        let projected = index.projected.iter().map(String::as_str).filter(|name| item.contains_key(*name));
+        let names: BTreeSet<_> = [keys::PK, keys::SK].into_iter().chain(key).chain(projected).collect();
+        ITEM_OVERHEAD + names.into_iter().map(|name| size(&item, name)).sum::<f64>()
     };
     let all: f64 = item.keys().map(|name| size(&item, name)).sum();
-    Ok(ITEM_OVERHEAD + all + entry(keys::PK) + entry(keys::PASS))
+    let entries: f64 = sandbox.template.table.indexes.values().map(entry).sum();
+    Ok(ITEM_OVERHEAD + all + entries)
 }
 
 /// Returns the size of an attribute in bytes: the length of its name plus the size of its value. A text has its length.

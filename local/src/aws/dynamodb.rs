@@ -17,8 +17,9 @@ use aws_sdk_dynamodb::{
     client::Waiters as _,
     operation::describe_table::DescribeTableError,
     types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-        ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
+        AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+        GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType,
+        StreamSpecification, StreamViewType, TableDescription, TimeToLiveSpecification,
     },
 };
 use dynoxide::{Database, ImportOptions};
@@ -32,7 +33,7 @@ use tokio::{net::TcpListener, sync::watch};
 use self::front::DynamoDbFront;
 use crate::{
     aws::{front::serve, local_only::LocalOnly},
-    template::{REGION, TableDefinition, TableKey},
+    template::{Index, REGION, TableDefinition, TableKey},
 };
 
 /// The name of the data file in the data folder.
@@ -263,13 +264,17 @@ impl Engine {
         TableConfig::from_lookup(&lookup).map_err(|error| self.unreachable(error))
     }
 
-    /// Creates the table if it does not exist. An existing table gets the stream and the time to live of the template
-    /// if it has none. It is an error if it has other keys or indexes.
+    /// Creates the table if it does not exist. An existing table gets the indexes, the stream and the time to live of
+    /// the template that it lacks. It is an error if it has other keys or indexes.
     pub async fn ensure_table(&self, table: &TableDefinition) -> Result<(), EngineError> {
         let client = self.client(table)?;
         let described = client.describe_table().table_name(&table.name).send().await;
         match described {
-            Ok(response) if response.table.as_ref().is_some_and(|found| is_same(table, found)) => {
+            Ok(response) if response.table.as_ref().is_some_and(|found| fits(table, found)) => {
+                // The table was created before the template had these indexes.
+                for (name, index) in missing_indexes(table, response.table.as_ref()) {
+                    self.add_index(&client, table, name, index).await?;
+                }
                 let has_stream = response.table.is_some_and(|found| found.stream_specification.is_some());
                 if let Some(stream) = self.stream_specification(table)?.filter(|_| !has_stream) {
                     // The table was created before the template had a stream.
@@ -303,30 +308,53 @@ impl Engine {
             .table_name(&table.name)
             .billing_mode(BillingMode::PayPerRequest)
             .set_stream_specification(self.stream_specification(table)?);
-        for (name, kind) in &table.attributes {
-            let definition = AttributeDefinition::builder()
-                .attribute_name(name)
-                .attribute_type(ScalarAttributeType::from(kind.as_str()))
-                .build();
-            create = create.attribute_definitions(definition.map_err(|error| self.unreachable(error))?);
+        for name in table.attributes.keys() {
+            create = create.attribute_definitions(self.attribute_definition(table, name)?);
         }
         for element in self.key_schema(&table.key)? {
             create = create.key_schema(element);
         }
         for (name, index) in &table.indexes {
-            let projection = Projection::builder()
-                .projection_type(ProjectionType::Include)
-                .set_non_key_attributes(Some(index.projected.clone()))
-                .build();
             let index = GlobalSecondaryIndex::builder()
                 .index_name(name)
                 .set_key_schema(Some(self.key_schema(&index.key)?))
-                .projection(projection)
+                .projection(projection_of(index))
                 .build();
             create = create.global_secondary_indexes(index.map_err(|error| self.unreachable(error))?);
         }
         create.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
         Ok(())
+    }
+
+    /// Adds an index to the table. The engine fills it from the items that have its keys.
+    async fn add_index(
+        &self,
+        client: &Client,
+        table: &TableDefinition,
+        name: &str,
+        index: &Index,
+    ) -> Result<(), EngineError> {
+        let create = CreateGlobalSecondaryIndexAction::builder()
+            .index_name(name)
+            .set_key_schema(Some(self.key_schema(&index.key)?))
+            .projection(projection_of(index))
+            .build()
+            .map_err(|error| self.unreachable(error))?;
+        let mut update = client
+            .update_table()
+            .table_name(&table.name)
+            .global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().create(create).build());
+        for name in [Some(&index.key.hash), index.key.range.as_ref()].into_iter().flatten() {
+            update = update.attribute_definitions(self.attribute_definition(table, name)?);
+        }
+        update.send().await.map_err(|error| self.unreachable(StoreError::from(error)))?;
+        Ok(())
+    }
+
+    fn attribute_definition(&self, table: &TableDefinition, name: &str) -> Result<AttributeDefinition, EngineError> {
+        let kind = table.attributes.get(name).map(|kind| ScalarAttributeType::from(kind.as_str()));
+        let definition = AttributeDefinition::builder().attribute_name(name).set_attribute_type(kind).build();
+        definition.map_err(|error| self.unreachable(error))
     }
 
     async fn ensure_time_to_live(&self, client: &Client, table: &TableDefinition) -> Result<(), EngineError> {
@@ -383,22 +411,37 @@ pub fn has_data(folder: &Path) -> bool {
     folder.join(DATA_FILE).exists()
 }
 
-/// Returns whether an existing table has the template's key and indexes. Compares the names and keys of the indexes
-/// only.
-fn is_same(table: &TableDefinition, found: &TableDescription) -> bool {
+/// Returns whether an existing table has the template's key, and no other indexes than the template. Compares the names
+/// and keys of the indexes only.
+fn fits(table: &TableDefinition, found: &TableDescription) -> bool {
     let key_of = |schema: &[KeySchemaElement]| {
         let name_of = |kind: &KeyType| schema.iter().find(|element| element.key_type == *kind);
         let name_of = |kind| name_of(&kind).map(|element| element.attribute_name.clone());
         (name_of(KeyType::Hash), name_of(KeyType::Range))
     };
     let expected = |key: &TableKey| (Some(key.hash.clone()), key.range.clone());
-    let indexes = found.global_secondary_indexes();
     key_of(found.key_schema()) == expected(&table.key)
-        && indexes.len() == table.indexes.len()
-        && indexes.iter().all(|index| {
+        && found.global_secondary_indexes().iter().all(|index| {
             let named = index.index_name().and_then(|name| table.indexes.get(name));
             named.is_some_and(|named| key_of(index.key_schema()) == expected(&named.key))
         })
+}
+
+/// Returns the indexes of the template that an existing table does not have.
+fn missing_indexes<'a>(
+    table: &'a TableDefinition,
+    found: Option<&TableDescription>,
+) -> impl Iterator<Item = (&'a String, &'a Index)> {
+    let found = found.map(TableDescription::global_secondary_indexes).unwrap_or_default();
+    let found: Vec<_> = found.iter().filter_map(|index| index.index_name().map(str::to_owned)).collect();
+    table.indexes.iter().filter(move |(name, _)| !found.contains(name))
+}
+
+fn projection_of(index: &Index) -> Projection {
+    Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .set_non_key_attributes(Some(index.projected.clone()))
+        .build()
 }
 
 async fn sweep(database: Database) {

@@ -9,10 +9,11 @@ use campaign_reports::report::{
 };
 use domain::{
     campaign::CampaignType,
-    device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
+    device::{DeviceLibraryIdentifier, PushServiceUrl, PushToken},
     event::passworks::WalletType,
     fields::FieldErrors,
     id::{CampaignId, PassId, RegistrationId},
+    pass::{PassTypeIdentifier, SerialNumber},
     registration::Registration,
     time::{Day, Timestamp},
     wallet::{DeviceOs, Wallet},
@@ -187,6 +188,9 @@ fn new_registration() -> Schema {
         .property("id", or_null(of::<RegistrationId>()))
         .property("device_library_identifier", device_library_identifier())
         .property("push_token", push_token())
+        .property("push_service_url", push_service_url())
+        .property("pass_type_identifier", or_null(pass_type()))
+        .property("serial_number", serial_number_of_a_type())
         .property("created_at", or_null(named("Instant")))
         .description(Some(
             "A registration to create. It needs an `id` or a `device_library_identifier`. If `id` is absent, the id is \
@@ -194,7 +198,7 @@ fn new_registration() -> Schema {
              `38094546-e4ad-49f8-8eec-0d03a2a40ca6`. The default of `created_at` is the current time.",
         ))
         .build();
-    having(object, [&["id"], &["device_library_identifier"]])
+    naming_the_pass(having(object, [&["id"], &["device_library_identifier"]]))
 }
 
 fn event() -> Schema {
@@ -220,7 +224,7 @@ fn event() -> Schema {
         .into()
 }
 
-fn installed_event() -> Object {
+fn installed_event() -> Schema {
     let extra = required(["device_os"])
         .property("registration_id", or_null(of::<RegistrationId>()))
         .property("device_app_vendor", or_null(of::<Wallet>()))
@@ -228,13 +232,33 @@ fn installed_event() -> Object {
         .property("device_os", of::<DeviceOs>())
         .property("device_library_identifier", device_library_identifier())
         .property("push_token", push_token())
+        .property("push_service_url", push_service_url())
         .build();
     let extra = having(extra, [&["registration_id"], &["device_library_identifier"]]);
-    effective_event("installed", "The pass was added to a wallet.")
+    let event = effective_event("installed", "The pass was added to a wallet.")
         .required("event_at")
+        .property("pass_type_identifier", or_null(pass_type()))
+        .property("serial_number", serial_number_of_a_type())
         .property("event_extra", naming_the_wallet(extra, true))
         .required("event_extra")
-        .build()
+        .build();
+    naming_the_pass(event.into())
+}
+
+fn serial_number_of_a_type() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(
+        "The serial number of the pass. It counts only with a `pass_type_identifier`, which needs it.",
+    ))
+}
+
+/// Extends a schema so that a pass type needs a serial number.
+fn naming_the_pass(schema: Schema) -> Schema {
+    let untyped = ObjectBuilder::new().property("pass_type_identifier", null());
+    let typed = required(["pass_type_identifier", "serial_number"])
+        .property("pass_type_identifier", pass_type())
+        .property("serial_number", serial_number());
+    let alternatives = [untyped, typed].map(|alternative| Schema::from(alternative.build()).into());
+    AllOfBuilder::new().item(schema).item(any_of(alternatives)).build().into()
 }
 
 fn uninstalled_event() -> Object {
@@ -280,7 +304,7 @@ fn naming_the_wallet(extra: Schema, is_required: bool) -> Schema {
 
 fn created_event() -> Schema {
     let event = effective_event("created", "The pass was created. The event makes the campaign and the pass known.")
-        .property("serial_number", or_null(bounded(SerialNumber::MAX_LENGTH, "The serial number of the pass.")))
+        .property("serial_number", or_null(serial_number()))
         .property("event_at", or_null(named("Instant")))
         .property(
             "created_at",
@@ -328,6 +352,23 @@ fn device_library_identifier() -> Schema {
 
 fn push_token() -> Schema {
     or_null(bounded(PushToken::MAX_LENGTH, "The token to which push notifications about changes to the pass are sent."))
+}
+
+fn push_service_url() -> Schema {
+    let url = text(Some(PushServiceUrl::MAX_LENGTH))
+        .pattern(Some("^https://[\\u0021\\u0022\\u0024-\\u002E\\u0030-\\u003E\\u0040-\\u007E][\\u0021-\\u007E]*$"))
+        .description(Some("The server that passes push notifications on to the wallet, if there is one."));
+    or_null(url)
+}
+
+fn serial_number() -> ObjectBuilder {
+    bounded(SerialNumber::MAX_LENGTH, "The serial number of the pass.")
+}
+
+fn pass_type() -> ObjectBuilder {
+    text(Some(PassTypeIdentifier::MAX_LENGTH))
+        .pattern(Some("^pass\\.[A-Za-z0-9.-]+$"))
+        .description(Some("The pass type that Apple assigned to the issuer of the pass."))
 }
 
 fn gateway_error() -> Object {

@@ -134,8 +134,10 @@ async fn install(
         device_os: DeviceOs::Ios,
         device_library_identifier: Some(parsed(&"d".repeat(32))?),
         push_token: Some(parsed(&"p".repeat(64))?),
+        push_service_url: None,
+        serial_number: None,
     };
-    store.register(campaign, pass, &installation, at, time::now()).await?;
+    store.register(&account, campaign, pass, &installation, at, time::now()).await?;
     let key = |text: String| AttributeValue::S(text);
     let item = engine
         .client(table)?

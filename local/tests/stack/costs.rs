@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::{time, wallet::Wallet};
 use http::{Method, StatusCode};
 use local::testing::{campaigns, recorder::Call, sandbox::Sandbox};
+use rstest::rstest;
 use serde_json::json;
 
 use crate::{call, campaign_path, get, pass_path, post, reports::report_path};
@@ -219,8 +220,14 @@ async fn a_page_of_a_pass_costs_the_same_at_any_depth() {
     assert!(costs[1..20].iter().all(|cost| *cost == costs[1]), "{costs:?}");
 }
 
+#[rstest]
+#[case::without_a_device(None, 3.0)]
+#[case::with_a_device(Some("d".repeat(128)), 4.0)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_install_costs_three_write_units_and_a_late_event_one() {
+async fn an_install_costs_a_write_unit_for_the_item_and_one_for_each_index_and_a_late_event_one(
+    #[case] device: Option<String>,
+    #[case] units_of_a_change: f64,
+) {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let recorder = sandbox.recorder().await.unwrap();
     let front = sandbox.recorded_front(&recorder).unwrap();
@@ -229,7 +236,7 @@ async fn an_install_costs_three_write_units_and_a_late_event_one() {
             "event": name, "campaign_id": crate::CAMPAIGN, "pass_id": crate::PASS, "event_at": at,
             "event_extra": {
                 "registration_id": "5f0c1d6e-6f1c-4d8a-9d4c-0c6f3f3c1b2a", "device_os": "ios",
-                "device_app_vendor": "passbook", "push_token": "t".repeat(384), "device_library_identifier": "d".repeat(128),
+                "device_app_vendor": "passbook", "push_token": "t".repeat(384), "device_library_identifier": device,
             },
         })
         .to_string()
@@ -237,10 +244,10 @@ async fn an_install_costs_three_write_units_and_a_late_event_one() {
     let headers = [("content-type", "application/json")];
     let mut first = true;
     for (body, expected) in [
-        (event("installed", "2016-11-10T00:00:00Z"), 3.0),
+        (event("installed", "2016-11-10T00:00:00Z"), units_of_a_change),
         (event("installed", "2016-11-10T00:00:00Z"), 1.0),
         (event("uninstalled", "2016-11-09T00:00:00Z"), 1.0),
-        (event("uninstalled", "2016-11-11T00:00:00Z"), 3.0),
+        (event("uninstalled", "2016-11-11T00:00:00Z"), units_of_a_change),
     ] {
         let answer = call(&front, Method::POST, "/v2/registration_events", &headers, &body).await;
         assert_eq!(answer.status, StatusCode::OK);

@@ -1,8 +1,15 @@
 //! The first start of a stack, interrupted at any place, and what later starts leave alone.
 
-use std::iter::repeat_n;
+use std::{
+    iter::repeat_n,
+    time::{Duration, Instant},
+};
 
-use aws_sdk_dynamodb::types::TimeToLiveStatus;
+use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveStatus};
+use domain::{
+    device::DeviceLibraryIdentifier,
+    event::passworks::{Parsed, Source},
+};
 use local::{
     aws::dynamodb::{Data, Engine},
     samples,
@@ -10,7 +17,9 @@ use local::{
     template::Template,
     testing::faults::{Fault, Faults},
 };
+use process::intake;
 use serde_json::json;
+use store::{Outcome, keys};
 
 fn template() -> Template {
     Template::read(&Template::default_path()).unwrap()
@@ -68,6 +77,39 @@ async fn a_first_start_that_was_killed_after_any_call_is_completed_by_the_next()
         calls += 1;
     }
     assert!(calls > 10, "a first start makes more than {calls} calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_file_from_before_an_index_gets_it_with_the_data_that_it_has() {
+    let (folder, table) = (tempfile::tempdir().unwrap(), template().table);
+    let mut before = table.clone();
+    before.indexes.remove("by-device").unwrap();
+    before.attributes.remove("device").unwrap();
+    let engine = Engine::on_disk(folder.path()).await.unwrap();
+    engine.ensure_table(&before).await.unwrap();
+    let install = json!({
+        "event": "installed", "campaign_id": crate::CAMPAIGN, "pass_id": crate::PASS, "event_at": "2016-11-09T11:09:00Z",
+        "event_extra": {"device_app_vendor": "passbook", "device_os": "ios", "device_library_identifier": "device-1"},
+    });
+    let caller = Source::Caller("demo".parse().unwrap());
+    let bodies = vec![Parsed::from_json(&install, &caller, domain::time::now())];
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let store = engine.store(&before).unwrap();
+    let received = intake::apply(&store, &caller, bodies, domain::time::now(), deadline).await;
+    assert_eq!(received[0].outcome, Outcome::Applied);
+    drop(engine);
+
+    for _ in 0..2 {
+        let engine = Engine::on_disk(folder.path()).await.unwrap();
+        engine.ensure_table(&table).await.unwrap();
+        let device: DeviceLibraryIdentifier = "device-1".parse().unwrap();
+        let device = keys::by_device_hash(&"demo".parse().unwrap(), &device);
+        let query = engine.client(&table).unwrap().query().table_name(&table.name).index_name(keys::BY_DEVICE);
+        let query = query
+            .key_condition_expression("device = :device")
+            .expression_attribute_values(":device", AttributeValue::S(device));
+        assert_eq!(query.send().await.unwrap().count, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,13 +50,20 @@ fn the_table_has_the_keys_and_indexes_that_the_code_uses() {
     assert_eq!((table.key.hash.as_str(), table.key.range.as_deref()), (keys::PK, Some(keys::SK)));
     assert_eq!(table.time_to_live.as_deref(), Some(keys::EXPIRES_AT));
     let indexes: Vec<_> = table.indexes.iter().collect();
-    let [(by_campaign, campaigns), (by_pass, passes)] = indexes.as_slice() else { panic!("expected two indexes") };
-    assert_eq!((by_campaign.as_str(), by_pass.as_str()), (keys::BY_CAMPAIGN, keys::BY_PASS));
+    let [(by_campaign, campaigns), (by_device, devices), (by_pass, passes)] = indexes.as_slice() else {
+        panic!("expected three indexes");
+    };
+    assert_eq!(
+        [by_campaign, by_device, by_pass].map(|name| name.as_str()),
+        [keys::BY_CAMPAIGN, keys::BY_DEVICE, keys::BY_PASS]
+    );
     assert_eq!((campaigns.key.hash.as_str(), campaigns.key.range.as_deref()), (keys::PK, Some(keys::CREATED_AT)));
     assert_eq!((passes.key.hash.as_str(), passes.key.range.as_deref()), (keys::PASS, Some(keys::CREATED_AT)));
     for index in [campaigns, passes] {
         assert_eq!(index.projected, [keys::WALLET, keys::DEVICE_OS]);
     }
+    assert_eq!((devices.key.hash.as_str(), devices.key.range.as_deref()), (keys::DEVICE, Some(keys::SK)));
+    assert_eq!(devices.projected, [keys::PASS_TYPE, keys::SERIAL_NUMBER, keys::CREATED_AT]);
 }
 
 #[test]

@@ -1,82 +1,48 @@
-//! Texts that a wallet sends about its device and its pass.
+//! Texts that a wallet sends about its device.
 //!
-//! They may be personal data, so they are never shown and never logged, and texts about the device are deleted when the
-//! registration ends. Their lengths are limited, so that an item stays small.
+//! They are deleted when the registration ends.
 
-use std::{fmt, str::FromStr};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
 
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+use crate::text::{bounded_texts, is_printable};
 
-/// The error for a text that is empty, is too long or contains control characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected 1 to {longest} bytes of text without control characters")]
-pub struct InvalidText {
-    longest: usize,
-}
+/// How many bytes of a SHA-256 [`DeviceLibraryIdentifier::digest`] keeps.
+const DIGEST_LENGTH: usize = 16;
 
-macro_rules! bounded_texts {
-    ($($(#[$doc:meta])* $name:ident: $longest:literal bytes),+ $(,)?) => {$(
-        $(#[$doc])*
-        #[doc = concat!("\n\n1 to ", $longest, " bytes, no control characters. `Debug` does not show it.")]
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(into = "String", try_from = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The maximum length in bytes.
-            pub const MAX_LENGTH: usize = $longest;
-
-            /// Returns the text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidText;
-
-            fn from_str(text: &str) -> Result<Self, InvalidText> {
-                let fits = (1..=Self::MAX_LENGTH).contains(&text.len()) && !text.contains(char::is_control);
-                if fits { Ok(Self(text.to_owned())) } else { Err(InvalidText { longest: Self::MAX_LENGTH }) }
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidText;
-
-            fn try_from(text: String) -> Result<Self, InvalidText> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(text: $name) -> Self {
-                text.0
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(concat!(stringify!($name), "(…)"))
-            }
-        }
-    )+};
-}
-
-// With these limits an item and its keys stay under 1 KB, so that an install costs three write units.
+// With these limits an item and its keys stay under 1 KB, unless several of the texts about a device and its pass are
+// near their limits. Then an install costs one write unit more.
 bounded_texts! {
     /// The device library identifier: a wallet's name for the device that it runs on.
-    DeviceLibraryIdentifier: 128 bytes,
+    DeviceLibraryIdentifier: 128 bytes, is_printable, "text without control characters";
     /// The push token: the address at which a wallet is notified of changes to a pass.
-    PushToken: 384 bytes,
-    /// The serial number of a pass.
-    SerialNumber: 256 bytes,
+    PushToken: 384 bytes, is_printable, "text without control characters";
+    /// The push service URL: the address of the server that passes pushes on to a wallet. It comes from the wallet, so
+    /// it is stored for the sender of pushes and is never called.
+    PushServiceUrl: 256 bytes, is_https, "text that is an https URL";
+}
+
+impl DeviceLibraryIdentifier {
+    /// Returns the first 16 bytes of the SHA-256 of the identifier, in base64url.
+    ///
+    /// The identifier is the only secret of the call that lists the passes on a device, so the table has only its digest.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(self.as_str())[..DIGEST_LENGTH])
+    }
+}
+
+/// Returns whether a text is an https URL with a host, as far as can be seen without resolving it.
+fn is_https(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://") else { return false };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    !host.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     #[test]
@@ -90,5 +56,23 @@ mod tests {
             let error = wrong.parse::<DeviceLibraryIdentifier>().unwrap_err();
             assert_eq!(error.to_string(), "expected 1 to 128 bytes of text without control characters");
         }
+    }
+
+    #[test]
+    fn a_device_has_always_the_same_digest() {
+        // printf device-1 | sha256sum | head -c 32 | xxd -r -p | basenc --base64url
+        assert_eq!("device-1".parse::<DeviceLibraryIdentifier>().unwrap().digest(), "AyBN6S4R_IxSgTm-QZBlkg");
+    }
+
+    #[rstest]
+    #[case("https://walletpasses.appspot.com/api", true)]
+    #[case("https://push.example", true)]
+    #[case("http://push.example", false)]
+    #[case("https://", false)]
+    #[case("https:///path", false)]
+    #[case("https://push.example/a b", false)]
+    #[case("https://püsh.example", false)]
+    fn a_push_service_has_an_https_url(#[case] text: &str, #[case] is_valid: bool) {
+        assert_eq!(text.parse::<PushServiceUrl>().is_ok(), is_valid);
     }
 }

@@ -15,9 +15,10 @@ use thiserror::Error;
 
 use crate::{
     campaign::CampaignType,
-    device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
+    device::{DeviceLibraryIdentifier, PushServiceUrl, PushToken},
     fields::FieldErrors,
     id::{AccountId, CampaignId, PassId, RegistrationId},
+    pass::{PassTypeIdentifier, SerialNumber, TypedSerialNumber},
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
 };
@@ -75,6 +76,10 @@ pub struct Installation {
     pub device_library_identifier: Option<DeviceLibraryIdentifier>,
     /// The address for push notifications about the pass.
     pub push_token: Option<PushToken>,
+    /// The server that passes the push notifications on to the wallet.
+    pub push_service_url: Option<PushServiceUrl>,
+    /// The wallet's name for the pass.
+    pub serial_number: Option<TypedSerialNumber>,
 }
 
 /// Decides between different installs of one registration at the same instant: the install with the greater tie stays,
@@ -109,7 +114,19 @@ impl Installation {
     /// Returns the tie of an install with these contents.
     #[must_use]
     pub fn tie(&self) -> Tie {
-        let Self { registration_id, wallet, device_os, device_library_identifier, push_token } = self;
+        let Self {
+            registration_id,
+            wallet,
+            device_os,
+            device_library_identifier,
+            push_token,
+            push_service_url,
+            serial_number,
+        } = self;
+        let (pass_type, serial_number) = match serial_number {
+            Some(TypedSerialNumber { pass_type, serial_number }) => (Some(pass_type), Some(serial_number)),
+            None => (None, None),
+        };
         let registration_id = registration_id.to_string();
         let contents = [
             ("registration_id", Some(registration_id.as_str())),
@@ -117,6 +134,9 @@ impl Installation {
             ("device_os", Some(device_os.into())),
             ("device_library_identifier", device_library_identifier.as_ref().map(DeviceLibraryIdentifier::as_str)),
             ("push_token", push_token.as_ref().map(PushToken::as_str)),
+            ("push_service_url", push_service_url.as_ref().map(PushServiceUrl::as_str)),
+            ("pass_type_identifier", pass_type.map(PassTypeIdentifier::as_str)),
+            ("serial_number", serial_number.map(SerialNumber::as_str)),
         ];
         // No value contains a line break, so different contents are different texts. An absent value adds nothing, so a
         // field that a later release adds leaves the ties of installs without it as they are.
@@ -164,7 +184,13 @@ mod tests {
             device_os: DeviceOs::Ios,
             device_library_identifier: None,
             push_token: None,
+            push_service_url: None,
+            serial_number: None,
         }
+    }
+
+    fn typed(pass_type: &str, serial_number: &str) -> TypedSerialNumber {
+        TypedSerialNumber { pass_type: pass_type.parse().unwrap(), serial_number: serial_number.parse().unwrap() }
     }
 
     #[test]
@@ -178,6 +204,13 @@ mod tests {
             ..installation()
         };
         assert_eq!(everything.tie().as_str(), "Q1XwMgOW4M8");
+        // The same with 'push_service_url=https://push.example\npass_type_identifier=pass.x\nserial_number=serial-1\n'.
+        let everything = Installation {
+            push_service_url: Some("https://push.example".parse().unwrap()),
+            serial_number: Some(typed("pass.x", "serial-1")),
+            ..everything
+        };
+        assert_eq!(everything.tie().as_str(), "-UG-XLKnnc0");
     }
 
     #[test]
@@ -191,9 +224,13 @@ mod tests {
             Installation { device_os: DeviceOs::Android, ..installation() }.tie(),
             Installation { device_library_identifier: Some(text.parse().unwrap()), ..installation() }.tie(),
             Installation { push_token: Some(text.parse().unwrap()), ..installation() }.tie(),
+            Installation { push_service_url: Some("https://push.example".parse().unwrap()), ..installation() }.tie(),
+            Installation { serial_number: Some(typed("pass.x", text)), ..installation() }.tie(),
+            Installation { serial_number: Some(typed("pass.y", text)), ..installation() }.tie(),
+            Installation { serial_number: Some(typed("pass.x", "2")), ..installation() }.tie(),
         ];
         ties.sort();
         ties.dedup();
-        assert_eq!(ties.len(), 6);
+        assert_eq!(ties.len(), 10);
     }
 }

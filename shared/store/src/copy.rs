@@ -25,7 +25,7 @@ use crate::{
     keys,
     registrations::{
         apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES, has_written},
-        items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, SERIAL_NUMBER, TIE, TOMBSTONE_LIFE},
+        items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, TIE, TOMBSTONE_LIFE},
     },
 };
 
@@ -167,7 +167,7 @@ impl Table {
         };
         let put = if keys::parse_registration_sk(&sk).is_none() {
             let at = instant(KNOWN_SINCE)?;
-            let serial_number = item.get(SERIAL_NUMBER).cloned().unwrap_or_else(|| text(""));
+            let serial_number = item.get(keys::SERIAL_NUMBER).cloned().unwrap_or_else(|| text(""));
             self.put_item(item)
                 .condition_expression(CREATED_DECIDES)
                 .expression_attribute_values(":at", at)

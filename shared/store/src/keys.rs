@@ -6,7 +6,7 @@
 //! |---|---|---|---|---|
 //! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` | `registration-writes`, `registration-ingest`, `account-admin` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
-//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, `device_library_identifier`, `push_token` | `registration-writes`, `registration-ingest` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, and if known `device`, `pass_type`, `serial_number`, `push_token`, `push_token_at`, `push_service_url` | `registration-writes`, `registration-ingest` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
 //! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
@@ -24,11 +24,13 @@
 //! |---|---|---|---|
 //! | `by-campaign` | `pk` | `created_at` | a campaign's active registrations |
 //! | `by-pass` | `pass`, `<campaign_id>#<pass_id>` | `created_at` | a pass's active registrations |
+//! | `by-device` | `device`, `<account_id>#<digest of the device library identifier>` | `sk` | a device's active registrations in campaigns of one account |
 //!
-//! Only active registrations have `created_at`, so only they are in an index.
+//! Only active registrations have `created_at` or `device`, so only they are in an index.
 
 use domain::{
     account::KeyId,
+    device::DeviceLibraryIdentifier,
     id::{AccountId, CampaignId, PassId, RegistrationId},
     time::Day,
 };
@@ -37,10 +39,17 @@ use domain::{
 pub const PK: &str = "pk";
 /// The table's sort key.
 pub const SK: &str = "sk";
-/// The attribute with the instant at which an active registration was created: the range key of both indexes.
+/// The attribute with the instant at which an active registration was created: the range key of [`BY_CAMPAIGN`] and
+/// [`BY_PASS`].
 pub const CREATED_AT: &str = "created_at";
 /// The attribute with the campaign and the pass of an active registration: the hash key of [`BY_PASS`].
 pub const PASS: &str = "pass";
+/// The attribute with the account and the device of an active registration: the hash key of [`BY_DEVICE`].
+pub const DEVICE: &str = "device";
+/// The attribute with the pass type of an active registration.
+pub const PASS_TYPE: &str = "pass_type";
+/// The attribute with the serial number of an active registration or of a pass.
+pub const SERIAL_NUMBER: &str = "serial_number";
 /// The attribute with the wallet of an active registration.
 pub const WALLET: &str = "wallet";
 /// The attribute with the operating system of an active registration.
@@ -52,6 +61,9 @@ pub const EXPIRES_AT: &str = "expires_at";
 pub const BY_CAMPAIGN: &str = "by-campaign";
 /// The index that lists the registrations of a pass.
 pub const BY_PASS: &str = "by-pass";
+
+/// The index that lists the registrations of a device.
+pub const BY_DEVICE: &str = "by-device";
 
 /// The prefix of the partition keys of campaigns.
 pub const CAMPAIGN_PREFIX: &str = "CAMPAIGN#";
@@ -148,6 +160,13 @@ pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
 #[must_use]
 pub fn by_pass_hash(campaign: CampaignId, pass: PassId) -> String {
     format!("{campaign}#{pass}")
+}
+
+/// Returns the hash key of a device in [`BY_DEVICE`]. It includes the account, because a device has another identifier
+/// for the web service of each account.
+#[must_use]
+pub fn by_device_hash(account: &AccountId, device: &DeviceLibraryIdentifier) -> String {
+    format!("{account}#{}", device.digest())
 }
 
 /// Returns the partition key of an account.

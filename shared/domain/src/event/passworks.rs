@@ -12,6 +12,7 @@ use crate::{
     fields::{FieldErrors, Fields},
     id::{AccountId, PassId, RegistrationId},
     names::UnknownName,
+    pass::TypedSerialNumber,
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
 };
@@ -55,8 +56,9 @@ fn named_wallet(body: &Value) -> Option<Wallet> {
 }
 
 /// Parses the body that registers a pass over HTTP:
-/// `{"wallet","device_os","id"?,"device_library_identifier"?,"push_token"?,"created_at"?}`. Returns the instant of the
-/// registration too: `created_at`, or `now` if it is absent.
+/// `{"wallet","device_os","id"?,"device_library_identifier"?,"push_token"?,"push_service_url"?,"pass_type_identifier"?,
+/// "serial_number"?,"created_at"?}`. Returns the instant of the registration too: `created_at`, or `now` if it is
+/// absent.
 ///
 /// # Errors
 ///
@@ -69,7 +71,8 @@ pub fn installation_from_json(
     let mut errors = FieldErrors::default();
     let mut fields = Fields::of(body, "body", &mut errors);
     let at = parse_instant(&mut fields, "created_at", now, Presence::Optional);
-    let installation = parse_installation(fields, &Names::BODY, Some(pass_id));
+    let serial_number = parse_typed_serial_number(&mut fields);
+    let installation = parse_installation(fields, &Names::BODY, Some(pass_id), serial_number);
     match installation {
         Some(installation) if errors.is_empty() => Ok((installation, at.unwrap_or(now))),
         _ => Err(errors),
@@ -90,8 +93,9 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
     let change = match kind? {
         EventKind::Created => Some(Change::Created { serial_number: fields.optional("serial_number") }),
         EventKind::Installed => {
+            let serial_number = parse_typed_serial_number(fields);
             let extra = fields.nested("event_extra", "event_extra.");
-            parse_installation(extra, &Names::EVENT, pass_id).map(Change::Installed)
+            parse_installation(extra, &Names::EVENT, pass_id, serial_number).map(Change::Installed)
         }
         EventKind::Uninstalled => {
             let extra = fields.nested("event_extra", "event_extra.");
@@ -219,11 +223,17 @@ fn parse_wallet(fields: &mut Fields<'_>, names: &Names, presence: Presence) -> O
     }
 }
 
-fn parse_installation(mut fields: Fields<'_>, names: &Names, pass_id: Option<PassId>) -> Option<Installation> {
+fn parse_installation(
+    mut fields: Fields<'_>,
+    names: &Names,
+    pass_id: Option<PassId>,
+    serial_number: Option<TypedSerialNumber>,
+) -> Option<Installation> {
     let wallet = parse_wallet(&mut fields, names, Presence::Required);
     let device_os = fields.required("device_os");
     let device_library_identifier = fields.optional("device_library_identifier");
     let push_token = fields.optional("push_token");
+    let push_service_url = fields.optional("push_service_url");
     let registration_id =
         parse_registration_id(&mut fields, names, pass_id, wallet, device_library_identifier.as_ref());
     Some(Installation {
@@ -232,7 +242,20 @@ fn parse_installation(mut fields: Fields<'_>, names: &Names, pass_id: Option<Pas
         device_os: device_os?,
         device_library_identifier,
         push_token,
+        push_service_url,
+        serial_number,
     })
+}
+
+/// Parses the serial number of a registered pass. It is ignored if its pass type is absent, because every webhook body
+/// has a serial number.
+fn parse_typed_serial_number(fields: &mut Fields<'_>) -> Option<TypedSerialNumber> {
+    if !fields.has("pass_type_identifier") {
+        return None;
+    }
+    let pass_type = fields.optional("pass_type_identifier");
+    let serial_number = fields.required("serial_number");
+    Some(TypedSerialNumber { pass_type: pass_type?, serial_number: serial_number? })
 }
 
 fn parse_uninstalled(mut fields: Fields<'_>, pass_id: Option<PassId>) -> Option<RegistrationId> {
@@ -332,6 +355,8 @@ mod tests {
     #[case::os_unknown("/event_extra/device_os", json!("beos"), "event_extra.device_os", "expected one of ios")]
     #[case::id_malformed("/event_extra/registration_id", json!("x"), "event_extra.registration_id", "a UUID")]
     #[case::token_too_long("/event_extra/push_token", json!("x".repeat(385)), "event_extra.push_token", "1 to 384")]
+    #[case::service_not_https("/event_extra/push_service_url", json!("http://x"), "event_extra.push_service_url", "https")]
+    #[case::pass_type_malformed("/pass_type_identifier", json!("com.x"), "pass_type_identifier", "`pass.`")]
     #[case::other_account("/account_id", json!("other"), "account_id", "the caller's own account")]
     fn a_wrong_field_is_named(
         #[case] pointer: &str,
@@ -475,6 +500,24 @@ mod tests {
     }
 
     #[test]
+    fn a_serial_number_counts_only_with_its_pass_type() {
+        let serial_number_of = |body: &Value| match parse(body).map(|event| event.unwrap().change) {
+            Ok(Change::Installed(installation)) => Ok(installation.serial_number),
+            Ok(other) => panic!("expected an install, got {other:?}"),
+            Err(errors) => Err(errors.to_string()),
+        };
+        assert_eq!(serial_number_of(&webhook()), Ok(None));
+        assert_eq!(serial_number_of(&webhook_with("/serial_number", json!(1))), Ok(None), "as before");
+
+        let mut body = webhook_with("/pass_type_identifier", json!("pass.com.example"));
+        let (pass_type, serial_number) = ("pass.com.example".parse().unwrap(), "1".parse().unwrap());
+        body["serial_number"] = json!("1");
+        assert_eq!(serial_number_of(&body), Ok(Some(TypedSerialNumber { pass_type, serial_number })));
+        body["serial_number"] = Value::Null;
+        assert_eq!(serial_number_of(&body), Err("serial_number: is required".to_owned()));
+    }
+
+    #[test]
     fn an_uninstall_needs_only_the_id_of_its_registration() {
         let mut body = webhook_with("/event", json!("uninstalled"));
         body["event_extra"] = json!({"registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3"});
@@ -537,6 +580,8 @@ mod tests {
             "/event_extra/wallet_type",
             "/event_extra/device_library_identifier",
             "/event_extra/push_token",
+            "/event_extra/push_service_url",
+            "/pass_type_identifier",
         ]);
         let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "redeemed"]);
         (kinds, names, any_json(), any::<bool>()).prop_map(|(kind, name, value, has_event_at)| {

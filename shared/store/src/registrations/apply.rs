@@ -13,15 +13,14 @@ use aws_sdk_dynamodb::{
     types::ReturnValuesOnConditionCheckFailure,
 };
 use domain::{
-    device::PushToken,
     event::{Change, Event, Installation, Refusal},
-    id::{CampaignId, PassId, RegistrationId},
+    id::{AccountId, CampaignId, PassId, RegistrationId},
     registration::Registration,
     time::Timestamp,
 };
 use serde::Serialize;
 
-use super::items::{PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
+use super::items::{DeviceAttributes, PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
 use crate::{
     Outcome, StoreError, Table,
     dynamodb::codec::{self, text},
@@ -53,7 +52,8 @@ const MAX_ATTEMPTS: usize = 5;
 pub enum Registered {
     /// The registration is active from now on.
     Created(Registration),
-    /// The registration was already active. It stays as it is, except that a new push token is stored.
+    /// The registration was already active. It stays as it is, except that what the wallet sent about its device is
+    /// stored.
     Active(Registration),
     /// The registration was removed at this instant, which is at or after the requested instant.
     RemovedSince(Timestamp),
@@ -110,7 +110,7 @@ impl Table {
 
     /// Writes the item that an event leaves, if its condition holds; returns whether it was written.
     async fn write_event(&self, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
-        let Event { account_id: _, campaign_id, campaign_type: _, pass_id, at, change } = event;
+        let Event { account_id, campaign_id, campaign_type: _, pass_id, at, change } = event;
         let put = match change {
             Change::Created { serial_number } => {
                 let item = PassItem {
@@ -124,7 +124,7 @@ impl Table {
                     .expression_attribute_values(":serial_number", text(serial_number))
             }
             Change::Installed(installation) => {
-                let item = RegistrationItem::new(*campaign_id, *pass_id, installation, *at, now);
+                let item = RegistrationItem::new(account_id, *campaign_id, *pass_id, installation, *at, now);
                 self.put(&item, INSTALL_DECIDES, *at)?.expression_attribute_values(":tie", text(item.tie.as_str()))
             }
             Change::Uninstalled { registration_id } => {
@@ -135,18 +135,24 @@ impl Table {
         has_written(put.send().await)
     }
 
-    /// Registers a pass at `at` unless it is registered already. The campaign must have been claimed.
+    /// Registers a pass at `at` unless it is registered already. The account must have claimed the campaign.
     ///
-    /// Costs one conditional write, and a second one if the registration is active and the push token is new.
+    /// If the registration is active, what the wallet sent about its device is stored, and the instant of its push
+    /// token. Attributes that it did not send stay.
+    ///
+    /// Costs one conditional write, and a second one if the registration is active and the wallet sent a push token or
+    /// something new about its device. A repetition with a push token therefore costs two writes, one of them failed:
+    /// it confirms the token, and a push that failed before must not end the registration.
     pub async fn register(
         &self,
+        account: &AccountId,
         campaign: CampaignId,
         pass: PassId,
         installation: &Installation,
         at: Timestamp,
         now: Timestamp,
     ) -> Result<Registered, StoreError> {
-        let item = RegistrationItem::new(campaign, pass, installation, at, now);
+        let item = RegistrationItem::new(account, campaign, pass, installation, at, now);
         for _ in 0..MAX_ATTEMPTS {
             let Err(existing) = self.put_or_existing(&item, REGISTERS, at).await? else {
                 let Installation { registration_id, wallet, device_os, .. } = installation;
@@ -157,13 +163,8 @@ impl Table {
             let Some(active) = existing.active().transpose()? else {
                 return Ok(Registered::RemovedSince(existing.last_event_at));
             };
-            let new_token =
-                installation.push_token.as_ref().filter(|token| existing.push_token.as_ref() != Some(token));
-            let stored = match new_token {
-                Some(token) => self.store_push_token(campaign, &active, token).await?,
-                None => true,
-            };
-            if stored {
+            let updated = existing.device.clone().updated_with(DeviceAttributes::new(account, installation, at));
+            if self.update_device(campaign, &active, &existing.device, &updated).await? {
                 return Ok(Registered::Active(active));
             }
         }
@@ -194,27 +195,35 @@ impl Table {
         Err(contended(pass, registration))
     }
 
-    /// Stores the push token and leaves the tie as it is, so that a repetition of the install that was applied does not
-    /// bring back its push token. Returns `false` if the registration was removed or replaced after it was read.
-    async fn store_push_token(
+    /// Stores the attributes that differ, and leaves the tie as it is, so that a repetition of the install that was
+    /// applied does not bring back its push token. Makes no call if none differs. Returns `false` if the registration
+    /// was removed or replaced after it was read.
+    async fn update_device(
         &self,
         campaign: CampaignId,
         registration: &Registration,
-        push_token: &PushToken,
+        before: &DeviceAttributes,
+        after: &DeviceAttributes,
     ) -> Result<bool, StoreError> {
-        let result = self
+        let (before, after) = (codec::encode(before)?, codec::encode(after)?);
+        let changed = after.into_iter().filter(|(name, value)| before.get(name) != Some(value));
+        let mut assignments = Vec::new();
+        let mut update = self
             .client
             .update_item()
             .table_name(&self.name)
             .key(keys::PK, text(keys::campaign_pk(campaign)))
             .key(keys::SK, text(keys::registration_sk(registration.pass_id, registration.id)))
-            .update_expression("SET push_token = :push_token")
             .condition_expression("created_at = :created_at")
-            .expression_attribute_values(":push_token", text(push_token.as_str()))
-            .expression_attribute_values(":created_at", text(registration.created_at))
-            .send()
-            .await;
-        match result {
+            .expression_attribute_values(":created_at", text(registration.created_at));
+        for (name, value) in changed {
+            assignments.push(format!("{name} = :{name}"));
+            update = update.expression_attribute_values(format!(":{name}"), value);
+        }
+        if assignments.is_empty() {
+            return Ok(true);
+        }
+        match update.update_expression(format!("SET {}", assignments.join(", "))).send().await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use domain::{
-    device::{DeviceLibraryIdentifier, PushToken, SerialNumber},
+    device::{PushServiceUrl, PushToken},
     event::{Installation, Tie},
-    id::{CampaignId, PassId, RegistrationId},
+    id::{AccountId, CampaignId, PassId, RegistrationId},
+    pass::{PassTypeIdentifier, SerialNumber},
     registration::Registration,
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
@@ -20,8 +21,6 @@ pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_hours(90 * 24);
 
 /// The attribute with the instant of the earliest `created` event of a pass.
 pub(crate) const KNOWN_SINCE: &str = "known_since";
-/// The attribute with the serial number of a pass.
-pub(crate) const SERIAL_NUMBER: &str = "serial_number";
 /// The attribute with the instant of the latest event of a registration.
 pub(crate) const LAST_EVENT_AT: &str = "last_event_at";
 /// The attribute with the tie of an active registration's install.
@@ -41,7 +40,7 @@ pub(crate) struct PassItem<'a> {
 
 /// An active registration.
 #[derive(Serialize)]
-pub(crate) struct RegistrationItem<'a> {
+pub(crate) struct RegistrationItem {
     pk: String,
     sk: String,
     pass: String,
@@ -51,21 +50,76 @@ pub(crate) struct RegistrationItem<'a> {
     last_event_at: Timestamp,
     received_at: Timestamp,
     pub(crate) tie: Tie,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device_library_identifier: Option<&'a DeviceLibraryIdentifier>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    push_token: Option<&'a PushToken>,
+    #[serde(flatten)]
+    device: DeviceAttributes,
 }
 
-impl<'a> RegistrationItem<'a> {
+/// The attributes of an active registration that a wallet may send again: its device, its pass, and how a push reaches
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeviceAttributes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_type: Option<PassTypeIdentifier>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial_number: Option<SerialNumber>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push_token: Option<PushToken>,
+    /// When the wallet last sent its push token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push_token_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    push_service_url: Option<PushServiceUrl>,
+}
+
+impl DeviceAttributes {
+    pub(crate) fn new(account: &AccountId, installation: &Installation, at: Timestamp) -> Self {
+        let Installation {
+            registration_id: _,
+            wallet: _,
+            device_os: _,
+            device_library_identifier,
+            push_token,
+            push_service_url,
+            serial_number,
+        } = installation;
+        Self {
+            device: device_library_identifier.as_ref().map(|device| keys::by_device_hash(account, device)),
+            pass_type: serial_number.as_ref().map(|typed| typed.pass_type.clone()),
+            serial_number: serial_number.as_ref().map(|typed| typed.serial_number.clone()),
+            push_token: push_token.clone(),
+            push_token_at: push_token.is_some().then_some(at),
+            push_service_url: push_service_url.clone(),
+        }
+    }
+
+    /// Returns these attributes after the wallet sent `newer`. Attributes that are absent there stay as they are.
+    #[must_use]
+    pub(crate) fn updated_with(self, newer: Self) -> Self {
+        let Self { device, pass_type, serial_number, push_token, push_token_at, push_service_url } = newer;
+        Self {
+            device: device.or(self.device),
+            pass_type: pass_type.or(self.pass_type),
+            serial_number: serial_number.or(self.serial_number),
+            push_token: push_token.or(self.push_token),
+            // An event from a clock that is ahead may have stored a later instant.
+            push_token_at: push_token_at.max(self.push_token_at),
+            push_service_url: push_service_url.or(self.push_service_url),
+        }
+    }
+}
+
+impl RegistrationItem {
     pub(crate) fn new(
+        account: &AccountId,
         campaign: CampaignId,
         pass: PassId,
-        installation: &'a Installation,
+        installation: &Installation,
         at: Timestamp,
         now: Timestamp,
     ) -> Self {
-        let Installation { registration_id, wallet, device_os, device_library_identifier, push_token } = installation;
+        let Installation { registration_id, wallet, device_os, .. } = installation;
         Self {
             pk: keys::campaign_pk(campaign),
             sk: keys::registration_sk(pass, *registration_id),
@@ -76,8 +130,7 @@ impl<'a> RegistrationItem<'a> {
             last_event_at: at,
             received_at: now,
             tie: installation.tie(),
-            device_library_identifier: device_library_identifier.as_ref(),
-            push_token: push_token.as_ref(),
+            device: DeviceAttributes::new(account, installation, at),
         }
     }
 }
@@ -116,7 +169,8 @@ pub(crate) struct StoredRegistration {
     wallet: Option<Wallet>,
     device_os: Option<DeviceOs>,
     created_at: Option<Timestamp>,
-    pub(crate) push_token: Option<PushToken>,
+    #[serde(flatten)]
+    pub(crate) device: DeviceAttributes,
 }
 
 impl StoredRegistration {

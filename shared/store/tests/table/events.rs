@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    device::DeviceLibraryIdentifier,
     event::{Change, Installation},
     wallet::Wallet,
 };
 use rstest::rstest;
 use store::{Collection, Outcome};
 
-use super::{TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration};
+use super::{
+    TestTable, at, demo, event, expect_done, installation, new_campaign, now, pass, registration, typed_serial,
+};
 
 use Outcome::{Applied, Unchanged};
 
@@ -66,12 +69,21 @@ async fn a_removal_leaves_nothing_about_the_device() {
     let installed = Installation {
         device_library_identifier: Some("device".parse().unwrap()),
         push_token: Some("token".parse().unwrap()),
+        push_service_url: Some("https://push.example".parse().unwrap()),
+        serial_number: Some(typed_serial("pass.com.example", "serial")),
         ..installation(id)
     };
     expect_done(table.apply(&event(campaign, pass, at(5), Change::Installed(installed)), now()).await);
     let sk = format!("PASS#{pass}#{id}");
     let active = table.items(campaign).await.remove(&sk).unwrap();
-    assert_eq!((active["push_token"].as_str(), active["device_library_identifier"].as_str()), ("token", "device"));
+    let device = format!("demo#{}", "device".parse::<DeviceLibraryIdentifier>().unwrap().digest());
+    assert_eq!(active["device"], device);
+    assert_eq!(
+        (active["push_token"].as_str(), active["push_token_at"].as_str()),
+        ("token", at(5).to_string().as_str())
+    );
+    assert_eq!((active["pass_type"].as_str(), active["serial_number"].as_str()), ("pass.com.example", "serial"));
+    assert_eq!(active["push_service_url"], "https://push.example");
     assert_eq!(active["pass"], format!("{campaign}#{pass}"));
 
     let removal = event(campaign, pass, at(7), Change::Uninstalled { registration_id: id });
@@ -134,7 +146,7 @@ async fn an_install_without_a_tie_stays_so_that_an_old_push_token_does_not_come_
     expect_done(table.apply(&install, now()).await);
     let sk = format!("PASS#{pass}#{id}");
     table.remove(campaign, &sk, "tie").await;
-    table.register(campaign, pass, &with("new"), at(6), now()).await.unwrap();
+    table.register(&demo(), campaign, pass, &with("new"), at(6), now()).await.unwrap();
     assert_eq!(table.apply(&install, now()).await, Unchanged);
     assert_eq!(table.items(campaign).await[&sk]["push_token"], "new");
 }

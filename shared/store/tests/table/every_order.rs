@@ -16,7 +16,7 @@ use local::aws::stream::TableStream;
 use proptest::prelude::*;
 use store::Collection;
 
-use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass, registration, tally};
+use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass, registration, tally, typed_serial};
 
 const PASSES: u128 = 2;
 const REGISTRATIONS: u128 = 3;
@@ -70,6 +70,8 @@ fn installation(id: u128, contents: u32) -> Installation {
         device_os: DeviceOs::ALL[place % DeviceOs::ALL.len()],
         device_library_identifier: (place % 2 == 0).then(|| format!("device-{place}").parse().unwrap()),
         push_token: (place % 3 == 0).then(|| format!("token-{place}").parse().unwrap()),
+        push_service_url: (place % 4 == 0).then(|| format!("https://push.example/{place}").parse().unwrap()),
+        serial_number: (place % 5 == 0).then(|| typed_serial("pass.com.example", &format!("serial-{place}"))),
     }
 }
 

@@ -27,7 +27,8 @@ use std::{
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use domain::{
     event::{Change, Event, Installation},
-    id::{CampaignId, PassId, RegistrationId},
+    id::{AccountId, CampaignId, PassId, RegistrationId},
+    pass::TypedSerialNumber,
     registration::Registration,
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
@@ -189,7 +190,19 @@ pub(crate) fn installation(registration_id: RegistrationId) -> Installation {
         device_os: DeviceOs::Ios,
         device_library_identifier: None,
         push_token: None,
+        push_service_url: None,
+        serial_number: None,
     }
+}
+
+/// Returns the account of all events that do not name another.
+pub(crate) fn demo() -> AccountId {
+    "demo".parse().unwrap()
+}
+
+/// Returns a serial number of this pass type.
+pub(crate) fn typed_serial(pass_type: &str, serial_number: &str) -> TypedSerialNumber {
+    TypedSerialNumber { pass_type: pass_type.parse().unwrap(), serial_number: serial_number.parse().unwrap() }
 }
 
 /// Polls `work` a number of times and then drops it, like a process that is killed. Returns its result if it was done
@@ -212,5 +225,5 @@ pub(crate) fn expect_done(outcome: Outcome) -> Outcome {
 
 /// Returns an event of the account `demo`.
 pub(crate) fn event(campaign_id: CampaignId, pass_id: PassId, at: Timestamp, change: Change) -> Event {
-    Event { account_id: "demo".parse().unwrap(), campaign_id, campaign_type: None, pass_id, at, change }
+    Event { account_id: demo(), campaign_id, campaign_type: None, pass_id, at, change }
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use domain::event::{Change, Installation};
-use store::{Collection, Outcome, Registered, Unregistered};
+use store::{Collection, Outcome, Registered, Unregistered, keys};
 
-use super::{TestTable, at, event, expect_done, installation, new_campaign, now, pass, registration};
+use super::{
+    TestTable, at, demo, event, expect_done, installation, new_campaign, now, pass, registration, typed_serial,
+};
 
 #[tokio::test]
 async fn registering_twice_finds_the_registration_as_it_is() {
@@ -14,15 +16,59 @@ async fn registering_twice_finds_the_registration_as_it_is() {
     let sk = format!("PASS#{pass}#{id}");
     let with_token = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
 
-    let created = table.register(campaign, pass, &with_token("old"), at(5), now()).await.unwrap();
+    let created = table.register(&demo(), campaign, pass, &with_token("old"), at(5), now()).await.unwrap();
     let Registered::Created(created) = created else { panic!("expected a new registration, found {created:?}") };
     assert_eq!((created.id, created.pass_id, created.created_at), (id, pass, at(5)));
 
     for (again, expected) in [(installation(id), "old"), (with_token("old"), "old"), (with_token("new"), "new")] {
-        let found = table.register(campaign, pass, &again, at(9), now()).await.unwrap();
+        let found = table.register(&demo(), campaign, pass, &again, at(9), now()).await.unwrap();
         assert_eq!(found, Registered::Active(created.clone()));
         let item = &table.items(campaign).await[&sk];
         assert_eq!((item["push_token"].as_str(), item["created_at"].as_str()), (expected, at(5).to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn registering_again_adds_what_the_wallet_sends_about_its_device() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let sk = format!("PASS#{pass}#{id}");
+    table.register(&demo(), campaign, pass, &installation(id), at(5), now()).await.unwrap();
+    let before = table.items(campaign).await.remove(&sk).unwrap();
+    let whole = Installation {
+        device_library_identifier: Some("device".parse().unwrap()),
+        push_token: Some("token".parse().unwrap()),
+        push_service_url: Some("https://push.example".parse().unwrap()),
+        serial_number: Some(typed_serial("pass.com.example", "serial")),
+        ..installation(id)
+    };
+    let recorder = table.sandbox.recorder().await.unwrap();
+    let store = table.recorded(&recorder);
+    // Each repetition and its cost: the failed write, and the update of an item that is in an index by its device only
+    // from the first repetition on. `push_token_at` is in no index.
+    for (again, instant, units, push_token_at) in [
+        (&whole, 9, 3.0, 9),
+        (&whole, 11, 2.0, 11),
+        (&installation(id), 13, 1.0, 11),
+        // The instant of an event from a clock that is ahead stays.
+        (&whole, 10, 1.0, 11),
+    ] {
+        let found = store.register(&demo(), campaign, pass, again, at(instant), now()).await.unwrap();
+        assert!(matches!(found, Registered::Active(_)), "{found:?}");
+        let spent: f64 = recorder.take().iter().map(|call| call.units).sum();
+        assert!((spent - units).abs() < f64::EPSILON, "{spent} instead of {units} at {instant}");
+        let mut item = table.items(campaign).await.remove(&sk).unwrap();
+        assert_eq!(item.remove("push_token_at"), Some(at(push_token_at).to_string()));
+        assert_eq!(item.remove("device"), Some(keys::by_device_hash(&demo(), &"device".parse().unwrap())));
+        for (name, value) in [
+            ("push_token", "token"),
+            ("push_service_url", "https://push.example"),
+            ("pass_type", "pass.com.example"),
+            ("serial_number", "serial"),
+        ] {
+            assert_eq!(item.remove(name).as_deref(), Some(value));
+        }
+        assert_eq!(item, before, "everything else stays");
     }
 }
 
@@ -37,9 +83,9 @@ async fn a_repeated_install_does_not_bring_back_an_old_push_token() {
         if is_registered_by_event {
             assert_eq!(table.apply(&install, now()).await, Outcome::Applied);
         } else {
-            table.register(campaign, pass, &with_token("old"), at(5), now()).await.unwrap();
+            table.register(&demo(), campaign, pass, &with_token("old"), at(5), now()).await.unwrap();
         }
-        table.register(campaign, pass, &with_token("new"), at(9), now()).await.unwrap();
+        table.register(&demo(), campaign, pass, &with_token("new"), at(9), now()).await.unwrap();
         assert_eq!(table.apply(&install, now()).await, Outcome::Unchanged);
         let item = &table.items(campaign).await[&format!("PASS#{pass}#{id}")];
         assert_eq!((item["push_token"].as_str(), item["created_at"].as_str()), ("new", at(5).to_string().as_str()));
@@ -55,10 +101,10 @@ async fn a_pass_cannot_be_registered_at_or_before_its_removal() {
     expect_done(table.apply(&removal, now()).await);
 
     for instant in [5, 7] {
-        let refused = table.register(campaign, pass, &installation(id), at(instant), now()).await.unwrap();
+        let refused = table.register(&demo(), campaign, pass, &installation(id), at(instant), now()).await.unwrap();
         assert_eq!(refused, Registered::RemovedSince(at(7)));
     }
-    let accepted = table.register(campaign, pass, &installation(id), at(8), now()).await.unwrap();
+    let accepted = table.register(&demo(), campaign, pass, &installation(id), at(8), now()).await.unwrap();
     assert!(matches!(accepted, Registered::Created(_)));
 }
 
@@ -71,7 +117,7 @@ async fn unregistering_ends_a_registration_once() {
     assert_eq!(unregister(table.clone()).await, Unregistered::NeverSeen);
     assert!(table.items(campaign).await.is_empty(), "nothing is written for an unknown registration");
 
-    table.register(campaign, pass, &installation(id), at(5), now()).await.unwrap();
+    table.register(&demo(), campaign, pass, &installation(id), at(5), now()).await.unwrap();
     assert_eq!(unregister(table.clone()).await, Unregistered::Removed);
     assert_eq!(unregister(table.clone()).await, Unregistered::AlreadyRemoved);
     assert!(table.active(Collection::Campaign(campaign)).await.is_empty());

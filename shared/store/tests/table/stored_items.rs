@@ -18,6 +18,7 @@ use super::{
     recount_parts::recount_part,
     registration,
     tally::{install, uninstall},
+    typed_serial,
 };
 
 /// The items, by partition key and sort key, in the JSON of DynamoDB's own API.
@@ -53,6 +54,8 @@ async fn write_every_kind(table: &TestTable) {
         device_os: DeviceOs::Android,
         device_library_identifier: Some("device-1".parse().unwrap()),
         push_token: Some("token-1".parse().unwrap()),
+        push_service_url: Some("https://push.example.com".parse().unwrap()),
+        serial_number: Some(typed_serial("pass.com.example", "serial-1")),
     };
     for event in [
         event(campaign, pass(1), at(4), created(Some("serial-1"))),

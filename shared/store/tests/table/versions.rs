@@ -3,28 +3,36 @@
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, Event},
+    event::{Change, Event, Installation},
     id::{AccountId, CampaignId},
 };
 use rstest::rstest;
-use store::{Collection, Outcome, RecountOutcome};
+use store::{Collection, Outcome, RecountOutcome, Registered};
 
 use super::{
-    TestTable, at, deadline, expect_done, new_campaign, now, pass,
+    TestTable, at, deadline, demo, expect_done, installation, new_campaign, now, pass,
     recount::recount_at,
     recount_parts::recount_part,
     registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
+    typed_serial,
 };
 
 /// Creates a campaign with a pass, an active registration and a removed one and an unfinished recount, and an account
 /// with a key.
 async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
     let campaign = new_campaign();
+    let whole = Installation {
+        device_library_identifier: Some("device".parse().unwrap()),
+        push_token: Some("token".parse().unwrap()),
+        push_service_url: Some("https://push.example".parse().unwrap()),
+        serial_number: Some(typed_serial("pass.com.example", "serial")),
+        ..installation(registration(1))
+    };
     let created = Change::Created { serial_number: Some("serial".parse().unwrap()) };
     let events = [
         super::event(campaign, pass(1), at(0), created),
-        install(campaign, pass(1), registration(1), at(1)),
+        super::event(campaign, pass(1), at(1), Change::Installed(whole)),
         install(campaign, pass(1), registration(2), at(1)),
         uninstall(campaign, pass(1), registration(2), at(2)),
     ];
@@ -48,7 +56,10 @@ async fn expect_usable(table: &TestTable, campaign: CampaignId) {
     assert_eq!(listed.len(), 1);
     assert_eq!(table.active(Collection::Pass(campaign, pass(1))).await, listed);
     assert_eq!(recount_at(&store, campaign, now()).await.unwrap().outcome, RecountOutcome::Agrees);
-    store.claim(campaign, &"demo".parse().unwrap(), None, now()).await.unwrap();
+    store.claim(campaign, &demo(), None, now()).await.unwrap();
+    let again = Installation { push_token: Some("token".parse().unwrap()), ..installation(registration(1)) };
+    let registered = store.register(&demo(), campaign, pass(1), &again, at(2), now()).await.unwrap();
+    assert!(matches!(registered, Registered::Active(_)), "{registered:?}");
     for event in [
         uninstall(campaign, pass(1), registration(1), at(3)),
         install(campaign, pass(1), registration(2), at(4)),
@@ -80,7 +91,13 @@ async fn an_unknown_attribute_is_ignored() {
 #[rstest]
 #[case::received_at(&format!("PASS#{}#{}", pass(1), registration(1)), "received_at")]
 #[case::tie(&format!("PASS#{}#{}", pass(1), registration(1)), "tie")]
-#[case::serial_number(&format!("PASS#{}", pass(1)), "serial_number")]
+#[case::device(&format!("PASS#{}#{}", pass(1), registration(1)), "device")]
+#[case::pass_type(&format!("PASS#{}#{}", pass(1), registration(1)), "pass_type")]
+#[case::serial_number(&format!("PASS#{}#{}", pass(1), registration(1)), "serial_number")]
+#[case::push_token(&format!("PASS#{}#{}", pass(1), registration(1)), "push_token")]
+#[case::push_token_at(&format!("PASS#{}#{}", pass(1), registration(1)), "push_token_at")]
+#[case::push_service_url(&format!("PASS#{}#{}", pass(1), registration(1)), "push_service_url")]
+#[case::serial_number_of_a_pass(&format!("PASS#{}", pass(1)), "serial_number")]
 #[case::campaign_type("CAMPAIGN", "campaign_type")]
 #[case::written_by("RECOUNT", "written_by")]
 #[tokio::test]
