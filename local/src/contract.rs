@@ -16,7 +16,7 @@ use std::{fs, io, path::PathBuf};
 use api::route::Route;
 use domain::{
     event::{
-        Change, Event,
+        Change, Event, Subject,
         passworks::{Parsed, Source},
     },
     registration::Registration,
@@ -148,10 +148,10 @@ fn event(record: &Value) -> Option<Event> {
 }
 
 fn registration(event: Event) -> Option<Registration> {
-    let Change::Installed(installation) = event.change else { return None };
+    let Subject::Pass { pass_id, change: Change::Installed(installation) } = event.subject else { return None };
     Some(Registration {
         id: installation.registration_id,
-        pass_id: event.pass_id,
+        pass_id,
         wallet: installation.wallet,
         device_os: installation.device_os,
         created_at: event.at,

@@ -40,7 +40,7 @@ pub const MAX_EVENTS: usize = 500;
 #[serde(tag = "result", rename_all = "snake_case")]
 #[cfg_attr(feature = "contract", derive(utoipa::ToSchema))]
 pub enum EventResult {
-    /// The event was applied: it is the latest of its registration, or it made its pass known.
+    /// The event was applied: it is the latest of its registration, made its pass known, or is the latest update.
     Applied,
     /// The event changed nothing: it is a repetition, the stored event takes precedence, or this kind has no effect
     /// here.

@@ -62,6 +62,7 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema("InstalledEvent", installed_event())
         .schema("UninstalledEvent", uninstalled_event())
         .schema("CreatedEvent", created_event())
+        .schema("UpdatedEvent", updated_event())
         .schema("OtherEvent", other_event())
         .schema("GatewayError", gateway_error())
 }
@@ -206,12 +207,13 @@ fn event() -> Schema {
         ("installed", "InstalledEvent"),
         ("uninstalled", "UninstalledEvent"),
         ("created", "CreatedEvent"),
+        ("updated", "UpdatedEvent"),
         ("downloaded", "OtherEvent"),
         ("fetched", "OtherEvent"),
         ("redeemed", "OtherEvent"),
     ];
     let mapping = kinds.map(|(kind, name)| (kind, format!("#/components/schemas/{name}")));
-    ["InstalledEvent", "UninstalledEvent", "CreatedEvent", "OtherEvent"]
+    ["InstalledEvent", "UninstalledEvent", "CreatedEvent", "UpdatedEvent", "OtherEvent"]
         .into_iter()
         .fold(OneOfBuilder::new(), |schema, name| schema.item(named(name)))
         .discriminator(Some(Discriminator::with_mapping("event", mapping)))
@@ -235,7 +237,7 @@ fn installed_event() -> Schema {
         .property("push_service_url", push_service_url())
         .build();
     let extra = having(extra, [&["registration_id"], &["device_library_identifier"]]);
-    let event = effective_event("installed", "The pass was added to a wallet.")
+    let event = event_of_a_pass("installed", "The pass was added to a wallet.")
         .required("event_at")
         .property("pass_type_identifier", or_null(pass_type()))
         .property("serial_number", serial_number_of_a_type())
@@ -275,7 +277,7 @@ fn uninstalled_event() -> Object {
         &["device_library_identifier", "wallet_type"],
     ];
     let extra = having(extra, groups);
-    effective_event("uninstalled", "The pass was removed from a wallet.")
+    event_of_a_pass("uninstalled", "The pass was removed from a wallet.")
         .required("event_at")
         .property("event_extra", naming_the_wallet(extra, false))
         .required("event_extra")
@@ -303,7 +305,7 @@ fn naming_the_wallet(extra: Schema, is_required: bool) -> Schema {
 }
 
 fn created_event() -> Schema {
-    let event = effective_event("created", "The pass was created. The event makes the campaign and the pass known.")
+    let event = event_of_a_pass("created", "The pass was created. The event makes the campaign and the pass known.")
         .property("serial_number", or_null(serial_number()))
         .property("event_at", or_null(named("Instant")))
         .property(
@@ -319,6 +321,13 @@ fn created_event() -> Schema {
     AllOfBuilder::new().item(event).item(any_of(alternatives)).build().into()
 }
 
+fn updated_event() -> Object {
+    event_with_effect("updated", "The pass has new contents or, without `pass_id`, every pass of the campaign has.")
+        .property("pass_id", or_null(of::<PassId>()))
+        .property("event_at", or_null(named("Instant")))
+        .build()
+}
+
 fn other_event() -> Object {
     required(["event"])
         .property("event", kinds(["downloaded", "fetched", "redeemed"]))
@@ -328,15 +337,21 @@ fn other_event() -> Object {
 }
 
 /// Builds a schema with the fields that all events with an effect share.
-fn effective_event(kind: &'static str, description: &str) -> ObjectBuilder {
-    required(["event", "campaign_id", "pass_id"])
+fn event_with_effect(kind: &'static str, description: &str) -> ObjectBuilder {
+    required(["event", "campaign_id"])
         .property("event", kinds([kind]))
         .property("campaign_id", of::<CampaignId>())
         .property("campaign_type", or_null(named("CampaignType")))
-        .property("pass_id", of::<PassId>())
-        .property("event_at", named("Instant"))
         .property("account_id", account_id())
         .description(Some(description))
+}
+
+/// Builds a schema with the fields that all events of one pass share.
+fn event_of_a_pass(kind: &'static str, description: &str) -> ObjectBuilder {
+    event_with_effect(kind, description)
+        .property("pass_id", of::<PassId>())
+        .required("pass_id")
+        .property("event_at", named("Instant"))
 }
 
 fn account_id() -> Schema {

@@ -38,12 +38,24 @@ pub struct Event {
     pub campaign_id: CampaignId,
     /// The campaign's type, if the event names it.
     pub campaign_type: Option<CampaignType>,
-    /// The pass.
-    pub pass_id: PassId,
     /// When it happened.
     pub at: Timestamp,
-    /// What happened.
-    pub change: Change,
+    /// What happened, and to which pass.
+    pub subject: Subject,
+}
+
+/// What happened, and to which pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Something happened to one pass.
+    Pass {
+        /// The pass.
+        pass_id: PassId,
+        /// What happened to it.
+        change: Change,
+    },
+    /// Every pass of the campaign has new contents.
+    EveryPass,
 }
 
 /// What happened to a pass.
@@ -61,6 +73,8 @@ pub enum Change {
         /// The registration that ends.
         registration_id: RegistrationId,
     },
+    /// The pass has new contents.
+    Updated,
 }
 
 /// A registration as an install describes it.
@@ -163,13 +177,19 @@ impl Tie {
 impl fmt::Display for Event {
     /// Writes a text for logs: the pass, its campaign, the change and the instant, but nothing about the device.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { account_id: _, campaign_id, campaign_type: _, pass_id, at, change } = self;
-        let change = match change {
-            Change::Created { .. } => "created",
-            Change::Installed(_) => "installed",
-            Change::Uninstalled { .. } => "uninstalled",
-        };
-        write!(formatter, "pass {pass_id} of campaign {campaign_id} {change} at {at}")
+        let Self { account_id: _, campaign_id, campaign_type: _, at, subject } = self;
+        match subject {
+            Subject::Pass { pass_id, change } => {
+                let change = match change {
+                    Change::Created { .. } => "created",
+                    Change::Installed(_) => "installed",
+                    Change::Uninstalled { .. } => "uninstalled",
+                    Change::Updated => "updated",
+                };
+                write!(formatter, "pass {pass_id} of campaign {campaign_id} {change} at {at}")
+            }
+            Subject::EveryPass => write!(formatter, "every pass of campaign {campaign_id} updated at {at}"),
+        }
     }
 }
 
@@ -191,6 +211,34 @@ mod tests {
 
     fn typed(pass_type: &str, serial_number: &str) -> TypedSerialNumber {
         TypedSerialNumber { pass_type: pass_type.parse().unwrap(), serial_number: serial_number.parse().unwrap() }
+    }
+
+    #[test]
+    fn the_text_for_logs_names_campaign_and_pass_but_no_device() {
+        let pass_id = "d91aef7c-a166-4694-bb91-569714f9c33e".parse().unwrap();
+        let whole = Installation {
+            device_library_identifier: Some("device-1".parse().unwrap()),
+            push_token: Some("token-1".parse().unwrap()),
+            push_service_url: Some("https://push.example".parse().unwrap()),
+            serial_number: Some(typed("pass.x", "serial-1")),
+            ..installation()
+        };
+        let event = |subject| Event {
+            account_id: "demo".parse().unwrap(),
+            campaign_id: "cbc3016c-4c55-4564-81e9-a21664817be2".parse().unwrap(),
+            campaign_type: None,
+            at: "2016-08-10T11:30:06Z".parse().unwrap(),
+            subject,
+        };
+        assert_eq!(
+            event(Subject::Pass { pass_id, change: Change::Installed(whole) }).to_string(),
+            "pass d91aef7c-a166-4694-bb91-569714f9c33e of campaign cbc3016c-4c55-4564-81e9-a21664817be2 installed at \
+             2016-08-10T11:30:06.000Z"
+        );
+        assert_eq!(
+            event(Subject::EveryPass).to_string(),
+            "every pass of campaign cbc3016c-4c55-4564-81e9-a21664817be2 updated at 2016-08-10T11:30:06.000Z"
+        );
     }
 
     #[test]

@@ -265,6 +265,8 @@ mod tests {
     #[case::pass("PASS#22d5b0ed-cc82-4743-a4fb-ee655d928037", None, Some(json!({})))]
     #[case::campaign_that_got_its_type("CAMPAIGN", Some(json!({})), Some(json!({})))]
     #[case::counts("COUNTS#2016-11-09", None, Some(json!({})))]
+    #[case::update_of_a_pass("UPDATED#22d5b0ed-cc82-4743-a4fb-ee655d928037", None, Some(json!({})))]
+    #[case::update_of_all_passes("UPDATED", None, Some(json!({})))]
     fn changes_that_no_reader_needs_are_ignored(
         #[case] sk: &str,
         #[case] old: Option<Value>,

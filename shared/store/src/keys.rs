@@ -8,6 +8,8 @@
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
 //! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, and if known `device`, `pass_type`, `serial_number`, `push_token`, `push_token_at`, `push_service_url` | `registration-writes`, `registration-ingest` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
+//! | update of a pass | `CAMPAIGN#<campaign_id>` | `UPDATED#<pass_id>` | `updated_at` | `registration-writes`, `registration-ingest` |
+//! | update of all passes | `CAMPAIGN#<campaign_id>` | `UPDATED` | `updated_at` | `registration-writes`, `registration-ingest` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
 //! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
 //! | recount | `CAMPAIGN#<campaign_id>` | `RECOUNT` | `started_at`, `revision`, `written_by`, `running_until` while an invocation runs, `ended_at` once it has ended, `installs`, `uninstalls`, `items_read`, `position`, `last_received_at`, `places`, `days`, `expires_at` | `campaign-recount` |
@@ -76,6 +78,9 @@ pub const CAMPAIGN_SK: &str = "CAMPAIGN";
 /// The prefix of the sort keys of a campaign's passes and registrations.
 pub const PASSES_PREFIX: &str = "PASS#";
 
+/// The sort key of the update of all passes of a campaign, and the prefix of the sort keys of all its updates.
+pub const UPDATED_SK: &str = "UPDATED";
+
 /// The prefix of the sort keys of a campaign's counts.
 pub const COUNTS_PREFIX: &str = "COUNTS#";
 /// The sort key of a campaign's totals. It sorts after the counts of all days.
@@ -116,6 +121,12 @@ pub fn pass_sk(pass: PassId) -> String {
 #[must_use]
 pub fn registration_sk(pass: PassId, registration: RegistrationId) -> String {
     format!("{PASSES_PREFIX}{pass}#{registration}")
+}
+
+/// Returns the sort key of the update of a pass, or of all passes of the campaign if that is `None`.
+#[must_use]
+pub fn updated_sk(pass: Option<PassId>) -> String {
+    pass.map_or_else(|| UPDATED_SK.to_owned(), |pass| format!("{UPDATED_SK}#{pass}"))
 }
 
 /// Returns the campaign with this partition key, or `None` if it is not a campaign's key.

@@ -6,7 +6,7 @@
 //!
 //! - `registrations`: applying events, listing active registrations
 //! - `counts`: counting the changes in the table's stream, repairing counts
-//! - `campaigns`, `accounts`, `bookmarks`: the other items
+//! - `campaigns`, `updates`, `accounts`, `bookmarks`: the other items
 //! - `admission`: reading everything that determines whether a request may read a campaign, in one call
 //! - `changes`: parsing the table's stream into changes of registrations
 //! - `copy`: copying from one table into another
@@ -25,6 +25,7 @@ pub mod keys;
 mod outcome;
 mod registrations;
 mod remembered;
+mod updates;
 
 use std::time::Duration;
 

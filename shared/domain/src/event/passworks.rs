@@ -1,12 +1,12 @@
-//! Parses the Passworks webhook body (Passworks API v2, "Webhooks"), which comes from a queue message, an HTTP body or
-//! a sample file.
+//! Parses the Passworks webhook body (Passworks API v2, "Webhooks") and the additions of this project. The body comes
+//! from a queue message, an HTTP body or a sample file.
 //!
 //! Also parses the body that registers a pass over HTTP, which has the same fields under other names.
 
 use serde_json::Value;
 use strum::{EnumString, VariantNames};
 
-use super::{Change, Event, Installation, MAX_LEAD};
+use super::{Change, Event, Installation, MAX_LEAD, Subject};
 use crate::{
     device::DeviceLibraryIdentifier,
     fields::{FieldErrors, Fields},
@@ -88,8 +88,10 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
     }
     let campaign_id = fields.required("campaign_id");
     let campaign_type = fields.optional("campaign_type");
-    let pass_id = fields.required("pass_id");
-    let at = parse_event_at(fields, kind, now);
+    // Without a pass, `updated` concerns every pass of the campaign.
+    let pass_id =
+        if kind == Some(EventKind::Updated) { fields.optional("pass_id") } else { fields.required("pass_id") };
+    let at = parse_event_at(fields, kind, source, now);
     let change = match kind? {
         EventKind::Created => Some(Change::Created { serial_number: fields.optional("serial_number") }),
         EventKind::Installed => {
@@ -101,25 +103,25 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
             let extra = fields.nested("event_extra", "event_extra.");
             parse_uninstalled(extra, pass_id).map(|registration_id| Change::Uninstalled { registration_id })
         }
+        EventKind::Updated => Some(Change::Updated),
         EventKind::Downloaded | EventKind::Fetched | EventKind::Redeemed => None,
     };
-    Some(Event {
-        account_id: account_id?,
-        campaign_id: campaign_id?,
-        campaign_type,
-        pass_id: pass_id?,
-        at: at?,
-        change: change?,
-    })
+    let subject = match (pass_id, change?) {
+        (Some(pass_id), change) => Subject::Pass { pass_id, change },
+        (None, Change::Updated) => Subject::EveryPass,
+        (None, Change::Created { .. } | Change::Installed(_) | Change::Uninstalled { .. }) => return None,
+    };
+    Some(Event { account_id: account_id?, campaign_id: campaign_id?, campaign_type, at: at?, subject })
 }
 
-/// The kinds of events that Passworks documents.
+/// The kinds of events: those that Passworks documents, and `updated`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<EventKind>)]
 enum EventKind {
     Installed,
     Uninstalled,
     Created,
+    Updated,
     Downloaded,
     Fetched,
     Redeemed,
@@ -128,7 +130,7 @@ enum EventKind {
 impl EventKind {
     fn has_effect(self) -> bool {
         match self {
-            Self::Installed | Self::Uninstalled | Self::Created => true,
+            Self::Installed | Self::Uninstalled | Self::Created | Self::Updated => true,
             Self::Downloaded | Self::Fetched | Self::Redeemed => false,
         }
     }
@@ -205,12 +207,21 @@ fn parse_instant(fields: &mut Fields<'_>, name: &str, now: Timestamp, presence: 
 }
 
 /// Parses when an event happened. `event_at` may be null or absent, as Passworks documents it; a `created` event then
-/// happened at `created_at`.
-fn parse_event_at(fields: &mut Fields<'_>, kind: Option<EventKind>, now: Timestamp) -> Option<Timestamp> {
+/// happened at `created_at`, and an `updated` event over HTTP now. A message may be delivered twice, so in a message the
+/// instant must not depend on the delivery.
+fn parse_event_at(
+    fields: &mut Fields<'_>,
+    kind: Option<EventKind>,
+    source: &Source,
+    now: Timestamp,
+) -> Option<Timestamp> {
     if kind == Some(EventKind::Created) && !fields.has("event_at") && fields.has("created_at") {
         return parse_instant(fields, "created_at", now, Presence::Required);
     }
-    parse_instant(fields, "event_at", now, Presence::Required)
+    match (kind, source) {
+        (Some(EventKind::Updated), Source::Caller(_)) if !fields.has("event_at") => Some(now),
+        _ => parse_instant(fields, "event_at", now, Presence::Required),
+    }
 }
 
 fn parse_wallet(fields: &mut Fields<'_>, names: &Names, presence: Presence) -> Option<Wallet> {
@@ -327,13 +338,19 @@ mod tests {
         Parsed::from_json(body, &caller(), now()).event
     }
 
+    /// Returns the change of the pass of the webhook body.
+    fn change_of(event: Event) -> Change {
+        let Subject::Pass { pass_id, change } = event.subject else { panic!("expected a change of one pass") };
+        assert_eq!(pass_id.to_string(), "d91aef7c-a166-4694-bb91-569714f9c33e");
+        change
+    }
+
     #[test]
     fn the_documented_webhook_body_is_an_event() {
         let event = parse(&webhook()).unwrap().unwrap();
         assert_eq!(event.account_id.as_str(), "demo");
-        assert_eq!(event.campaign_type, None);
-        assert_eq!(event.at.to_string(), "2016-08-10T11:30:06.000Z");
-        let Change::Installed(installation) = event.change else { panic!("expected an install") };
+        assert_eq!((event.campaign_type, event.at.to_string().as_str()), (None, "2016-08-10T11:30:06.000Z"));
+        let Change::Installed(installation) = change_of(event) else { panic!("expected an install") };
         assert_eq!(installation.registration_id.to_string(), "00f537be-f153-46ad-a980-bbddcb9002c3");
         assert_eq!((installation.wallet, installation.device_os), (Wallet::Passbook, DeviceOs::Ios));
     }
@@ -424,16 +441,17 @@ mod tests {
     fn a_device_stands_in_for_a_registration_id() {
         let mut body = webhook_with("/event_extra/registration_id", Value::Null);
         body["event_extra"]["device_library_identifier"] = json!("device-1");
-        let Some(Event { pass_id, change: Change::Installed(installation), .. }) = parse(&body).unwrap() else {
+        let Change::Installed(installation) = change_of(parse(&body).unwrap().unwrap()) else {
             panic!("expected an install");
         };
+        let pass_id = body["pass_id"].as_str().unwrap().parse().unwrap();
         let derived = RegistrationId::of_device(pass_id, Wallet::Passbook, "device-1");
         assert_eq!(installation.registration_id, derived);
 
         body["event"] = json!("uninstalled");
         body["event_at"] = json!("2016-08-10T11:36:00Z");
         let uninstalled = parse(&body).unwrap().unwrap();
-        assert_eq!(uninstalled.change, Change::Uninstalled { registration_id: derived });
+        assert_eq!(change_of(uninstalled), Change::Uninstalled { registration_id: derived });
 
         body["event_extra"]["device_app_vendor"] = Value::Null;
         assert_eq!(parse(&body).unwrap_err().to_string(), "event_extra.device_app_vendor: is required");
@@ -459,8 +477,8 @@ mod tests {
         body["event_extra"]["device_os"] = json!("IOS");
         let parsed = Parsed::from_json(&body, &caller(), now());
         assert_eq!(parsed.wallet, expected.ok());
-        let wallet = match parsed.event {
-            Ok(Some(Event { change: Change::Installed(installation), .. })) => Ok(installation.wallet),
+        let wallet = match parsed.event.map(|event| change_of(event.unwrap())) {
+            Ok(Change::Installed(installation)) => Ok(installation.wallet),
             Ok(other) => panic!("expected an install, got {other:?}"),
             Err(errors) => Err(errors.fields().map(str::to_owned).collect::<Vec<_>>()),
         };
@@ -474,7 +492,7 @@ mod tests {
             let pass_id = "d91aef7c-a166-4694-bb91-569714f9c33e".parse().unwrap();
             Change::Uninstalled { registration_id: RegistrationId::of_device(pass_id, wallet, "device-1") }
         });
-        assert_eq!(parse(&body).ok().flatten().map(|event| event.change), derived);
+        assert_eq!(parse(&body).ok().flatten().map(change_of), derived);
     }
 
     #[rstest]
@@ -501,7 +519,7 @@ mod tests {
 
     #[test]
     fn a_serial_number_counts_only_with_its_pass_type() {
-        let serial_number_of = |body: &Value| match parse(body).map(|event| event.unwrap().change) {
+        let serial_number_of = |body: &Value| match parse(body).map(|event| change_of(event.unwrap())) {
             Ok(Change::Installed(installation)) => Ok(installation.serial_number),
             Ok(other) => panic!("expected an install, got {other:?}"),
             Err(errors) => Err(errors.to_string()),
@@ -518,10 +536,35 @@ mod tests {
     }
 
     #[test]
+    fn an_update_concerns_one_pass_or_every_pass_of_a_campaign() {
+        let event = |body: &Value| parse(body).unwrap().unwrap();
+        let mut body = webhook_with("/event", json!("updated"));
+        body["event_extra"] = Value::Null;
+        assert_eq!(change_of(event(&body)), Change::Updated);
+        body["pass_id"] = json!("x");
+        assert!(parse(&body).is_err());
+        body["pass_id"] = Value::Null;
+        assert_eq!(event(&body).subject, Subject::EveryPass);
+        body["campaign_id"] = Value::Null;
+        assert_eq!(parse(&body).unwrap_err().to_string(), "campaign_id: is required");
+    }
+
+    #[test]
+    fn only_over_http_is_an_update_without_an_instant_one_that_happened_now() {
+        let mut body = webhook_with("/event", json!("updated"));
+        body["account_id"] = json!("demo");
+        assert_eq!(parse(&body).unwrap().unwrap().at.to_string(), "2016-08-10T11:30:06.000Z");
+        body["event_at"] = Value::Null;
+        assert_eq!(parse(&body).unwrap().unwrap().at, now());
+        let from_the_queue = Parsed::from_json(&body, &Source::Queue, now()).event;
+        assert_eq!(from_the_queue.unwrap_err().to_string(), "event_at: is required");
+    }
+
+    #[test]
     fn an_uninstall_needs_only_the_id_of_its_registration() {
         let mut body = webhook_with("/event", json!("uninstalled"));
         body["event_extra"] = json!({"registration_id": "00f537be-f153-46ad-a980-bbddcb9002c3"});
-        assert!(matches!(parse(&body).unwrap().unwrap().change, Change::Uninstalled { .. }));
+        assert!(matches!(change_of(parse(&body).unwrap().unwrap()), Change::Uninstalled { .. }));
         body["event_extra"]["device_os"] = json!("beos");
         assert_eq!(parse(&body).unwrap_err().to_string(), "event_extra.device_os: expected one of ios, android, wp");
     }
@@ -583,7 +626,7 @@ mod tests {
             "/event_extra/push_service_url",
             "/pass_type_identifier",
         ]);
-        let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "redeemed"]);
+        let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "updated", "redeemed"]);
         (kinds, names, any_json(), any::<bool>()).prop_map(|(kind, name, value, has_event_at)| {
             let mut body = webhook_with("/event", json!(kind));
             if !has_event_at {

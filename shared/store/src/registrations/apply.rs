@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::{
     types::ReturnValuesOnConditionCheckFailure,
 };
 use domain::{
-    event::{Change, Event, Installation, Refusal},
+    event::{Change, Event, Installation, Refusal, Subject},
     id::{AccountId, CampaignId, PassId, RegistrationId},
     registration::Registration,
     time::Timestamp,
@@ -110,7 +110,11 @@ impl Table {
 
     /// Writes the item that an event leaves, if its condition holds; returns whether it was written.
     async fn write_event(&self, event: &Event, now: Timestamp) -> Result<bool, StoreError> {
-        let Event { account_id, campaign_id, campaign_type: _, pass_id, at, change } = event;
+        let Event { account_id, campaign_id, campaign_type: _, at, subject } = event;
+        let (pass_id, change) = match subject {
+            Subject::Pass { pass_id, change } => (pass_id, change),
+            Subject::EveryPass => return self.store_update(*campaign_id, None, *at).await,
+        };
         let put = match change {
             Change::Created { serial_number } => {
                 let item = PassItem {
@@ -131,6 +135,7 @@ impl Table {
                 let item = TombstoneItem::new(*campaign_id, *pass_id, *registration_id, *at, now);
                 self.put(&item, UNINSTALL_DECIDES, *at)?
             }
+            Change::Updated => return self.store_update(*campaign_id, Some(*pass_id), *at).await,
         };
         has_written(put.send().await)
     }

@@ -1,8 +1,8 @@
 //! Batches of events.
 //!
-//! Events of different registrations are applied concurrently. Events of one registration are applied one after the
-//! other, in the order of the batch, so that their outcomes are those of that order and no two writes of one item
-//! compete. The conditions of the writes make any order end in the same state.
+//! Events that write different items are applied concurrently. Events that write one item, for example those of one
+//! registration, are applied one after the other, in the order of the batch, so that their outcomes are those of that
+//! order and no two writes of one item compete. The conditions of the writes make any order end in the same state.
 //!
 //! Each step is done for all events before the next: the campaigns are claimed, the events are applied, and the types
 //! of campaigns that were known without one are stored (see `campaigns`). Events of one campaign take the first step
@@ -31,8 +31,8 @@ use std::{
 };
 
 use domain::{
-    event::{Change, Event},
-    id::{CampaignId, RegistrationId},
+    event::{Change, Event, Subject},
+    id::{CampaignId, PassId, RegistrationId},
     time::Timestamp,
 };
 use futures_util::{StreamExt as _, stream};
@@ -71,6 +71,14 @@ enum Step {
     CompleteClaim,
 }
 
+/// The item of its campaign that an event writes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Written {
+    Pass(PassId),
+    Registration(PassId, RegistrationId),
+    Update(Option<PassId>),
+}
+
 impl Table {
     /// Applies a batch of events and returns an outcome for each, in the order of the events.
     ///
@@ -95,10 +103,8 @@ impl Table {
             }
         }
 
-        let by_registration = grouped(events, positions_done(&outcomes), |event| {
-            (event.campaign_id, event.pass_id, registration_of(event))
-        });
-        for (position, applied) in self.run_step_for_groups(Step::Apply, &batch, by_registration).await {
+        let by_item = grouped(events, positions_done(&outcomes), |event| (event.campaign_id, Written::by(event)));
+        for (position, applied) in self.run_step_for_groups(Step::Apply, &batch, by_item).await {
             outcomes[position] = applied;
         }
 
@@ -190,6 +196,20 @@ impl Stops {
     }
 }
 
+impl Written {
+    fn by(event: &Event) -> Self {
+        match &event.subject {
+            Subject::Pass { pass_id, change } => match change {
+                Change::Created { .. } => Self::Pass(*pass_id),
+                Change::Installed(installation) => Self::Registration(*pass_id, installation.registration_id),
+                Change::Uninstalled { registration_id } => Self::Registration(*pass_id, *registration_id),
+                Change::Updated => Self::Update(Some(*pass_id)),
+            },
+            Subject::EveryPass => Self::Update(None),
+        }
+    }
+}
+
 /// Returns the positions of the events that were neither refused nor failed so far.
 fn positions_done(outcomes: &[Outcome]) -> Vec<usize> {
     let is_done = |position: &usize| matches!(outcomes[*position], Outcome::Applied | Outcome::Unchanged);
@@ -206,12 +226,4 @@ fn grouped<K: Eq + Hash>(
         groups.entry(key(&events[position])).or_default().push(position);
     }
     groups.into_values().collect()
-}
-
-fn registration_of(event: &Event) -> Option<RegistrationId> {
-    match &event.change {
-        Change::Created { .. } => None,
-        Change::Installed(installation) => Some(installation.registration_id),
-        Change::Uninstalled { registration_id } => Some(*registration_id),
-    }
 }

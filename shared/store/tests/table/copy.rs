@@ -10,7 +10,7 @@ use domain::{
 use store::{CampaignCounts, ClaimError, Collection, Contents, Copied, RecountOutcome};
 
 use super::{
-    TestTable, at, deadline, installation, interrupted_after, new_campaign, now, pass,
+    TestTable, at, deadline, event, installation, interrupted_after, new_campaign, now, pass,
     recount::{recount_at, story},
     recount_parts::recount_part,
     registration,
@@ -164,7 +164,7 @@ async fn of_two_installs_at_the_same_instant_the_greater_tie_stays_in_a_copy_too
     let plain = install(campaign, pass(1), registration(1), at(5));
     let token =
         Change::Installed(Installation { push_token: Some("token".parse().unwrap()), ..installation(registration(1)) });
-    let with_token = Event { change: token, ..plain.clone() };
+    let with_token = event(campaign, pass(1), at(5), token);
     let mut ends = Vec::new();
     for (here, there) in [(&plain, &with_token), (&with_token, &plain)] {
         let (old, new) = (TestTable::start().await, TestTable::start().await);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{
-    event::{Change, Event, Installation},
+    event::{Change, Event, Installation, Subject},
     id::CampaignId,
     registration::Registration,
     time::Timestamp,
@@ -38,6 +38,8 @@ enum Kind {
     Created,
     Installed(u128),
     Uninstalled(u128),
+    Updated,
+    EveryPassUpdated,
 }
 
 impl Happening {
@@ -49,11 +51,13 @@ impl Happening {
     pub(crate) fn event(self, campaign: CampaignId) -> Event {
         let Self { pass: number, kind, instant, contents } = self;
         let change = match kind {
+            Kind::Updated | Kind::EveryPassUpdated => Change::Updated,
             Kind::Created => Change::Created { serial_number: Some(format!("serial-{contents}").parse().unwrap()) },
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
             Kind::Installed(id) => Change::Installed(installation(id, contents)),
         };
-        event(campaign, pass(number), moment(instant), change)
+        let event = event(campaign, pass(number), moment(instant), change);
+        if kind == Kind::EveryPassUpdated { Event { subject: Subject::EveryPass, ..event } } else { event }
     }
 }
 
@@ -80,6 +84,8 @@ pub(crate) fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         1 => Just(Kind::Created),
         4 => (1..=REGISTRATIONS).prop_map(Kind::Installed),
         4 => (1..=REGISTRATIONS).prop_map(Kind::Uninstalled),
+        1 => Just(Kind::Updated),
+        1 => Just(Kind::EveryPassUpdated),
     ];
     let happening = (1..=PASSES, kind, 0..INSTANTS, 0_u32..4).prop_map(|(pass, kind, instant, contents)| Happening {
         pass,
@@ -131,7 +137,7 @@ fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
     let mut last = BTreeMap::new();
     for happening in story.iter().flatten() {
         let (id, install) = match happening.kind {
-            Kind::Created => continue,
+            Kind::Created | Kind::Updated | Kind::EveryPassUpdated => continue,
             Kind::Installed(id) => (id, Some(installation(id, happening.contents))),
             Kind::Uninstalled(id) => (id, None),
         };

@@ -14,6 +14,7 @@ mod recount_parts;
 mod registering;
 mod stored_items;
 mod tally;
+mod updates;
 mod versions;
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
 
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use domain::{
-    event::{Change, Event, Installation},
+    event::{Change, Event, Installation, Subject},
     id::{AccountId, CampaignId, PassId, RegistrationId},
     pass::TypedSerialNumber,
     registration::Registration,
@@ -225,5 +226,5 @@ pub(crate) fn expect_done(outcome: Outcome) -> Outcome {
 
 /// Returns an event of the account `demo`.
 pub(crate) fn event(campaign_id: CampaignId, pass_id: PassId, at: Timestamp, change: Change) -> Event {
-    Event { account_id: demo(), campaign_id, campaign_type: None, pass_id, at, change }
+    Event { account_id: demo(), campaign_id, campaign_type: None, at, subject: Subject::Pass { pass_id, change } }
 }

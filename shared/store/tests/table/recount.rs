@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     counts::{ChangeKind, Part},
-    event::{Change, Event},
+    event::{Change, Event, Subject},
     id::CampaignId,
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
@@ -34,7 +34,7 @@ pub(crate) fn compared(recount: &Recount) -> &Comparison {
 }
 
 pub(crate) fn in_google_wallet(mut install: Event) -> Event {
-    if let Change::Installed(installation) = &mut install.change {
+    if let Subject::Pass { change: Change::Installed(installation), .. } = &mut install.subject {
         (installation.wallet, installation.device_os) = (Wallet::GoogleWallet, DeviceOs::Android);
     }
     install

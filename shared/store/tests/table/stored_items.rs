@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, Installation},
+    event::{Change, Event, Installation, Subject},
     wallet::{DeviceOs, Wallet},
 };
 use serde_json::{Map, Value, json};
@@ -64,6 +64,8 @@ async fn write_every_kind(table: &TestTable) {
         install(campaign, pass(1), registration(2), at(7)),
         install(campaign, pass(1), registration(3), at(8)),
         uninstall(campaign, pass(1), registration(3), at(9)),
+        event(campaign, pass(1), at(10), Change::Updated),
+        Event { subject: Subject::EveryPass, ..install(campaign, pass(1), registration(1), at(11)) },
     ] {
         expect_done(table.apply(&event, now()).await);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     counts::{ChangeKind, Counts, Part},
-    event::{Change, Event},
+    event::{Change, Event, Subject},
     id::{CampaignId, PassId, RegistrationId},
     registration::Registration,
     time::Timestamp,
@@ -337,7 +337,7 @@ async fn a_registration_that_changes_its_wallet_is_removed_from_one_and_added_to
     let campaign = new_campaign();
     let mut moved = install(campaign, pass(1), registration(1), at(1));
     apply(&table, &[install(campaign, pass(1), registration(1), at(0))]).await;
-    if let Change::Installed(installation) = &mut moved.change {
+    if let Subject::Pass { change: Change::Installed(installation), .. } = &mut moved.subject {
         (installation.wallet, installation.device_os) = (Wallet::Pass2u, DeviceOs::Android);
     }
     apply(&table, &[moved]).await;

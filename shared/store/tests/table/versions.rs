@@ -3,7 +3,7 @@
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, Event, Installation},
+    event::{Change, Event, Installation, Subject},
     id::{AccountId, CampaignId},
 };
 use rstest::rstest;
@@ -35,6 +35,8 @@ async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
         super::event(campaign, pass(1), at(1), Change::Installed(whole)),
         install(campaign, pass(1), registration(2), at(1)),
         uninstall(campaign, pass(1), registration(2), at(2)),
+        super::event(campaign, pass(1), at(2), Change::Updated),
+        Event { subject: Subject::EveryPass, ..install(campaign, pass(1), registration(1), at(2)) },
     ];
     apply(table, &events.map(|event| Event { campaign_type: Some(CampaignType::Coupons), ..event })).await;
     tally(table).await;
@@ -64,6 +66,7 @@ async fn expect_usable(table: &TestTable, campaign: CampaignId) {
         uninstall(campaign, pass(1), registration(1), at(3)),
         install(campaign, pass(1), registration(2), at(4)),
         install(campaign, pass(1), registration(1), at(5)),
+        super::event(campaign, pass(1), at(6), Change::Updated),
     ] {
         assert_eq!(expect_done(store.apply(&event, now()).await), Outcome::Applied);
     }
@@ -76,7 +79,7 @@ async fn an_unknown_attribute_is_ignored() {
     let table = TestTable::start().await;
     let (campaign, account, key) = everything(&table).await;
     let items = table.items(campaign).await;
-    assert_eq!(items.len(), 6, "campaign, pass, two registrations, a day and the total: {items:?}");
+    assert_eq!(items.len(), 8, "campaign, pass, two registrations, two updates, a day and the total: {items:?}");
     for sk in items.keys().map(String::as_str).chain(["RECOUNT"]) {
         table.set(campaign, sk, "of_a_later_release", "x").await;
     }

@@ -1,0 +1,54 @@
+//! Updates of passes.
+
+use domain::{
+    event::{Change, Event, Subject},
+    id::CampaignId,
+    time::Timestamp,
+};
+use rstest::rstest;
+use store::{Collection, Outcome};
+
+use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass};
+
+use Outcome::{Applied, Unchanged};
+
+fn one_pass_updated(campaign: CampaignId, at: Timestamp) -> Event {
+    event(campaign, pass(1), at, Change::Updated)
+}
+
+fn every_pass_updated(campaign: CampaignId, at: Timestamp) -> Event {
+    Event { subject: Subject::EveryPass, ..one_pass_updated(campaign, at) }
+}
+
+#[rstest]
+#[case::one_pass(one_pass_updated, format!("UPDATED#{}", pass(1)))]
+#[case::every_pass(every_pass_updated, "UPDATED".to_owned())]
+#[tokio::test]
+async fn the_latest_update_stays(#[case] updated: fn(CampaignId, Timestamp) -> Event, #[case] sk: String) {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    for (instant, expected, stored) in
+        [(5, Applied, 5), (5, Unchanged, 5), (3, Unchanged, 5), (7, Applied, 7), (5, Unchanged, 7)]
+    {
+        assert_eq!(table.apply(&updated(campaign, at(instant)), now()).await, expected);
+        let items = table.items(campaign).await;
+        assert_eq!(items[&sk]["updated_at"], at(stored).to_string());
+        assert_eq!(items.len(), 1);
+    }
+    assert!(!table.pass_is_known(campaign, pass(1)).await.unwrap(), "only `created` and registrations do that");
+}
+
+#[tokio::test]
+async fn an_update_claims_the_campaign_and_is_neither_listed_nor_counted() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let events = [one_pass_updated(campaign, at(5)), every_pass_updated(campaign, at(5))];
+    for outcome in table.apply_all(&events, now(), deadline()).await {
+        assert_eq!(expect_done(outcome), Applied);
+    }
+    assert_eq!(table.items(campaign).await["CAMPAIGN"]["account_id"], "demo");
+    assert!(table.active(Collection::Campaign(campaign)).await.is_empty());
+    let records = super::tally::new_records(&table, &mut table.stream()).await;
+    let sort_keys: Vec<_> = records.iter().map(|record| record["dynamodb"]["Keys"]["sk"]["S"].clone()).collect();
+    assert_eq!(sort_keys, ["CAMPAIGN"], "the stream's filter leaves updates out");
+}
