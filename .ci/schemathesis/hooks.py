@@ -25,6 +25,8 @@ REFUSALS = [
     (WRITES, "device_library_identifier", "expected 1 to 128 bytes", "a schema counts characters, the table counts bytes"),
     (WRITES, "push_token", "expected 1 to 384 bytes", "the same"),
     (WRITES, "serial_number", "expected 1 to 256 bytes", "the same"),
+    (WRITES, "serial_number", "the serial number belongs to another pass", "an earlier event gave it to another pass"),
+    (WRITES, "google_object_id", "the Google object belongs to another pass", "the same"),
     (WRITES, "event_extra.device_library_identifier", "expected 1 to 128 bytes", "the same"),
     (WRITES, "event_extra.push_token", "expected 1 to 384 bytes", "the same"),
     (WRITES, "account_id", "expected the caller's own account", "the account comes from the credentials"),

@@ -23,6 +23,8 @@ LISTS = {
 APPLIES = {
     ("dynamodb:PutItem", TABLE, "CAMPAIGN#*"),
     ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+    ("dynamodb:UpdateItem", TABLE, "SERIAL#*"),
+    ("dynamodb:UpdateItem", TABLE, "OBJECT#*"),
 }
 
 # For each function: its permissions as (action, resource, partition key or `None` for any), followed by the operation of which the action must

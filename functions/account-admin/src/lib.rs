@@ -7,7 +7,7 @@
 //! | `{"action":"list_keys","account_id"}` | `{"keys":[…]}`, the records of the keys, without the keys themselves |
 //! | `{"action":"revoke_key","account_id","key_id"}` | the key's record with `revoked_at` |
 //! | `{"action":"set_campaign_type","account_id","campaign_id","campaign_type"}` | `{"campaign_id","account_id","campaign_type"?}` |
-//! | `{"action":"move_campaign","account_id","campaign_id","to_account_id"}` | the same, with the new account |
+//! | `{"action":"move_campaign","account_id","campaign_id","to_account_id"}` | the same, with the new account; refused if a serial number or a Google object points to a pass of the campaign |
 //!
 //! `access` is `read_write` (the default) or `read_only`. An account may have several keys, so that a key can be
 //! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong
@@ -30,7 +30,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 pub use process::config::TableConfig as Config;
 use serde::Serialize;
 use serde_json::Value;
-use store::{StoreError, Table};
+use store::{CampaignMove, StoreError, Table};
 use strum::{EnumString, VariantNames};
 use thiserror::Error;
 
@@ -122,6 +122,12 @@ pub enum AdminError {
         /// The campaign.
         campaign: CampaignId,
     },
+    /// The campaign cannot be moved, because wallets find its passes under the account.
+    #[error(
+        "the campaign {0} stays with its account: a serial number or a Google object points to one of its passes, and \
+         wallets look for it under this account"
+    )]
+    PinnedCampaign(CampaignId),
     /// An alias or a version of the function was invoked for another account than the smoke test's, or for a campaign.
     #[error(
         "through an alias or a version, account-admin acts only for the account {SMOKE_TEST} and on no campaign; \
@@ -197,8 +203,11 @@ impl AccountAdmin {
                 if !self.table.unknown_accounts([to_account_id.clone()].into(), now).await?.is_empty() {
                     return Err(AdminError::UnknownAccount(to_account_id));
                 }
-                let stored = self.table.move_campaign(campaign_id, &account_id, &to_account_id, now).await?;
-                Answer::of_campaign(campaign_id, stored, account_id)
+                match self.table.move_campaign(campaign_id, &account_id, &to_account_id, now).await? {
+                    CampaignMove::Moved(campaign) => Answer::of_campaign(campaign_id, Some(campaign), account_id),
+                    CampaignMove::Unknown => Answer::of_campaign(campaign_id, None, account_id),
+                    CampaignMove::Pinned => Err(AdminError::PinnedCampaign(campaign_id)),
+                }
             }
         }
     }
@@ -208,7 +217,7 @@ impl Answer {
     /// Returns the answer about a campaign of `account`, which is `None` if the account has no such campaign.
     fn of_campaign(campaign_id: CampaignId, stored: Option<Campaign>, account: AccountId) -> Result<Self, AdminError> {
         match stored {
-            Some(Campaign { account_id, campaign_type }) => {
+            Some(Campaign { account_id, campaign_type, is_pinned: _ }) => {
                 Ok(Self::Campaign { campaign_id, account_id, campaign_type })
             }
             None => Err(AdminError::UnknownCampaign { account, campaign: campaign_id }),
@@ -309,6 +318,7 @@ impl From<AdminError> for Diagnostic {
             AdminError::UnknownAccount(_) => "UnknownAccount",
             AdminError::UnknownKey { .. } => "UnknownKey",
             AdminError::UnknownCampaign { .. } => "UnknownCampaign",
+            AdminError::PinnedCampaign(_) => "PinnedCampaign",
             AdminError::Alias => "Alias",
             AdminError::Reserved => "Reserved",
             AdminError::NoChance(_) => "NoChance",

@@ -13,7 +13,7 @@ use domain::{
     event::passworks::WalletType,
     fields::FieldErrors,
     id::{CampaignId, PassId, RegistrationId},
-    pass::{PassTypeIdentifier, SerialNumber},
+    pass::{GoogleObjectId, PassTypeIdentifier, SerialNumber, TokenHash},
     registration::Registration,
     time::{Day, Timestamp},
     wallet::{DeviceOs, Wallet},
@@ -307,6 +307,9 @@ fn naming_the_wallet(extra: Schema, is_required: bool) -> Schema {
 fn created_event() -> Schema {
     let event = event_of_a_pass("created", "The pass was created. The event makes the campaign and the pass known.")
         .property("serial_number", or_null(serial_number()))
+        .property("pass_type_identifier", or_null(pass_type()))
+        .property("authentication_token", or_null(authentication_token()))
+        .property("google_object_id", or_null(google_object_id()))
         .property("event_at", or_null(named("Instant")))
         .property(
             "created_at",
@@ -318,7 +321,13 @@ fn created_event() -> Schema {
     let at_event_at = required(["event_at"]).property("event_at", named("Instant"));
     let at_created_at = required(["created_at"]).property("event_at", null()).property("created_at", named("Instant"));
     let alternatives = [at_event_at, at_created_at].map(|alternative| Schema::from(alternative.build()).into());
-    AllOfBuilder::new().item(event).item(any_of(alternatives)).build().into()
+    let untyped =
+        ObjectBuilder::new().property("pass_type_identifier", null()).property("authentication_token", null());
+    let typed = required(["pass_type_identifier", "serial_number"])
+        .property("pass_type_identifier", text(None))
+        .property("serial_number", text(None));
+    let names = [untyped, typed].map(|alternative| Schema::from(alternative.build()).into());
+    AllOfBuilder::new().item(event).item(any_of(alternatives)).item(any_of(names)).build().into()
 }
 
 fn updated_event() -> Object {
@@ -384,6 +393,20 @@ fn pass_type() -> ObjectBuilder {
     text(Some(PassTypeIdentifier::MAX_LENGTH))
         .pattern(Some("^pass\\.[A-Za-z0-9.-]+$"))
         .description(Some("The pass type that Apple assigned to the issuer of the pass."))
+}
+
+fn authentication_token() -> ObjectBuilder {
+    bounded(
+        TokenHash::MAX_LENGTH,
+        "The token that a wallet sends to prove that it has the pass. Its SHA-256 is stored.",
+    )
+    .min_length(Some(TokenHash::MIN_LENGTH))
+}
+
+fn google_object_id() -> ObjectBuilder {
+    text(Some(GoogleObjectId::MAX_LENGTH))
+        .pattern(Some("^[0-9]+\\.[A-Za-z0-9._-]+$"))
+        .description(Some("The id of the pass's object in Google Wallet, which begins with the id of its issuer."))
 }
 
 fn gateway_error() -> Object {

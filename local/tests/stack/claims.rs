@@ -284,6 +284,23 @@ async fn an_operator_moves_a_campaign_to_another_account() {
     assert_eq!(enqueue(&sandbox, &events).await, 1, "the previous account's message is refused");
 }
 
+#[tokio::test]
+async fn a_campaign_with_a_serial_number_of_a_wallet_is_not_moved() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    key_of(&sandbox, "acme", "read_write").await;
+    let created = json!({
+        "event": "created", "account_id": "demo", "campaign_id": CAMPAIGN, "pass_id": crate::PASS,
+        "event_at": "2016-11-09T11:09:00Z", "serial_number": "1", "pass_type_identifier": "pass.com.example",
+    });
+    assert_eq!(enqueue(&sandbox, &[created]).await, 0);
+    let moving = json!({
+        "action": "move_campaign", "account_id": "demo", "campaign_id": CAMPAIGN, "to_account_id": "acme",
+    });
+    let refused = admin(&sandbox, moving).await.unwrap_err();
+    assert!(refused.contains(&format!("the campaign {CAMPAIGN} stays with its account")), "{refused}");
+    assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 3);
+}
+
 const ALIAS: &str = "through an alias or a version, account-admin acts only for the account smoke-test";
 const RESERVED: &str = "the account smoke-test is reserved";
 

@@ -349,6 +349,8 @@ impl ApiError {
             Refusal::OtherType(_) => Self::invalid_body(FieldErrors::of("campaign_type", refusal)),
             Refusal::RemovedSince(removed_at) => Self::registration_removed(removed_at),
             Refusal::UnknownRegistration => Self::registration_not_found(),
+            Refusal::SerialNumberTaken => Self::invalid_body(FieldErrors::of("serial_number", refusal)),
+            Refusal::GoogleObjectTaken => Self::invalid_body(FieldErrors::of("google_object_id", refusal)),
         }
     }
 

@@ -63,6 +63,9 @@ pub struct Campaign {
     pub account_id: AccountId,
     /// The type, or `None` until an event or the path of a write names it. After that only an operator changes it.
     pub campaign_type: Option<CampaignType>,
+    /// Whether a serial number or a Google object points to a pass of the campaign. Then it stays with its account,
+    /// because the account is in the address at which a wallet looks for the pass, for as long as the pass exists.
+    pub is_pinned: bool,
 }
 
 impl Campaign {
@@ -96,8 +99,8 @@ mod tests {
     fn a_campaign_is_seen_by_its_account_under_its_type() {
         let demo: AccountId = "demo".parse().unwrap();
         let other: AccountId = "other".parse().unwrap();
-        let without_type = Campaign { account_id: demo.clone(), campaign_type: None };
-        let coupon = Campaign { account_id: demo.clone(), campaign_type: Some(CampaignType::Coupons) };
+        let without_type = Campaign { account_id: demo.clone(), campaign_type: None, is_pinned: false };
+        let coupon = Campaign { campaign_type: Some(CampaignType::Coupons), ..without_type.clone() };
 
         assert!(coupon.is_seen_by(&demo, CampaignType::Coupons));
         assert!(!coupon.is_seen_by(&demo, CampaignType::Generics));

@@ -18,7 +18,7 @@ use crate::{
     device::{DeviceLibraryIdentifier, PushServiceUrl, PushToken},
     fields::FieldErrors,
     id::{AccountId, CampaignId, PassId, RegistrationId},
-    pass::{PassTypeIdentifier, SerialNumber, TypedSerialNumber},
+    pass::{GoogleObjectId, PassTypeIdentifier, SerialNumber, TokenHash, TypedSerialNumber},
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
 };
@@ -62,10 +62,7 @@ pub enum Subject {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The pass was created.
-    Created {
-        /// Its serial number, if the event names it.
-        serial_number: Option<SerialNumber>,
-    },
+    Created(Creation),
     /// A wallet registered the pass.
     Installed(Installation),
     /// A wallet removed the pass.
@@ -75,6 +72,29 @@ pub enum Change {
     },
     /// The pass has new contents.
     Updated,
+}
+
+/// A pass as its `created` event describes it: under which names it is known elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Creation {
+    /// Its serial number.
+    pub serial_number: Option<CreatedSerialNumber>,
+    /// Its object in Google Wallet.
+    pub google_object_id: Option<GoogleObjectId>,
+}
+
+/// The serial number of a created pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreatedSerialNumber {
+    /// The event names no pass type, so wallets cannot find the pass by the serial number.
+    Untyped(SerialNumber),
+    /// Wallets find the pass by its type and serial number.
+    Typed {
+        /// The type and the serial number.
+        serial_number: TypedSerialNumber,
+        /// The hash of the token that a wallet must send, if the event names the token.
+        token: Option<TokenHash>,
+    },
 }
 
 /// A registration as an install describes it.
@@ -122,6 +142,38 @@ pub enum Refusal {
     /// No such registration is stored: it never existed, or its tombstone has expired.
     #[error("the registration is not known")]
     UnknownRegistration,
+    /// The serial number was first named by another pass, to which it belongs.
+    #[error("the serial number belongs to another pass")]
+    SerialNumberTaken,
+    /// The Google object was first named by another pass, to which it belongs.
+    #[error("the Google object belongs to another pass")]
+    GoogleObjectTaken,
+}
+
+impl Creation {
+    /// Returns whether wallets can find the pass by one of these names.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.typed_serial_number().is_some() || self.google_object_id.is_some()
+    }
+
+    /// Returns the serial number with its type, and the hash of its token, if the event names them.
+    #[must_use]
+    pub fn typed_serial_number(&self) -> Option<(&TypedSerialNumber, Option<&TokenHash>)> {
+        match self.serial_number.as_ref()? {
+            CreatedSerialNumber::Untyped(_) => None,
+            CreatedSerialNumber::Typed { serial_number, token } => Some((serial_number, token.as_ref())),
+        }
+    }
+
+    /// Returns the serial number without its type.
+    #[must_use]
+    pub fn serial_number(&self) -> Option<&SerialNumber> {
+        match self.serial_number.as_ref()? {
+            CreatedSerialNumber::Untyped(serial_number) => Some(serial_number),
+            CreatedSerialNumber::Typed { serial_number, .. } => Some(&serial_number.serial_number),
+        }
+    }
 }
 
 impl Installation {
@@ -181,7 +233,7 @@ impl fmt::Display for Event {
         match subject {
             Subject::Pass { pass_id, change } => {
                 let change = match change {
-                    Change::Created { .. } => "created",
+                    Change::Created(_) => "created",
                     Change::Installed(_) => "installed",
                     Change::Uninstalled { .. } => "uninstalled",
                     Change::Updated => "updated",

@@ -1,12 +1,22 @@
 //! Passes as their issuer and the wallets name them.
 
-use crate::text::{bounded_texts, is_printable};
+use std::{fmt, str::FromStr};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::text::{InvalidText, bounded_texts, is_printable};
 
 bounded_texts! {
     /// The serial number of a pass, unique among the passes of one type.
     SerialNumber: 256 bytes, is_printable, "text without control characters";
     /// The pass type identifier, for example `pass.com.example.coupon`. Apple assigns it to the issuer of the passes.
     PassTypeIdentifier: 128 bytes, is_pass_type, "`pass.` and then letters, digits, '.' or '-'";
+    /// The id of an object in Google Wallet, which stands for one pass: the issuer's id and an id that the issuer chose
+    /// (Google Wallet API reference, "`GenericObject`").
+    GoogleObjectId: 256 bytes, is_google_object, "digits, '.', and then letters, digits, '.', '_' or '-'";
 }
 
 /// A serial number with its pass type: the name of a pass in Apple's protocol.
@@ -16,6 +26,89 @@ pub struct TypedSerialNumber {
     pub pass_type: PassTypeIdentifier,
     /// The serial number.
     pub serial_number: SerialNumber,
+}
+
+/// The SHA-256 of the authentication token of a pass, which a wallet sends to prove that it has the pass.
+///
+/// Parsed from the token, which has 16 (Apple, *Wallet Passes*, "Pass") to 256 characters and no control characters. The
+/// token itself is not kept. Serialized in base64url. Two hashes are compared in constant time. `Debug` shows nothing.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// The minimum length of a token in characters.
+    pub const MIN_LENGTH: usize = 16;
+    /// The maximum length of a token in characters.
+    pub const MAX_LENGTH: usize = 256;
+
+    /// Returns the hash in base64url.
+    #[must_use]
+    pub fn encoded(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+impl FromStr for TokenHash {
+    type Err = InvalidText;
+
+    /// Hashes a token.
+    fn from_str(token: &str) -> Result<Self, InvalidText> {
+        let is_token = (Self::MIN_LENGTH..=Self::MAX_LENGTH).contains(&token.chars().count()) && is_printable(token);
+        if is_token {
+            Ok(Self(Sha256::digest(token).into()))
+        } else {
+            Err(InvalidText("expected 16 to 256 characters and no control characters"))
+        }
+    }
+}
+
+impl TryFrom<String> for TokenHash {
+    type Error = InvalidText;
+
+    /// Decodes a hash in base64url.
+    fn try_from(hash: String) -> Result<Self, InvalidText> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(hash).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or(InvalidText("expected the base64url of 32 bytes"))
+    }
+}
+
+impl From<TokenHash> for String {
+    fn from(hash: TokenHash) -> Self {
+        hash.encoded()
+    }
+}
+
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for TokenHash {}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TokenHash(…)")
+    }
+}
+
+impl GoogleObjectId {
+    /// Returns the id of the issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.as_str().split('.').next().unwrap_or_default()
+    }
+}
+
+fn is_google_object(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    text.split_once('.').is_some_and(|(issuer, id)| {
+        !issuer.is_empty()
+            && issuer.bytes().all(|byte| byte.is_ascii_digit())
+            && !id.is_empty()
+            && id.bytes().all(allowed)
+    })
 }
 
 fn is_pass_type(text: &str) -> bool {
@@ -40,5 +133,36 @@ mod tests {
     fn a_pass_type_begins_with_pass(#[case] text: &str, #[case] is_valid: bool) {
         assert_eq!(text.parse::<PassTypeIdentifier>().is_ok(), is_valid);
         assert!(format!("pass.{}", "x".repeat(124)).parse::<PassTypeIdentifier>().is_err());
+    }
+
+    #[rstest]
+    #[case("3388000000022000000.coupon_1-2.x", Some("3388000000022000000"))]
+    #[case("3388000000022000000.", None)]
+    #[case("3388000000022000000", None)]
+    #[case(".coupon", None)]
+    #[case("issuer.coupon", None)]
+    #[case("3388000000022000000.coupon 1", None)]
+    #[case("3388000000022000000.coupon#1", None)]
+    fn a_google_object_begins_with_its_issuer(#[case] text: &str, #[case] issuer: Option<&str>) {
+        let object = text.parse::<GoogleObjectId>();
+        assert_eq!(object.as_ref().ok().map(GoogleObjectId::issuer), issuer);
+    }
+
+    #[test]
+    fn a_token_is_kept_only_as_its_hash() {
+        let token = "0123456789abcdef";
+        let hash: TokenHash = token.parse().unwrap();
+        // printf 0123456789abcdef | openssl dgst -sha256 -binary | base64 | tr +/ -_ | tr -d =
+        assert_eq!(hash.encoded(), "n59REfeyengfHx3d5evC3St5a_xzZcnCi1SOVkF2kp8");
+        assert_eq!(TokenHash::try_from(hash.encoded()).unwrap(), hash);
+        assert_ne!("0123456789abcdeg".parse::<TokenHash>().unwrap(), hash);
+        assert!(!format!("{hash:?}").contains(token) && !format!("{hash:?}").contains(&hash.encoded()));
+        for (wrong, is_token) in [("x".repeat(15), false), ("ü".repeat(256), true), ("x".repeat(257), false)] {
+            assert_eq!(wrong.parse::<TokenHash>().is_ok(), is_token);
+        }
+        assert!("0123456789abcde\n".parse::<TokenHash>().is_err());
+        for wrong in ["", "x", "0123456789abcdef"] {
+            assert!(TokenHash::try_from(wrong.to_owned()).is_err());
+        }
     }
 }

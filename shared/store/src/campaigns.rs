@@ -10,8 +10,11 @@
 //! 3. [`Table::complete_claim`] stores the type of a campaign that was known without one. It comes last, because the
 //!    second step may refuse the request, and a refused request must not decide the type.
 //!
-//! Only an operator changes a stored account or type. A process remembers a campaign for up to a minute, so it may act
-//! on the old ones for that long.
+//! Between the first two steps, [`Table::pin_campaign`] pins the campaign to its account if the request gives its passes
+//! names (see `pass_names`).
+//!
+//! Only an operator changes a stored account or type, and the account only of a campaign that is not pinned. A process
+//! remembers a campaign for up to a minute, so it may act on the old ones for that long.
 
 use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
@@ -43,11 +46,23 @@ pub enum ClaimError {
     Store(#[from] StoreError),
 }
 
+/// The result of moving a campaign to another account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CampaignMove {
+    /// The campaign belongs to the other account now, also if it was moved already.
+    Moved(Campaign),
+    /// The campaign stays with its account, because a serial number or a Google object points to one of its passes.
+    Pinned,
+    /// The account has no such campaign.
+    Unknown,
+}
+
 /// The attributes read from a campaign's item.
 #[derive(Deserialize)]
 struct CampaignItem {
     account_id: AccountId,
     campaign_type: Option<CampaignType>,
+    pinned_since: Option<Timestamp>,
 }
 
 impl Table {
@@ -110,6 +125,33 @@ impl Table {
         self.campaigns.get(&campaign, now).is_some_and(|known| known.campaign_type.is_some())
     }
 
+    /// Pins a campaign that the account has claimed to the account, so that it is never moved to another one.
+    ///
+    /// Costs one conditional write, or no call if this process remembers that the campaign is pinned.
+    ///
+    /// # Errors
+    ///
+    /// Refuses, and writes nothing, if the campaign was moved to another account since the claim.
+    pub async fn pin_campaign(
+        &self,
+        campaign: CampaignId,
+        account: &AccountId,
+        now: Timestamp,
+    ) -> Result<(), ClaimError> {
+        let remembered = self.campaigns.get(&campaign, now);
+        if remembered.is_some_and(|known| known.is_pinned && known.account_id == *account) {
+            return Ok(());
+        }
+        let update = self
+            .update_campaign_of(account, campaign)
+            .update_expression("SET pinned_since = if_not_exists(pinned_since, :now)")
+            .expression_attribute_values(":now", text(now));
+        match self.stored_after(campaign, update, now).await? {
+            Some(stored) if stored.account_id == *account => Ok(()),
+            _ => Err(ClaimError::Refused(Refusal::OtherAccount)),
+        }
+    }
+
     /// Gives a campaign of the account another type, for an operator. Returns the campaign as it is stored now, or
     /// `None` if the account has no such campaign.
     pub async fn set_campaign_type(
@@ -127,21 +169,27 @@ impl Table {
         Ok(stored.filter(|stored| stored.account_id == *account))
     }
 
-    /// Moves a campaign from an account to another, for an operator. The other account must exist. Returns the campaign
-    /// as it is stored now, also if it was moved already, or `None` if neither account has such a campaign.
+    /// Moves a campaign from an account to another, for an operator. The other account must exist.
+    ///
+    /// The condition of the write excludes pinned campaigns, so a campaign is either moved or pinned, whichever comes
+    /// first.
     pub async fn move_campaign(
         &self,
         campaign: CampaignId,
         from: &AccountId,
         to: &AccountId,
         now: Timestamp,
-    ) -> Result<Option<Campaign>, StoreError> {
+    ) -> Result<CampaignMove, StoreError> {
         let update = self
             .update_campaign_of(from, campaign)
             .update_expression("SET account_id = :to")
+            .condition_expression("account_id = :account AND attribute_not_exists(pinned_since)")
             .expression_attribute_values(":to", text(to.as_str()));
-        let stored = self.stored_after(campaign, update, now).await?;
-        Ok(stored.filter(|stored| stored.account_id == *to))
+        Ok(match self.stored_after(campaign, update, now).await? {
+            Some(stored) if stored.account_id == *to => CampaignMove::Moved(stored),
+            Some(stored) if stored.account_id == *from && stored.is_pinned => CampaignMove::Pinned,
+            _ => CampaignMove::Unknown,
+        })
     }
 
     /// Returns the campaign, or `None` if it is not known. Uses a strongly consistent read unless this process
@@ -235,6 +283,6 @@ pub(crate) fn campaign_key(campaign: CampaignId) -> ItemKey {
 }
 
 pub(crate) fn read_campaign_item(item: Item) -> Result<Campaign, StoreError> {
-    let CampaignItem { account_id, campaign_type } = codec::decode(item)?;
-    Ok(Campaign { account_id, campaign_type })
+    let CampaignItem { account_id, campaign_type, pinned_since } = codec::decode(item)?;
+    Ok(Campaign { account_id, campaign_type, is_pinned: pinned_since.is_some() })
 }

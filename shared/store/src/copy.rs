@@ -119,7 +119,7 @@ impl Table {
             }
             copied.is_new = to.put_new(known.clone()).await?;
         }
-        let Campaign { account_id, campaign_type } = read_campaign_item(known)?;
+        let Campaign { account_id, campaign_type, is_pinned: _ } = read_campaign_item(known)?;
         to.claim(campaign, &account_id, campaign_type, now).await?;
         let mut start = None;
         loop {

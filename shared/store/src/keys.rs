@@ -4,12 +4,14 @@
 //!
 //! | item | `pk` | `sk` | attributes | written by |
 //! |---|---|---|---|---|
-//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since` | `registration-writes`, `registration-ingest`, `account-admin` |
+//! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since`, `pinned_since` if a name points to it | `registration-writes`, `registration-ingest`, `account-admin` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
 //! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, and if known `device`, `pass_type`, `serial_number`, `push_token`, `push_token_at`, `push_service_url` | `registration-writes`, `registration-ingest` |
 //! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
 //! | update of a pass | `CAMPAIGN#<campaign_id>` | `UPDATED#<pass_id>` | `updated_at` | `registration-writes`, `registration-ingest` |
 //! | update of all passes | `CAMPAIGN#<campaign_id>` | `UPDATED` | `updated_at` | `registration-writes`, `registration-ingest` |
+//! | serial number | `SERIAL#<account_id>#<pass_type>#<serial_number>` | `SERIAL` | `campaign_id`, `pass_id`, and if known `token_hash`, `token_at` | `registration-writes`, `registration-ingest` |
+//! | Google object | `OBJECT#<account_id>#<object_id>` | `OBJECT` | `campaign_id`, `pass_id` | `registration-writes`, `registration-ingest` |
 //! | counts of a day | `CAMPAIGN#<campaign_id>` | `COUNTS#<day>` | `installs`, `uninstalls`, and each by wallet and system: `installs_passbook`, `uninstalls_ios`, … | `registration-tally`, `campaign-recount` |
 //! | totals | `CAMPAIGN#<campaign_id>` | `COUNTS#TOTALS` | the same, and `counted_since` if they cover the whole campaign | `registration-tally`, `campaign-recount` |
 //! | recount | `CAMPAIGN#<campaign_id>` | `RECOUNT` | `started_at`, `revision`, `written_by`, `running_until` while an invocation runs, `ended_at` once it has ended, `installs`, `uninstalls`, `items_read`, `position`, `last_received_at`, `places`, `days`, `expires_at` | `campaign-recount` |
@@ -34,6 +36,7 @@ use domain::{
     account::KeyId,
     device::DeviceLibraryIdentifier,
     id::{AccountId, CampaignId, PassId, RegistrationId},
+    pass::{GoogleObjectId, TypedSerialNumber},
     time::Day,
 };
 
@@ -93,6 +96,15 @@ pub const TALLY_PREFIX: &str = "TALLY#";
 pub const TALLY_SK: &str = "TALLY";
 /// The partition key of the unreadable records.
 pub const UNREADABLE_PK: &str = "TALLY#UNREADABLE";
+
+/// The prefix of the partition keys of serial numbers.
+pub const SERIAL_NUMBER_PREFIX: &str = "SERIAL#";
+/// The sort key of a serial number.
+pub const SERIAL_NUMBER_SK: &str = "SERIAL";
+/// The prefix of the partition keys of Google objects.
+pub const GOOGLE_OBJECT_PREFIX: &str = "OBJECT#";
+/// The sort key of a Google object.
+pub const GOOGLE_OBJECT_SK: &str = "OBJECT";
 
 /// The sort key of an account.
 pub const ACCOUNT_SK: &str = "ACCOUNT";
@@ -178,6 +190,20 @@ pub fn by_pass_hash(campaign: CampaignId, pass: PassId) -> String {
 #[must_use]
 pub fn by_device_hash(account: &AccountId, device: &DeviceLibraryIdentifier) -> String {
     format!("{account}#{}", device.digest())
+}
+
+/// Returns the partition key of a serial number. Neither an account nor a pass type has a `#`, so different serial
+/// numbers have different keys.
+#[must_use]
+pub fn serial_number_pk(account: &AccountId, serial_number: &TypedSerialNumber) -> String {
+    let TypedSerialNumber { pass_type, serial_number } = serial_number;
+    format!("{SERIAL_NUMBER_PREFIX}{account}#{}#{}", pass_type.as_str(), serial_number.as_str())
+}
+
+/// Returns the partition key of a Google object.
+#[must_use]
+pub fn google_object_pk(account: &AccountId, object: &GoogleObjectId) -> String {
+    format!("{GOOGLE_OBJECT_PREFIX}{account}#{}", object.as_str())
 }
 
 /// Returns the partition key of an account.

@@ -6,7 +6,7 @@
 //!
 //! - `registrations`: applying events, listing active registrations
 //! - `counts`: counting the changes in the table's stream, repairing counts
-//! - `campaigns`, `updates`, `accounts`, `bookmarks`: the other items
+//! - `campaigns`, `pass_names`, `updates`, `accounts`, `bookmarks`: the other items
 //! - `admission`: reading everything that determines whether a request may read a campaign, in one call
 //! - `changes`: parsing the table's stream into changes of registrations
 //! - `copy`: copying from one table into another
@@ -23,6 +23,7 @@ mod dynamodb;
 mod error;
 pub mod keys;
 mod outcome;
+mod pass_names;
 mod registrations;
 mod remembered;
 mod updates;
@@ -39,7 +40,7 @@ use domain::{
 use self::remembered::Remembered;
 pub use self::{
     admission::Admission,
-    campaigns::ClaimError,
+    campaigns::{CampaignMove, ClaimError},
     changes::{NotAStreamRecord, RegistrationChange, RegistrationState, StreamRecord},
     copy::{Contents, Copied},
     counts::{CampaignCounts, Comparison, Recount, RecountOutcome, RecountRun, Tallied},

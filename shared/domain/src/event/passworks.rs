@@ -6,13 +6,13 @@
 use serde_json::Value;
 use strum::{EnumString, VariantNames};
 
-use super::{Change, Event, Installation, MAX_LEAD, Subject};
+use super::{Change, CreatedSerialNumber, Creation, Event, Installation, MAX_LEAD, Subject};
 use crate::{
     device::DeviceLibraryIdentifier,
     fields::{FieldErrors, Fields},
     id::{AccountId, PassId, RegistrationId},
     names::UnknownName,
-    pass::TypedSerialNumber,
+    pass::{SerialNumber, TypedSerialNumber},
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
 };
@@ -93,7 +93,7 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
         if kind == Some(EventKind::Updated) { fields.optional("pass_id") } else { fields.required("pass_id") };
     let at = parse_event_at(fields, kind, source, now);
     let change = match kind? {
-        EventKind::Created => Some(Change::Created { serial_number: fields.optional("serial_number") }),
+        EventKind::Created => Some(Change::Created(parse_creation(fields))),
         EventKind::Installed => {
             let serial_number = parse_typed_serial_number(fields);
             let extra = fields.nested("event_extra", "event_extra.");
@@ -109,7 +109,7 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
     let subject = match (pass_id, change?) {
         (Some(pass_id), change) => Subject::Pass { pass_id, change },
         (None, Change::Updated) => Subject::EveryPass,
-        (None, Change::Created { .. } | Change::Installed(_) | Change::Uninstalled { .. }) => return None,
+        (None, Change::Created(_) | Change::Installed(_) | Change::Uninstalled { .. }) => return None,
     };
     Some(Event { account_id: account_id?, campaign_id: campaign_id?, campaign_type, at: at?, subject })
 }
@@ -256,6 +256,28 @@ fn parse_installation(
         push_service_url,
         serial_number,
     })
+}
+
+/// Parses the names of a created pass. A token needs a pass type, and a pass type a serial number.
+fn parse_creation(fields: &mut Fields<'_>) -> Creation {
+    let pass_type = if fields.has("authentication_token") {
+        fields.required("pass_type_identifier")
+    } else {
+        fields.optional("pass_type_identifier")
+    };
+    let serial_number: Option<SerialNumber> = if fields.has("pass_type_identifier") {
+        fields.required("serial_number")
+    } else {
+        fields.optional("serial_number")
+    };
+    let token = fields.optional("authentication_token");
+    let serial_number = serial_number.map(|serial_number| match pass_type {
+        None => CreatedSerialNumber::Untyped(serial_number),
+        Some(pass_type) => {
+            CreatedSerialNumber::Typed { serial_number: TypedSerialNumber { pass_type, serial_number }, token }
+        }
+    });
+    Creation { serial_number, google_object_id: fields.optional("google_object_id") }
 }
 
 /// Parses the serial number of a registered pass. It is ignored if its pass type is absent, because every webhook body
@@ -535,6 +557,46 @@ mod tests {
         assert_eq!(serial_number_of(&body), Err("serial_number: is required".to_owned()));
     }
 
+    #[rstest]
+    #[case(json!({"serial_number": "1"}), Ok("1"))]
+    #[case(json!({"serial_number": "1", "pass_type_identifier": "pass.x"}), Ok("1 of pass.x"))]
+    #[case(
+        json!({"serial_number": "1", "pass_type_identifier": "pass.x", "authentication_token": "0123456789abcdef"}),
+        Ok("1 of pass.x with a token")
+    )]
+    #[case(json!({"serial_number": null, "pass_type_identifier": "pass.x"}), Err("serial_number: is required"))]
+    #[case(
+        json!({"serial_number": "1", "authentication_token": "0123456789abcdef"}),
+        Err("pass_type_identifier: is required")
+    )]
+    #[case(
+        json!({"serial_number": "1", "pass_type_identifier": "pass.x", "authentication_token": "short"}),
+        Err("authentication_token: expected 16 to 256 characters and no control characters")
+    )]
+    #[case(json!({"google_object_id": "1.x"}), Ok("9c05fa25-199b-4c5b-9242-4b42103138a7 and 1.x"))]
+    #[case(
+        json!({"google_object_id": "x"}),
+        Err("google_object_id: expected 1 to 256 bytes of digits, '.', and then letters, digits, '.', '_' or '-'")
+    )]
+    fn a_created_pass_has_the_names_that_its_event_has(#[case] names: Value, #[case] expected: Result<&str, &str>) {
+        let mut body = webhook_with("/event", json!("created"));
+        body.as_object_mut().unwrap().extend(names.as_object().unwrap().clone());
+        let names = parse(&body).map(|event| {
+            let Change::Created(creation) = change_of(event.unwrap()) else { panic!("expected a created pass") };
+            let number = creation.serial_number().unwrap().as_str();
+            let typed = match creation.serial_number.as_ref().unwrap() {
+                CreatedSerialNumber::Untyped(_) => String::new(),
+                CreatedSerialNumber::Typed { serial_number, token } => {
+                    let with_token = if token.is_some() { " with a token" } else { "" };
+                    format!(" of {}{with_token}", serial_number.pass_type.as_str())
+                }
+            };
+            let object = creation.google_object_id.as_ref().map(|object| format!(" and {}", object.as_str()));
+            format!("{number}{typed}{}", object.unwrap_or_default())
+        });
+        assert_eq!(names.map_err(|errors| errors.to_string()), expected.map(str::to_owned).map_err(str::to_owned));
+    }
+
     #[test]
     fn an_update_concerns_one_pass_or_every_pass_of_a_campaign() {
         let event = |body: &Value| parse(body).unwrap().unwrap();
@@ -625,6 +687,8 @@ mod tests {
             "/event_extra/push_token",
             "/event_extra/push_service_url",
             "/pass_type_identifier",
+            "/authentication_token",
+            "/google_object_id",
         ]);
         let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "updated", "redeemed"]);
         (kinds, names, any_json(), any::<bool>()).prop_map(|(kind, name, value, has_event_at)| {
@@ -645,6 +709,16 @@ mod tests {
                 Ok(event) => prop_assert!(event.is_none_or(|event| event.at <= now().plus(MAX_LEAD))),
                 Err(errors) => prop_assert!(errors.fields().all(|field| !field.is_empty()) && !errors.is_empty()),
             }
+        }
+
+        #[test]
+        fn no_authentication_token_appears_in_errors_or_debug_output(token in "<[^<>]{0,300}>") {
+            let mut body = webhook_with("/event", json!("created"));
+            body["authentication_token"] = json!(token);
+            let refused = format!("{:?}", parse(&body));
+            body["pass_type_identifier"] = json!("pass.x");
+            let shown = format!("{refused} {:?}", parse(&body));
+            prop_assert!(!shown.contains(&token), "{}", shown);
         }
 
         #[test]

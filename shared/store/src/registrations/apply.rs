@@ -15,6 +15,7 @@ use aws_sdk_dynamodb::{
 use domain::{
     event::{Change, Event, Installation, Refusal, Subject},
     id::{AccountId, CampaignId, PassId, RegistrationId},
+    pass::SerialNumber,
     registration::Registration,
     time::Timestamp,
 };
@@ -95,7 +96,8 @@ impl Unregistered {
 }
 
 impl Table {
-    /// Applies one event with one conditional write of one item. The campaign must have been claimed.
+    /// Applies one event with one conditional write of one item. The campaign must have been claimed, and the names of a
+    /// created pass must have been given to it.
     ///
     /// The latest event of a registration determines its state. At the same instant an uninstall beats an install, and
     /// of two installs the one with the greater tie stays. The same events leave the same state, in any order and with
@@ -116,14 +118,15 @@ impl Table {
             Subject::EveryPass => return self.store_update(*campaign_id, None, *at).await,
         };
         let put = match change {
-            Change::Created { serial_number } => {
+            Change::Created(creation) => {
+                let serial_number = creation.serial_number();
                 let item = PassItem {
                     pk: keys::campaign_pk(*campaign_id),
                     sk: keys::pass_sk(*pass_id),
                     known_since: *at,
-                    serial_number: serial_number.as_ref(),
+                    serial_number,
                 };
-                let serial_number = serial_number.as_ref().map_or("", |serial_number| serial_number.as_str());
+                let serial_number = serial_number.map_or("", SerialNumber::as_str);
                 self.put(&item, CREATED_DECIDES, *at)?
                     .expression_attribute_values(":serial_number", text(serial_number))
             }

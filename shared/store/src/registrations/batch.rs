@@ -4,14 +4,16 @@
 //! registration, are applied one after the other, in the order of the batch, so that their outcomes are those of that
 //! order and no two writes of one item compete. The conditions of the writes make any order end in the same state.
 //!
-//! Each step is done for all events before the next: the campaigns are claimed, the events are applied, and the types
-//! of campaigns that were known without one are stored (see `campaigns`). Events of one campaign take the first step
-//! one after the other, so that the first one in the batch wins and the others can use the remembered campaign. The
-//! first of them takes the last step for all.
+//! Each step is done for all events before the next: the campaigns are claimed, and pinned if an event names a pass; the
+//! serial numbers and the Google objects are given to their passes (see `pass_names`); the events are applied; and the
+//! types of campaigns that were known without one are stored (see `campaigns`). An event that is refused or fails takes
+//! no further step, and its repetition completes the rest. Events of one campaign are claimed and pinned one after the
+//! other, so that the first one in the batch wins and the others can use the remembered campaign. The first of them
+//! takes the last step for all.
 //!
 //! A call that fails after all its retries has taken up to [`CALL_TIMEOUT`], so a step makes no call that would fail for
-//! the same reason. If the partition of a campaign is throttled, the campaign's remaining events fail without a call,
-//! and those of other campaigns go on. If the table is unavailable, all remaining events fail without a call.
+//! the same reason. If a partition is throttled for an event of a campaign, the campaign's remaining events fail without
+//! a call, and those of other campaigns go on. If the table is unavailable, all remaining events fail without a call.
 //!
 //! A batch ends by its deadline, however many campaigns are throttled: in each step an event makes at most one call, a
 //! call takes at most [`CALL_TIMEOUT`], and no call begins later than that before the deadline. There is also time for
@@ -19,7 +21,8 @@
 //! call, because it takes no further step after it. [`CONCURRENCY`] calls run at a time, so in the worst case 33
 //! claims, 33 writes and 34 types are throttled, each in two rounds. That makes at most six rounds of calls in a row,
 //! after the call that looks up the accounts, and the function has time for seven calls in a row. A call that succeeds
-//! waits at most until the last round begins.
+//! waits at most until the last round begins. Events that name passes take three steps more. If each step meets
+//! throttled calls, there may be eight rounds, and the events for which no time is left fail and come again.
 //!
 //! [`CALL_TIMEOUT`]: limits::CALL_TIMEOUT
 
@@ -31,7 +34,7 @@ use std::{
 };
 
 use domain::{
-    event::{Change, Event, Subject},
+    event::{Change, Creation, Event, Refusal, Subject},
     id::{CampaignId, PassId, RegistrationId},
     time::Timestamp,
 };
@@ -40,6 +43,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::{
     ClaimError, Outcome, StoreError, Table,
     dynamodb::limits::{self, CONCURRENCY},
+    pass_names::Naming,
 };
 
 /// The positions of some events in their batch, in ascending order.
@@ -67,6 +71,9 @@ struct Reasons {
 #[derive(Clone, Copy)]
 enum Step {
     Claim,
+    Pin,
+    NameBySerialNumber,
+    NameByGoogleObject,
     Apply,
     CompleteClaim,
 }
@@ -103,10 +110,24 @@ impl Table {
             }
         }
 
-        let by_item = grouped(events, positions_done(&outcomes), |event| (event.campaign_id, Written::by(event)));
-        for (position, applied) in self.run_step_for_groups(Step::Apply, &batch, by_item).await {
-            outcomes[position] = applied;
-        }
+        let names_pass = |event: &Event| creation_of(event).is_some_and(Creation::has_names);
+        self.run_step_in_order(Step::Pin, &batch, &mut outcomes, |event| {
+            names_pass(event).then_some(event.campaign_id)
+        })
+        .await;
+        self.run_step_in_order(Step::NameBySerialNumber, &batch, &mut outcomes, |event| {
+            let (serial_number, _) = creation_of(event)?.typed_serial_number()?;
+            Some((event.account_id.clone(), serial_number.clone()))
+        })
+        .await;
+        self.run_step_in_order(Step::NameByGoogleObject, &batch, &mut outcomes, |event| {
+            Some((event.account_id.clone(), creation_of(event)?.google_object_id.clone()?))
+        })
+        .await;
+        self.run_step_in_order(Step::Apply, &batch, &mut outcomes, |event| {
+            Some((event.campaign_id, Written::by(event)))
+        })
+        .await;
 
         let with_type = positions_done(&outcomes).into_iter().filter(|position| {
             let Event { campaign_id, campaign_type, .. } = &events[*position];
@@ -124,6 +145,25 @@ impl Table {
             }
         }
         outcomes
+    }
+
+    /// Runs `step` for the events that have a `key` and were neither refused nor failed so far: those with the same key
+    /// one after the other, in their order. An event that already changed an item stays applied if the step changes
+    /// nothing.
+    async fn run_step_in_order<K: Eq + Hash>(
+        &self,
+        step: Step,
+        batch: &Batch<'_>,
+        outcomes: &mut [Outcome],
+        key: impl Fn(&Event) -> Option<K>,
+    ) {
+        let concerned = positions_done(outcomes).into_iter().filter(|position| key(&batch.events[*position]).is_some());
+        let groups = grouped(batch.events, concerned, &key);
+        for (position, outcome) in self.run_step_for_groups(step, batch, groups).await {
+            if outcome != Outcome::Unchanged {
+                outcomes[position] = outcome;
+            }
+        }
     }
 
     /// Runs `step` for every event: within a group one after the other, the groups concurrently. Returns the outcomes
@@ -150,19 +190,61 @@ impl Table {
 
     async fn run_step(&self, step: Step, event: &Event, now: Timestamp) -> Outcome {
         let Event { account_id, campaign_id, campaign_type, .. } = event;
-        match (step, campaign_type) {
-            (Step::Claim, _) => match self.claim(*campaign_id, account_id, *campaign_type, now).await {
-                Ok(()) => Outcome::Unchanged,
-                Err(ClaimError::Refused(refusal)) => Outcome::Refused(refusal),
-                Err(ClaimError::Store(error)) => Outcome::Failed(error),
-            },
-            (Step::Apply, _) => self.apply(event, now).await,
-            (Step::CompleteClaim, None) => Outcome::Unchanged,
-            (Step::CompleteClaim, Some(campaign_type)) => {
+        match step {
+            Step::Claim => claimed(self.claim(*campaign_id, account_id, *campaign_type, now).await),
+            Step::Pin => claimed(self.pin_campaign(*campaign_id, account_id, now).await),
+            Step::NameBySerialNumber => named(self.name_serial_number_of(event).await, Refusal::SerialNumberTaken),
+            Step::NameByGoogleObject => named(self.name_google_object_of(event).await, Refusal::GoogleObjectTaken),
+            Step::Apply => self.apply(event, now).await,
+            Step::CompleteClaim => {
+                let Some(campaign_type) = campaign_type else { return Outcome::Unchanged };
                 let completed = self.complete_claim(*campaign_id, account_id, *campaign_type, now).await;
                 completed.map_or_else(Outcome::Failed, |()| Outcome::Unchanged)
             }
         }
+    }
+
+    async fn name_serial_number_of(&self, event: &Event) -> Result<Naming, StoreError> {
+        let Subject::Pass { pass_id, change: Change::Created(creation) } = &event.subject else {
+            return Ok(Naming::Unchanged);
+        };
+        let Some((serial_number, token)) = creation.typed_serial_number() else { return Ok(Naming::Unchanged) };
+        let token = token.map(|token| (token, event.at));
+        self.name_by_serial_number(&event.account_id, event.campaign_id, *pass_id, serial_number, token).await
+    }
+
+    async fn name_google_object_of(&self, event: &Event) -> Result<Naming, StoreError> {
+        let Subject::Pass { pass_id, change: Change::Created(creation) } = &event.subject else {
+            return Ok(Naming::Unchanged);
+        };
+        let Some(object) = &creation.google_object_id else { return Ok(Naming::Unchanged) };
+        self.name_by_google_object(&event.account_id, event.campaign_id, *pass_id, object).await
+    }
+}
+
+/// Returns the outcome of an event after its campaign was claimed or pinned.
+fn claimed(result: Result<(), ClaimError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Unchanged,
+        Err(ClaimError::Refused(refusal)) => Outcome::Refused(refusal),
+        Err(ClaimError::Store(error)) => Outcome::Failed(error),
+    }
+}
+
+/// Returns the outcome of an event after a name was given to its pass. `taken` is the refusal if another pass has it.
+fn named(result: Result<Naming, StoreError>, taken: Refusal) -> Outcome {
+    match result {
+        Ok(Naming::Stored) => Outcome::Applied,
+        Ok(Naming::Unchanged) => Outcome::Unchanged,
+        Ok(Naming::Taken) => Outcome::Refused(taken),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+fn creation_of(event: &Event) -> Option<&Creation> {
+    match &event.subject {
+        Subject::Pass { change: Change::Created(creation), .. } => Some(creation),
+        Subject::Pass { .. } | Subject::EveryPass => None,
     }
 }
 
@@ -200,7 +282,7 @@ impl Written {
     fn by(event: &Event) -> Self {
         match &event.subject {
             Subject::Pass { pass_id, change } => match change {
-                Change::Created { .. } => Self::Pass(*pass_id),
+                Change::Created(_) => Self::Pass(*pass_id),
                 Change::Installed(installation) => Self::Registration(*pass_id, installation.registration_id),
                 Change::Uninstalled { registration_id } => Self::Registration(*pass_id, *registration_id),
                 Change::Updated => Self::Update(Some(*pass_id)),

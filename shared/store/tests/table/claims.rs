@@ -10,7 +10,7 @@ use domain::{
     id::{AccountId, CampaignId},
 };
 use rstest::rstest;
-use store::{ClaimError, Outcome, Table};
+use store::{CampaignMove, ClaimError, Outcome, Table};
 
 use super::{
     TestTable, at, deadline, interrupted_after, new_campaign, now, pass, registration,
@@ -89,7 +89,7 @@ async fn a_type_or_an_account_that_came_first_meanwhile_stays() {
     let moved = new_campaign();
     store.claim(moved, &demo, None, now()).await.unwrap();
     store.claim(moved, &demo, Some(Generics), now()).await.unwrap();
-    table.move_campaign(moved, &demo, &account("other"), now()).await.unwrap().unwrap();
+    table.move_campaign(moved, &demo, &account("other"), now()).await.unwrap();
     store.complete_claim(moved, &demo, Generics, now()).await.unwrap();
     assert!(!table.items(moved).await["CAMPAIGN"].contains_key("campaign_type"));
 }
@@ -240,7 +240,7 @@ async fn an_operator_changes_the_type_of_a_campaign_of_the_named_account() {
     assert_eq!(table.set_campaign_type(campaign, &account("other"), Coupons, now()).await.unwrap(), None);
     assert_eq!(stored_type(&table, campaign).await, None);
     for campaign_type in [Coupons, Generics, Generics] {
-        let expected = Campaign { account_id: demo.clone(), campaign_type: Some(campaign_type) };
+        let expected = Campaign { account_id: demo.clone(), campaign_type: Some(campaign_type), is_pinned: false };
         assert_eq!(table.set_campaign_type(campaign, &demo, campaign_type, now()).await.unwrap(), Some(expected));
         assert_eq!(stored_type(&table, campaign).await.as_deref(), Some(campaign_type.as_str()));
     }
@@ -250,13 +250,15 @@ async fn an_operator_changes_the_type_of_a_campaign_of_the_named_account() {
 async fn an_operator_moves_a_campaign_of_the_named_account_once() {
     let table = TestTable::start().await;
     let (demo, other, campaign) = (account("demo"), account("other"), new_campaign());
-    assert_eq!(table.move_campaign(campaign, &demo, &other, now()).await.unwrap(), None);
+    assert_eq!(table.move_campaign(campaign, &demo, &other, now()).await.unwrap(), CampaignMove::Unknown);
     assert!(table.items(campaign).await.is_empty(), "nothing is written for an unknown campaign");
     table.claim(campaign, &demo, Some(Coupons), now()).await.unwrap();
     let before = table.items(campaign).await;
-    assert_eq!(table.move_campaign(campaign, &account("third"), &other, now()).await.unwrap(), None);
+    let of_third = table.move_campaign(campaign, &account("third"), &other, now()).await.unwrap();
+    assert_eq!(of_third, CampaignMove::Unknown);
     assert_eq!(table.items(campaign).await, before);
-    let moved = Some(Campaign { account_id: other.clone(), campaign_type: Some(Coupons) });
+    let moved = Campaign { account_id: other.clone(), campaign_type: Some(Coupons), is_pinned: false };
+    let moved = CampaignMove::Moved(moved);
     for _ in 0..2 {
         assert_eq!(table.move_campaign(campaign, &demo, &other, now()).await.unwrap(), moved, "may be repeated");
     }
@@ -269,7 +271,7 @@ async fn a_process_acts_on_the_old_account_for_at_most_a_minute() {
     let (demo, other, campaign) = (account("demo"), account("other"), new_campaign());
     let process = table.fresh();
     process.claim(campaign, &demo, None, now()).await.unwrap();
-    table.move_campaign(campaign, &demo, &other, now()).await.unwrap().unwrap();
+    table.move_campaign(campaign, &demo, &other, now()).await.unwrap();
     let after = |seconds| now().plus(Duration::from_secs(seconds));
     process.claim(campaign, &demo, None, after(59)).await.unwrap();
     let refused = process.claim(campaign, &demo, None, after(60)).await;

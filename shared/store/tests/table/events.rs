@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use domain::{
     device::DeviceLibraryIdentifier,
-    event::{Change, Installation},
+    event::{Change, Event, Installation},
+    id::AccountId,
     wallet::Wallet,
 };
 use rstest::rstest;
 use store::{Collection, Outcome};
 
 use super::{
-    TestTable, at, demo, event, expect_done, installation, new_campaign, now, pass, registration, typed_serial,
+    TestTable, at, demo, event, expect_done, installation, new_campaign, now, pass, registration, typed_serial, untyped,
 };
 
 use Outcome::{Applied, Unchanged};
@@ -151,20 +152,36 @@ async fn an_install_without_a_tie_stays_so_that_an_old_push_token_does_not_come_
     assert_eq!(table.items(campaign).await[&sk]["push_token"], "new");
 }
 
+#[rstest]
+#[case::the_longest_device_and_token(128, 384, None)]
+// An FCM token is longer than one of APNs, which has 64 characters.
+#[case::an_android_wallet(36, 200, Some((40, 36, 64)))]
+#[case::a_long_serial_number(32, 64, Some((64, 128, 64)))]
 #[tokio::test]
-async fn an_item_with_the_longest_texts_stays_under_a_kilobyte() {
+async fn an_item_stays_under_a_kilobyte(
+    #[case] device: usize,
+    #[case] token: usize,
+    #[case] pass_type_serial_and_url: Option<(usize, usize, usize)>,
+) {
     let table = TestTable::start().await;
     let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
-    let installed = Installation {
+    let padded = |start: &str, length: usize| format!("{start}{}", "x".repeat(length - start.len()));
+    let mut installed = Installation {
         wallet: Wallet::PassworksWallet,
         device_os: domain::wallet::DeviceOs::Android,
-        device_library_identifier: Some("d".repeat(128).parse().unwrap()),
-        push_token: Some("t".repeat(384).parse().unwrap()),
+        device_library_identifier: Some(padded("d", device).parse().unwrap()),
+        push_token: Some(padded("t", token).parse().unwrap()),
         ..installation(id)
     };
-    let created = Change::Created { serial_number: Some("s".repeat(256).parse().unwrap()) };
+    if let Some((pass_type, serial, url)) = pass_type_serial_and_url {
+        installed.serial_number = Some(typed_serial(&padded("pass.", pass_type), &padded("s", serial)));
+        installed.push_service_url = Some(padded("https://", url).parse().unwrap());
+    }
+    let account: AccountId = "a".repeat(64).parse().unwrap();
+    let created = Change::Created(untyped(Some(&"s".repeat(256))));
     for change in [Change::Installed(installed), created] {
-        expect_done(table.apply(&event(campaign, pass, at(5), change), now()).await);
+        let event = Event { account_id: account.clone(), ..event(campaign, pass, at(5), change) };
+        expect_done(table.apply(&event, now()).await);
     }
     let size =
         |item: &BTreeMap<String, String>| item.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
@@ -183,7 +200,7 @@ async fn the_earliest_created_event_of_a_pass_stays(#[case] story: &[(u32, Optio
     let (campaign, pass) = (new_campaign(), pass(1));
     assert!(!table.pass_is_known(campaign, pass).await.unwrap());
     for (instant, serial_number) in story {
-        let change = Change::Created { serial_number: serial_number.map(|text| text.parse().unwrap()) };
+        let change = Change::Created(untyped(*serial_number));
         expect_done(table.apply(&event(campaign, pass, at(*instant), change), now()).await);
     }
     assert!(table.pass_is_known(campaign, pass).await.unwrap());

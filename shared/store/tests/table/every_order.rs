@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{
-    event::{Change, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
     id::CampaignId,
     registration::Registration,
     time::Timestamp,
@@ -52,7 +52,7 @@ impl Happening {
         let Self { pass: number, kind, instant, contents } = self;
         let change = match kind {
             Kind::Updated | Kind::EveryPassUpdated => Change::Updated,
-            Kind::Created => Change::Created { serial_number: Some(format!("serial-{contents}").parse().unwrap()) },
+            Kind::Created => Change::Created(creation(campaign, number, contents)),
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
             Kind::Installed(id) => Change::Installed(installation(id, contents)),
         };
@@ -64,6 +64,28 @@ impl Happening {
 /// Returns an instant. Consecutive instants are half a day apart, so that the counts cover several days.
 fn moment(instant: u32) -> Timestamp {
     at(instant * 12 * 60 * 60 * 1000)
+}
+
+/// Returns the names of a pass. Each name belongs to one pass, so no event is refused.
+fn creation(campaign: CampaignId, pass: u128, contents: u32) -> Creation {
+    let name = format!("{campaign}-{pass}-{}", contents % 2);
+    let token = (contents > 0).then(|| format!("token-of-the-contents-{contents}").parse().unwrap());
+    Creation {
+        serial_number: Some(CreatedSerialNumber::Typed {
+            serial_number: typed_serial("pass.com.example", &name),
+            token,
+        }),
+        google_object_id: (contents > 1).then(|| format!("1.{name}").parse().unwrap()),
+    }
+}
+
+/// Returns the keys of all names that [`creation`] gives to passes.
+fn keys_of_names(campaign: CampaignId) -> Vec<(String, &'static str)> {
+    let names = (1..=PASSES).flat_map(|pass| [0, 1].map(|number| format!("{campaign}-{pass}-{number}")));
+    let keys = names.flat_map(|name| {
+        [(format!("SERIAL#demo#pass.com.example#{name}"), "SERIAL"), (format!("OBJECT#demo#1.{name}"), "OBJECT")]
+    });
+    keys.collect()
 }
 
 fn installation(id: u128, contents: u32) -> Installation {
@@ -162,7 +184,7 @@ fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
 }
 
 /// The state of a campaign at the end: its items without its id, and its listings.
-type End = (BTreeMap<String, BTreeMap<String, String>>, Vec<Registration>, Vec<Vec<Registration>>);
+type End = (Vec<BTreeMap<String, String>>, Vec<Registration>, Vec<Vec<Registration>>);
 
 /// Applies a story to a new campaign, checks the counts against the listing and returns the state at the end.
 async fn play(table: &TestTable, stream: &mut TableStream, story: &[Vec<Happening>], cuts: &[(usize, usize)]) -> End {
@@ -173,8 +195,11 @@ async fn play(table: &TestTable, stream: &mut TableStream, story: &[Vec<Happenin
             expect_done(outcome);
         }
     }
-    let mut items = table.items(campaign).await;
-    for item in items.values_mut() {
+    let mut items: Vec<_> = table.items(campaign).await.into_values().collect();
+    for (pk, sk) in keys_of_names(campaign) {
+        items.extend(table.item(&pk, sk).await);
+    }
+    for item in &mut items {
         for value in item.values_mut() {
             *value = value.replace(&campaign.to_string(), "campaign");
         }

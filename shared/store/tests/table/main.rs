@@ -9,6 +9,7 @@ mod copy;
 mod events;
 mod every_order;
 mod listing;
+mod pass_names;
 mod recount;
 mod recount_parts;
 mod registering;
@@ -27,7 +28,7 @@ use std::{
 
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::AttributeValue};
 use domain::{
-    event::{Change, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
     id::{AccountId, CampaignId, PassId, RegistrationId},
     pass::TypedSerialNumber,
     registration::Registration,
@@ -93,13 +94,14 @@ impl TestTable {
             .expression_attribute_values(":pk", AttributeValue::S(format!("CAMPAIGN#{campaign}")));
         let items = query.send().await.unwrap().items.unwrap_or_default().into_iter();
         let items = items.filter(|item| item["sk"] != AttributeValue::S("RECOUNT".to_owned()));
-        let text = |value: AttributeValue| match value {
-            AttributeValue::S(text) | AttributeValue::N(text) => text,
-            other => panic!("no item has a {other:?}"),
-        };
-        let readable =
-            items.map(|item| item.into_iter().map(|(name, value)| (name, text(value))).collect::<BTreeMap<_, _>>());
-        readable.map(|item| (item["sk"].clone(), item)).collect()
+        items.map(readable).map(|item| (item["sk"].clone(), item)).collect()
+    }
+
+    /// Returns the item with this key.
+    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Option<BTreeMap<String, String>> {
+        let get = self.sandbox.client().unwrap().get_item().table_name(&self.sandbox.template.table.name);
+        let get = get.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
+        get.send().await.unwrap().item.map(readable)
     }
 
     /// Returns every item of the table, except the account `demo` and its key, which every sandbox has.
@@ -126,7 +128,12 @@ impl TestTable {
 
     /// Removes an attribute from an item, bypassing the store.
     pub(crate) async fn remove(&self, campaign: CampaignId, sk: &str, attribute: &str) {
-        let update = self.update(&format!("CAMPAIGN#{campaign}"), sk).update_expression("REMOVE #name");
+        self.remove_from(&format!("CAMPAIGN#{campaign}"), sk, attribute).await;
+    }
+
+    /// Removes an attribute from an item of any partition, bypassing the store.
+    pub(crate) async fn remove_from(&self, pk: &str, sk: &str, attribute: &str) {
+        let update = self.update(pk, sk).update_expression("REMOVE #name");
         update.expression_attribute_names("#name", attribute).send().await.unwrap();
     }
 
@@ -146,6 +153,14 @@ impl TestTable {
         let stretch = Stretch { created_at: &everything, direction: Direction::Ascending, after: None, limit: 1000 };
         self.list(collection, stretch).await.unwrap().registrations
     }
+}
+
+fn readable(item: HashMap<String, AttributeValue>) -> BTreeMap<String, String> {
+    let text = |value: AttributeValue| match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text,
+        other => panic!("expected a string or a number, found {other:?}"),
+    };
+    item.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 fn connect(variables: &BTreeMap<String, String>) -> Table {
@@ -194,6 +209,12 @@ pub(crate) fn installation(registration_id: RegistrationId) -> Installation {
         push_service_url: None,
         serial_number: None,
     }
+}
+
+/// Returns the `created` event's contents of a pass whose serial number has no type.
+pub(crate) fn untyped(serial_number: Option<&str>) -> Creation {
+    let untyped = |text: &str| CreatedSerialNumber::Untyped(text.parse().unwrap());
+    Creation { serial_number: serial_number.map(untyped), ..Creation::default() }
 }
 
 /// Returns the account of all events that do not name another.

@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    id::AccountId,
     wallet::{DeviceOs, Wallet},
 };
 use serde_json::{Map, Value, json};
@@ -18,7 +19,7 @@ use super::{
     recount_parts::recount_part,
     registration,
     tally::{install, uninstall},
-    typed_serial,
+    typed_serial, untyped,
 };
 
 /// The items, by partition key and sort key, in the JSON of DynamoDB's own API.
@@ -36,7 +37,7 @@ async fn every_item_is_stored_as_it_always_was() {
 }
 
 async fn write_every_kind(table: &TestTable) {
-    let account = "acme".parse().unwrap();
+    let account: AccountId = "acme".parse().unwrap();
     let campaign = "bd69162b-8995-4c89-bdca-898fae6050d0".parse().unwrap();
 
     table.create_account(&account, &"ops@example.com".parse().unwrap(), at(0)).await.unwrap();
@@ -45,9 +46,13 @@ async fn write_every_kind(table: &TestTable) {
     table.revoke_key(&account, record.id, at(2)).await.unwrap().unwrap();
 
     table.claim(campaign, &account, Some(CampaignType::Coupons), at(3)).await.unwrap();
-    let created = |serial_number: Option<&str>| Change::Created {
-        serial_number: serial_number.map(|text| text.parse().unwrap()),
-    };
+    let named = Change::Created(Creation {
+        serial_number: Some(CreatedSerialNumber::Typed {
+            serial_number: typed_serial("pass.com.example", "serial-1"),
+            token: Some("a token that is no secret".parse().unwrap()),
+        }),
+        google_object_id: Some("3388000000022000000.object-1".parse().unwrap()),
+    });
     let everything = Installation {
         registration_id: registration(1),
         wallet: Wallet::GoogleWallet,
@@ -58,8 +63,8 @@ async fn write_every_kind(table: &TestTable) {
         serial_number: Some(typed_serial("pass.com.example", "serial-1")),
     };
     for event in [
-        event(campaign, pass(1), at(4), created(Some("serial-1"))),
-        event(campaign, pass(2), at(5), created(None)),
+        event(campaign, pass(1), at(4), named),
+        event(campaign, pass(2), at(5), Change::Created(untyped(None))),
         event(campaign, pass(1), at(6), Change::Installed(everything)),
         install(campaign, pass(1), registration(2), at(7)),
         install(campaign, pass(1), registration(3), at(8)),
@@ -67,7 +72,10 @@ async fn write_every_kind(table: &TestTable) {
         event(campaign, pass(1), at(10), Change::Updated),
         Event { subject: Subject::EveryPass, ..install(campaign, pass(1), registration(1), at(11)) },
     ] {
-        expect_done(table.apply(&event, now()).await);
+        let event = Event { account_id: account.clone(), ..event };
+        for outcome in table.apply_all(&[event], now(), deadline()).await {
+            expect_done(outcome);
+        }
     }
 
     table.write_bookmark("listing", 2, "cursor".to_owned(), now()).await.unwrap();

@@ -3,8 +3,9 @@
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
     id::{AccountId, CampaignId},
+    time::Timestamp,
 };
 use rstest::rstest;
 use store::{Collection, Outcome, RecountOutcome, Registered};
@@ -18,6 +19,20 @@ use super::{
     typed_serial,
 };
 
+const SERIAL_NUMBER_PK: &str = "SERIAL#demo#pass.com.example#serial";
+
+/// Returns the event that gives a pass its names.
+fn created(campaign: CampaignId, at: Timestamp) -> Event {
+    let creation = Creation {
+        serial_number: Some(CreatedSerialNumber::Typed {
+            serial_number: typed_serial("pass.com.example", "serial"),
+            token: Some("0123456789abcdef".parse().unwrap()),
+        }),
+        google_object_id: Some("1.x".parse().unwrap()),
+    };
+    super::event(campaign, pass(1), at, Change::Created(creation))
+}
+
 /// Creates a campaign with a pass, an active registration and a removed one and an unfinished recount, and an account
 /// with a key.
 async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
@@ -29,9 +44,8 @@ async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
         serial_number: Some(typed_serial("pass.com.example", "serial")),
         ..installation(registration(1))
     };
-    let created = Change::Created { serial_number: Some("serial".parse().unwrap()) };
     let events = [
-        super::event(campaign, pass(1), at(0), created),
+        created(campaign, at(0)),
         super::event(campaign, pass(1), at(1), Change::Installed(whole)),
         install(campaign, pass(1), registration(2), at(1)),
         uninstall(campaign, pass(1), registration(2), at(2)),
@@ -70,6 +84,9 @@ async fn expect_usable(table: &TestTable, campaign: CampaignId) {
     ] {
         assert_eq!(expect_done(store.apply(&event, now()).await), Outcome::Applied);
     }
+    for outcome in store.apply_all(&[created(campaign, at(7))], now(), deadline()).await {
+        assert_eq!(expect_done(outcome), Outcome::Applied, "the token is that of the latest event");
+    }
     tally(table).await;
     expect_exact(&counts(table, campaign).await, &table.active(Collection::Campaign(campaign)).await);
 }
@@ -83,7 +100,12 @@ async fn an_unknown_attribute_is_ignored() {
     for sk in items.keys().map(String::as_str).chain(["RECOUNT"]) {
         table.set(campaign, sk, "of_a_later_release", "x").await;
     }
-    for (pk, sk) in [(format!("ACCOUNT#{account}"), "ACCOUNT"), (format!("API_KEY#{}", key.id()), "API_KEY")] {
+    for (pk, sk) in [
+        (format!("ACCOUNT#{account}"), "ACCOUNT"),
+        (format!("API_KEY#{}", key.id()), "API_KEY"),
+        (SERIAL_NUMBER_PK.to_owned(), "SERIAL"),
+        ("OBJECT#demo#1.x".to_owned(), "OBJECT"),
+    ] {
         table.set_in(&pk, sk, "of_a_later_release", "x").await;
     }
     expect_usable(&table, campaign).await;
@@ -102,11 +124,23 @@ async fn an_unknown_attribute_is_ignored() {
 #[case::push_service_url(&format!("PASS#{}#{}", pass(1), registration(1)), "push_service_url")]
 #[case::serial_number_of_a_pass(&format!("PASS#{}", pass(1)), "serial_number")]
 #[case::campaign_type("CAMPAIGN", "campaign_type")]
+#[case::pinned_since("CAMPAIGN", "pinned_since")]
 #[case::written_by("RECOUNT", "written_by")]
 #[tokio::test]
 async fn an_attribute_that_was_added_later_may_be_absent(#[case] sk: &str, #[case] attribute: &str) {
     let table = TestTable::start().await;
     let (campaign, ..) = everything(&table).await;
     table.remove(campaign, sk, attribute).await;
+    expect_usable(&table, campaign).await;
+}
+
+#[rstest]
+#[case("token_hash")]
+#[case("token_at")]
+#[tokio::test]
+async fn a_serial_number_may_lack_its_token(#[case] attribute: &str) {
+    let table = TestTable::start().await;
+    let (campaign, ..) = everything(&table).await;
+    table.remove_from(SERIAL_NUMBER_PK, "SERIAL", attribute).await;
     expect_usable(&table, campaign).await;
 }

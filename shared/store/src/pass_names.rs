@@ -1,0 +1,120 @@
+//! Names of passes: the serial numbers and Google objects by which wallets find a pass.
+//!
+//! A name belongs to the first pass that a `created` event gives it to. An event of another pass is refused. Each name
+//! is one item, written with one conditional update, so of two events at the same time one wins.
+//!
+//! A name is in the account of its campaign, so the campaign is claimed and pinned to the account before (see
+//! `campaigns`). A name therefore never points into the campaign of another account.
+
+use aws_sdk_dynamodb::{
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::ReturnValuesOnConditionCheckFailure,
+};
+use domain::{
+    id::{AccountId, CampaignId, PassId},
+    pass::{GoogleObjectId, TokenHash, TypedSerialNumber},
+    time::Timestamp,
+};
+use serde::Deserialize;
+
+use crate::{
+    StoreError, Table,
+    dynamodb::codec::{self, ItemKey, text},
+    keys,
+};
+
+/// A name without a token is given to a pass if it is new.
+const NAMES: &str = "attribute_not_exists(campaign_id)";
+/// A serial number with a token is given to a pass if it is new. If it is the pass's own, the token replaces the stored
+/// one if its event is later, or at the same instant if its hash is greater.
+const NAMES_WITH_TOKEN: &str = "(attribute_not_exists(campaign_id) OR (campaign_id = :campaign AND pass_id = :pass)) \
+     AND (attribute_not_exists(token_at) OR token_at < :at OR (token_at = :at AND token_hash < :token))";
+
+/// The result of giving a name to a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// The item was written: the name is new, or its token is.
+    Stored,
+    /// The pass already has the name, and the token is not newer.
+    Unchanged,
+    /// The name belongs to another pass.
+    Taken,
+}
+
+/// The attributes read from the item of a name.
+#[derive(Deserialize)]
+struct NameItem {
+    campaign_id: CampaignId,
+    pass_id: PassId,
+}
+
+impl Table {
+    /// Gives a serial number to a pass unless it belongs to another one, and stores the hash of its token unless the
+    /// token of a later event is stored. The account must have claimed and pinned the campaign.
+    ///
+    /// Costs one conditional write.
+    pub(crate) async fn name_by_serial_number(
+        &self,
+        account: &AccountId,
+        campaign: CampaignId,
+        pass: PassId,
+        serial_number: &TypedSerialNumber,
+        token: Option<(&TokenHash, Timestamp)>,
+    ) -> Result<Naming, StoreError> {
+        let update = self.name_update(serial_number_key(account, serial_number), campaign, pass);
+        let update = match token {
+            None => {
+                update.update_expression("SET campaign_id = :campaign, pass_id = :pass").condition_expression(NAMES)
+            }
+            Some((token, at)) => update
+                .update_expression("SET campaign_id = :campaign, pass_id = :pass, token_hash = :token, token_at = :at")
+                .condition_expression(NAMES_WITH_TOKEN)
+                .expression_attribute_values(":token", text(token.encoded()))
+                .expression_attribute_values(":at", text(at)),
+        };
+        send(update, campaign, pass).await
+    }
+
+    /// Gives a Google object to a pass unless it belongs to another one. The account must have claimed and pinned the
+    /// campaign.
+    ///
+    /// Costs one conditional write.
+    pub(crate) async fn name_by_google_object(
+        &self,
+        account: &AccountId,
+        campaign: CampaignId,
+        pass: PassId,
+        object: &GoogleObjectId,
+    ) -> Result<Naming, StoreError> {
+        let key = (keys::google_object_pk(account, object), keys::GOOGLE_OBJECT_SK.to_owned());
+        let update = self.name_update(key, campaign, pass);
+        let update =
+            update.update_expression("SET campaign_id = :campaign, pass_id = :pass").condition_expression(NAMES);
+        send(update, campaign, pass).await
+    }
+
+    fn name_update(&self, (pk, sk): ItemKey, campaign: CampaignId, pass: PassId) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .key(keys::PK, text(pk))
+            .key(keys::SK, text(sk))
+            .expression_attribute_values(":campaign", text(campaign))
+            .expression_attribute_values(":pass", text(pass))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
+fn serial_number_key(account: &AccountId, serial_number: &TypedSerialNumber) -> ItemKey {
+    (keys::serial_number_pk(account, serial_number), keys::SERIAL_NUMBER_SK.to_owned())
+}
+
+/// Sends an update that gives a name to a pass. If its condition does not hold, the stored item shows why.
+async fn send(update: UpdateItemFluentBuilder, campaign: CampaignId, pass: PassId) -> Result<Naming, StoreError> {
+    let Err(error) = update.send().await else { return Ok(Naming::Stored) };
+    let Some(UpdateItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
+        return Err(error.into());
+    };
+    let NameItem { campaign_id, pass_id } = codec::decode(failure.item.clone().unwrap_or_default())?;
+    Ok(if (campaign_id, pass_id) == (campaign, pass) { Naming::Unchanged } else { Naming::Taken })
+}
