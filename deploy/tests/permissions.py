@@ -22,6 +22,7 @@ LISTS = {
 }
 APPLIES = {
     ("dynamodb:PutItem", TABLE, "CAMPAIGN#*"),
+    ("dynamodb:Query", TABLE, "CAMPAIGN#*"),
     ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
     ("dynamodb:UpdateItem", TABLE, "SERIAL#*"),
     ("dynamodb:UpdateItem", TABLE, "OBJECT#*"),

@@ -37,6 +37,7 @@ async fn the_binary_applies_every_sample_event_with_the_same_result_twice() {
         "sqs/bad-message-among-good.json",
         "sqs/sns-envelope.json",
         "sqs/eventbridge-envelope.json",
+        "sqs/wallet-events.json",
     ];
     let mut found: Vec<String> =
         samples::reaching(FUNCTION, &sandbox.template).unwrap().into_iter().map(|(name, _)| name).collect();
@@ -49,6 +50,8 @@ async fn the_binary_applies_every_sample_event_with_the_same_result_twice() {
         (names[2], bad, vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656"]),
         (names[3], json!([]), vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656", "c5e3d4f6"]),
         (names[4], json!([]), vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656", "c5e3d4f6", "d6f4e5a7"]),
+        // It says that a push to the previous registration failed.
+        (names[5], json!([]), vec!["ed2951b4", "fe9c5b7a", "a3c1b2d4", "4fd01656", "c5e3d4f6"]),
     ] {
         let event = samples::read(&samples::folder().join(name)).unwrap();
         for _ in 0..2 {

@@ -22,6 +22,11 @@ fn body(answer: &Value) -> Value {
     serde_json::from_str(answer["body"].as_str().unwrap_or("null")).unwrap_or_default()
 }
 
+/// Returns the result of each event of an array.
+fn results(answer: &Value) -> Vec<Value> {
+    body(answer).as_array().unwrap().iter().map(|result| result["result"].clone()).collect()
+}
+
 #[tokio::test]
 async fn the_binary_answers_every_sample_event() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
@@ -52,12 +57,18 @@ async fn the_binary_answers_every_sample_event() {
                 // The array in the previous sample removed this registration after the instant of the webhook.
                 assert_eq!(body(&first), json!({"result": "unchanged"}));
             }
+            "http/take-wallet-events.json" => {
+                let sample = |name| samples::read(&samples::folder().join(format!("webhook/{name}.json"))).unwrap();
+                let events: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+                for (place, name) in [(0, "created"), (2, "updated"), (3, "push-failed")] {
+                    assert_eq!(events[place], sample(name));
+                }
+                assert_eq!(statuses, (200, 200));
+                assert_eq!(results(&first), ["applied"; 4]);
+                assert_eq!(results(&again), ["unchanged"; 4]);
+            }
             "http/take-events.json" => {
                 assert_eq!(statuses, (200, 200));
-                let results = |answer: &Value| {
-                    let results = body(answer);
-                    results.as_array().unwrap().iter().map(|result| result["result"].clone()).collect::<Vec<_>>()
-                };
                 assert_eq!(results(&first), ["applied", "applied", "applied", "unchanged", "refused"]);
                 assert_eq!(results(&again), ["unchanged", "unchanged", "unchanged", "unchanged", "refused"]);
                 let refused = &body(&first)[4];

@@ -63,6 +63,7 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema("UninstalledEvent", uninstalled_event())
         .schema("CreatedEvent", created_event())
         .schema("UpdatedEvent", updated_event())
+        .schema("PushFailedEvent", push_failed_event())
         .schema("OtherEvent", other_event())
         .schema("GatewayError", gateway_error())
 }
@@ -208,12 +209,13 @@ fn event() -> Schema {
         ("uninstalled", "UninstalledEvent"),
         ("created", "CreatedEvent"),
         ("updated", "UpdatedEvent"),
+        ("push_failed", "PushFailedEvent"),
         ("downloaded", "OtherEvent"),
         ("fetched", "OtherEvent"),
         ("redeemed", "OtherEvent"),
     ];
     let mapping = kinds.map(|(kind, name)| (kind, format!("#/components/schemas/{name}")));
-    ["InstalledEvent", "UninstalledEvent", "CreatedEvent", "UpdatedEvent", "OtherEvent"]
+    ["InstalledEvent", "UninstalledEvent", "CreatedEvent", "UpdatedEvent", "PushFailedEvent", "OtherEvent"]
         .into_iter()
         .fold(OneOfBuilder::new(), |schema, name| schema.item(named(name)))
         .discriminator(Some(Discriminator::with_mapping("event", mapping)))
@@ -334,6 +336,18 @@ fn updated_event() -> Object {
     event_with_effect("updated", "The pass has new contents or, without `pass_id`, every pass of the campaign has.")
         .property("pass_id", or_null(of::<PassId>()))
         .property("event_at", or_null(named("Instant")))
+        .build()
+}
+
+fn push_failed_event() -> Object {
+    let extra = ObjectBuilder::new()
+        .property("registration_id", or_null(of::<RegistrationId>()))
+        .property("push_token", push_token())
+        .build();
+    event_of_a_pass("push_failed", "A push failed because its push token is no longer valid.")
+        .required("event_at")
+        .property("event_extra", having(extra, [&["registration_id"], &["push_token"]]))
+        .required("event_extra")
         .build()
 }
 

@@ -63,7 +63,7 @@ fn messages(events: &[Value]) -> Value {
 }
 
 /// Passes messages with these events to the function and returns how many go back to the queue.
-async fn enqueue(sandbox: &Sandbox, events: &[Value]) -> usize {
+pub(crate) async fn enqueue(sandbox: &Sandbox, events: &[Value]) -> usize {
     let answer = sandbox.fresh_functions().unwrap().invoke("registration-ingest", messages(events)).await.unwrap();
     answer["batchItemFailures"].as_array().unwrap().len()
 }

@@ -27,6 +27,7 @@ mod reports;
 mod stream;
 mod template;
 mod walks;
+mod wallet_events;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response::Parts};
 use local::{

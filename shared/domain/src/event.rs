@@ -72,6 +72,17 @@ pub enum Change {
     },
     /// The pass has new contents.
     Updated,
+    /// A push failed because its address is no longer valid, so a registration has ended.
+    PushFailed(FailedAddress),
+}
+
+/// The address at which a push failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailedAddress {
+    /// The push token of this registration.
+    OfRegistration(RegistrationId),
+    /// This push token, which several registrations of the pass may have.
+    PushToken(PushToken),
 }
 
 /// A pass as its `created` event describes it: under which names it is known elsewhere.
@@ -237,6 +248,7 @@ impl fmt::Display for Event {
                     Change::Installed(_) => "installed",
                     Change::Uninstalled { .. } => "uninstalled",
                     Change::Updated => "updated",
+                    Change::PushFailed(_) => "push failed",
                 };
                 write!(formatter, "pass {pass_id} of campaign {campaign_id} {change} at {at}")
             }

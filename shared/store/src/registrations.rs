@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 mod batch;
+mod failed_push;
 pub(crate) mod items;
 mod list;
 mod page_reader;

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use strum::{EnumString, VariantNames};
 
-use super::{Change, CreatedSerialNumber, Creation, Event, Installation, MAX_LEAD, Subject};
+use super::{Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, MAX_LEAD, Subject};
 use crate::{
     device::DeviceLibraryIdentifier,
     fields::{FieldErrors, Fields},
@@ -104,17 +104,23 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
             parse_uninstalled(extra, pass_id).map(|registration_id| Change::Uninstalled { registration_id })
         }
         EventKind::Updated => Some(Change::Updated),
+        EventKind::PushFailed => {
+            let extra = fields.nested("event_extra", "event_extra.");
+            parse_failed_address(extra).map(Change::PushFailed)
+        }
         EventKind::Downloaded | EventKind::Fetched | EventKind::Redeemed => None,
     };
     let subject = match (pass_id, change?) {
         (Some(pass_id), change) => Subject::Pass { pass_id, change },
         (None, Change::Updated) => Subject::EveryPass,
-        (None, Change::Created(_) | Change::Installed(_) | Change::Uninstalled { .. }) => return None,
+        (None, Change::Created(_) | Change::Installed(_) | Change::Uninstalled { .. } | Change::PushFailed(_)) => {
+            return None;
+        }
     };
     Some(Event { account_id: account_id?, campaign_id: campaign_id?, campaign_type, at: at?, subject })
 }
 
-/// The kinds of events: those that Passworks documents, and `updated`.
+/// The kinds of events: those that Passworks documents, and `updated` and `push_failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<EventKind>)]
 enum EventKind {
@@ -122,6 +128,7 @@ enum EventKind {
     Uninstalled,
     Created,
     Updated,
+    PushFailed,
     Downloaded,
     Fetched,
     Redeemed,
@@ -130,7 +137,7 @@ enum EventKind {
 impl EventKind {
     fn has_effect(self) -> bool {
         match self {
-            Self::Installed | Self::Uninstalled | Self::Created | Self::Updated => true,
+            Self::Installed | Self::Uninstalled | Self::Created | Self::Updated | Self::PushFailed => true,
             Self::Downloaded | Self::Fetched | Self::Redeemed => false,
         }
     }
@@ -299,6 +306,17 @@ fn parse_uninstalled(mut fields: Fields<'_>, pass_id: Option<PassId>) -> Option<
     let wallet = parse_wallet(&mut fields, &NAMES, if is_derived { Presence::Required } else { Presence::Optional });
     fields.optional::<DeviceOs>("device_os");
     parse_registration_id(&mut fields, &NAMES, pass_id, wallet, device.as_ref())
+}
+
+fn parse_failed_address(mut fields: Fields<'_>) -> Option<FailedAddress> {
+    let push_token = fields.optional("push_token");
+    if fields.has("registration_id") {
+        return fields.optional("registration_id").map(FailedAddress::OfRegistration);
+    }
+    if !fields.is_malformed() && !fields.has("push_token") {
+        fields.refuse("registration_id", "expected a registration_id or a push_token");
+    }
+    push_token.map(FailedAddress::PushToken)
 }
 
 fn parse_registration_id(
@@ -598,6 +616,27 @@ mod tests {
     }
 
     #[test]
+    fn a_push_failed_at_a_registration_or_at_a_push_token() {
+        let mut body = webhook_with("/event", json!("push_failed"));
+        let failed =
+            |body: &Value| parse(body).map(|event| change_of(event.unwrap())).map_err(|errors| errors.to_string());
+        let id = "00f537be-f153-46ad-a980-bbddcb9002c3".parse().unwrap();
+        body["event_extra"] = json!({"registration_id": id, "push_token": "token"});
+        assert_eq!(failed(&body), Ok(Change::PushFailed(FailedAddress::OfRegistration(id))));
+        body["event_extra"] = json!({"push_token": "token"});
+        let token = "token".parse().unwrap();
+        assert_eq!(failed(&body), Ok(Change::PushFailed(FailedAddress::PushToken(token))));
+        body["event_extra"] = Value::Null;
+        let expected = "event_extra.registration_id: expected a registration_id or a push_token";
+        assert_eq!(failed(&body), Err(expected.to_owned()));
+        body["event_extra"] = json!({"push_token": "x".repeat(385)});
+        assert!(failed(&body).unwrap_err().starts_with("event_extra.push_token: expected 1 to 384"));
+        body["event_extra"] = json!({"push_token": "token"});
+        body["pass_id"] = Value::Null;
+        assert_eq!(failed(&body), Err("pass_id: is required".to_owned()));
+    }
+
+    #[test]
     fn an_update_concerns_one_pass_or_every_pass_of_a_campaign() {
         let event = |body: &Value| parse(body).unwrap().unwrap();
         let mut body = webhook_with("/event", json!("updated"));
@@ -690,7 +729,8 @@ mod tests {
             "/authentication_token",
             "/google_object_id",
         ]);
-        let kinds = prop::sample::select(vec!["installed", "uninstalled", "created", "updated", "redeemed"]);
+        let kinds =
+            prop::sample::select(vec!["installed", "uninstalled", "created", "updated", "push_failed", "redeemed"]);
         (kinds, names, any_json(), any::<bool>()).prop_map(|(kind, name, value, has_event_at)| {
             let mut body = webhook_with("/event", json!(kind));
             if !has_event_at {

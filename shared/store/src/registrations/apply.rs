@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::{
     types::ReturnValuesOnConditionCheckFailure,
 };
 use domain::{
-    event::{Change, Event, Installation, Refusal, Subject},
+    event::{Change, Event, FailedAddress, Installation, Refusal, Subject},
     id::{AccountId, CampaignId, PassId, RegistrationId},
     pass::SerialNumber,
     registration::Registration,
@@ -96,7 +96,8 @@ impl Unregistered {
 }
 
 impl Table {
-    /// Applies one event with one conditional write of one item. The campaign must have been claimed, and the names of a
+    /// Applies one event with one conditional write of one item, except that a push that failed at a push token may end
+    /// several registrations of its pass. The campaign must have been claimed, and the names of a
     /// created pass must have been given to it.
     ///
     /// The latest event of a registration determines its state. At the same instant an uninstall beats an install, and
@@ -139,6 +140,12 @@ impl Table {
                 self.put(&item, UNINSTALL_DECIDES, *at)?
             }
             Change::Updated => return self.store_update(*campaign_id, Some(*pass_id), *at).await,
+            Change::PushFailed(FailedAddress::OfRegistration(registration)) => {
+                return self.end_after_failed_push(*campaign_id, *pass_id, *registration, *at, now).await;
+            }
+            Change::PushFailed(FailedAddress::PushToken(push_token)) => {
+                return self.end_by_push_token(*campaign_id, *pass_id, push_token, *at, now).await;
+            }
         };
         has_written(put.send().await)
     }
@@ -240,7 +247,12 @@ impl Table {
         }
     }
 
-    fn put(&self, item: &impl Serialize, condition: &str, at: Timestamp) -> Result<PutItemFluentBuilder, StoreError> {
+    pub(super) fn put(
+        &self,
+        item: &impl Serialize,
+        condition: &str,
+        at: Timestamp,
+    ) -> Result<PutItemFluentBuilder, StoreError> {
         let put = self
             .client
             .put_item()

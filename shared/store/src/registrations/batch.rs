@@ -15,26 +15,27 @@
 //! the same reason. If a partition is throttled for an event of a campaign, the campaign's remaining events fail without
 //! a call, and those of other campaigns go on. If the table is unavailable, all remaining events fail without a call.
 //!
-//! A batch ends by its deadline, however many campaigns are throttled: in each step an event makes at most one call, a
-//! call takes at most [`CALL_TIMEOUT`], and no call begins later than that before the deadline. There is also time for
-//! the campaigns that are not throttled. Of the 100 messages in a batch of the queue, each meets at most one throttled
-//! call, because it takes no further step after it. [`CONCURRENCY`] calls run at a time, so in the worst case 33
-//! claims, 33 writes and 34 types are throttled, each in two rounds. That makes at most six rounds of calls in a row,
-//! after the call that looks up the accounts, and the function has time for seven calls in a row. A call that succeeds
-//! waits at most until the last round begins. Events that name passes take three steps more. If each step meets
-//! throttled calls, there may be eight rounds, and the events for which no time is left fail and come again.
+//! A batch ends by its deadline, however many campaigns are throttled: in each step an event makes at most one call, or
+//! takes at most as long as one, which is [`CALL_TIMEOUT`], and no event begins a step later than that before the
+//! deadline. There is also time for the campaigns that are not throttled. Of the 100 messages in a batch of the queue,
+//! each meets at most one throttled call, because it takes no further step after it. [`CONCURRENCY`] calls run at a
+//! time, so in the worst case 33 claims, 33 writes and 34 types are throttled, each in two rounds. That makes at most
+//! six rounds of calls in a row, after the call that looks up the accounts, and the function has time for seven calls
+//! in a row. A call that succeeds waits at most until the last round begins. Events that name passes take three steps
+//! more. If each step meets throttled calls, there may be eight rounds, and the events for which no time is left fail
+//! and come again.
 //!
 //! [`CALL_TIMEOUT`]: limits::CALL_TIMEOUT
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use domain::{
-    event::{Change, Creation, Event, Refusal, Subject},
+    event::{Change, Creation, Event, FailedAddress, Refusal, Subject},
     id::{CampaignId, PassId, RegistrationId},
     time::Timestamp,
 };
@@ -84,6 +85,8 @@ enum Written {
     Pass(PassId),
     Registration(PassId, RegistrationId),
     Update(Option<PassId>),
+    /// Any registrations of the pass.
+    RegistrationsOf(PassId),
 }
 
 impl Table {
@@ -124,8 +127,16 @@ impl Table {
             Some((event.account_id.clone(), creation_of(event)?.google_object_id.clone()?))
         })
         .await;
+        let searched: HashSet<_> = events.iter().filter_map(pass_with_failed_token).collect();
         self.run_step_in_order(Step::Apply, &batch, &mut outcomes, |event| {
-            Some((event.campaign_id, Written::by(event)))
+            // A push that failed at a push token concerns the registrations that the events before it left.
+            let written = match Written::by(event) {
+                Written::Registration(pass, _) if searched.contains(&(event.campaign_id, pass)) => {
+                    Written::RegistrationsOf(pass)
+                }
+                written => written,
+            };
+            Some((event.campaign_id, written))
         })
         .await;
 
@@ -286,9 +297,21 @@ impl Written {
                 Change::Installed(installation) => Self::Registration(*pass_id, installation.registration_id),
                 Change::Uninstalled { registration_id } => Self::Registration(*pass_id, *registration_id),
                 Change::Updated => Self::Update(Some(*pass_id)),
+                Change::PushFailed(FailedAddress::OfRegistration(registration_id)) => {
+                    Self::Registration(*pass_id, *registration_id)
+                }
+                Change::PushFailed(FailedAddress::PushToken(_)) => Self::RegistrationsOf(*pass_id),
             },
             Subject::EveryPass => Self::Update(None),
         }
+    }
+}
+
+/// Returns the campaign and the pass of an event about a push that failed at a push token.
+fn pass_with_failed_token(event: &Event) -> Option<(CampaignId, PassId)> {
+    match Written::by(event) {
+        Written::RegistrationsOf(pass) => Some((event.campaign_id, pass)),
+        Written::Pass(_) | Written::Registration(..) | Written::Update(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, Subject},
     id::CampaignId,
     registration::Registration,
     time::Timestamp,
@@ -38,6 +38,7 @@ enum Kind {
     Created,
     Installed(u128),
     Uninstalled(u128),
+    PushFailed(u128),
     Updated,
     EveryPassUpdated,
 }
@@ -54,6 +55,7 @@ impl Happening {
             Kind::Updated | Kind::EveryPassUpdated => Change::Updated,
             Kind::Created => Change::Created(creation(campaign, number, contents)),
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
+            Kind::PushFailed(id) => Change::PushFailed(FailedAddress::OfRegistration(registration(id))),
             Kind::Installed(id) => Change::Installed(installation(id, contents)),
         };
         let event = event(campaign, pass(number), moment(instant), change);
@@ -106,6 +108,7 @@ pub(crate) fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         1 => Just(Kind::Created),
         4 => (1..=REGISTRATIONS).prop_map(Kind::Installed),
         4 => (1..=REGISTRATIONS).prop_map(Kind::Uninstalled),
+        1 => (1..=REGISTRATIONS).prop_map(Kind::PushFailed),
         1 => Just(Kind::Updated),
         1 => Just(Kind::EveryPassUpdated),
     ];
@@ -161,7 +164,7 @@ fn expected(story: &[Vec<Happening>]) -> Vec<Registration> {
         let (id, install) = match happening.kind {
             Kind::Created | Kind::Updated | Kind::EveryPassUpdated => continue,
             Kind::Installed(id) => (id, Some(installation(id, happening.contents))),
-            Kind::Uninstalled(id) => (id, None),
+            Kind::Uninstalled(id) | Kind::PushFailed(id) => (id, None),
         };
         let decision = (happening.instant, install.is_none(), install.as_ref().map(Installation::tie));
         match last.entry((happening.pass, id)) {

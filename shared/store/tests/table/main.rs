@@ -8,6 +8,7 @@ mod claims;
 mod copy;
 mod events;
 mod every_order;
+mod failed_push;
 mod listing;
 mod pass_names;
 mod recount;

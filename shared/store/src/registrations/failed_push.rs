@@ -1,0 +1,107 @@
+//! Failed pushes: a push service reports that an address is no longer valid, so the registration has ended without an
+//! uninstall.
+//!
+//! The report may be late. If the wallet has sent its push token since, it has registered again, so the report does not
+//! end the registration.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{
+    device::PushToken,
+    id::{CampaignId, PassId, RegistrationId},
+    time::Timestamp,
+};
+use tokio::time;
+
+use super::{
+    apply::{UNINSTALL_DECIDES, has_written},
+    items::TombstoneItem,
+};
+use crate::{
+    StoreError, Table,
+    dynamodb::{codec::text, limits::CALL_TIMEOUT},
+    keys,
+};
+
+/// A failed push ends a registration like an uninstall, unless the wallet sent its push token later.
+const NOT_SENT_SINCE: &str = "attribute_not_exists(push_token_at) OR push_token_at <= :at";
+
+impl Table {
+    /// Ends a registration whose push failed at `at`. Returns whether it was written. If no registration is stored, it
+    /// leaves a tombstone as an uninstall does, so that the order of events does not matter.
+    ///
+    /// Costs one conditional write.
+    pub(crate) async fn end_after_failed_push(
+        &self,
+        campaign: CampaignId,
+        pass: PassId,
+        registration: RegistrationId,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let item = TombstoneItem::new(campaign, pass, registration, at, now);
+        let condition = format!("({UNINSTALL_DECIDES}) AND ({NOT_SENT_SINCE})");
+        has_written(self.put(&item, &condition, at)?.send().await)
+    }
+
+    /// Ends each registration of the pass that has this push token and whose push failed at `at`. Returns whether any
+    /// was ended. Takes at most as long as one call.
+    ///
+    /// Costs reading all registrations of the pass, and one conditional write for each that has the token.
+    pub(crate) async fn end_by_push_token(
+        &self,
+        campaign: CampaignId,
+        pass: PassId,
+        push_token: &PushToken,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let ended = async {
+            let mut any = false;
+            for registration in self.with_push_token(campaign, pass, push_token).await? {
+                let item = TombstoneItem::new(campaign, pass, registration, at, now);
+                // The registration may have got another token since it was read.
+                let condition = format!("({UNINSTALL_DECIDES}) AND ({NOT_SENT_SINCE}) AND push_token = :push_token");
+                let put = self.put(&item, &condition, at)?;
+                let put = put.expression_attribute_values(":push_token", text(push_token.as_str()));
+                any |= has_written(put.send().await)?;
+            }
+            Ok(any)
+        };
+        // Concerns this campaign only, like a throttled partition.
+        let too_slow =
+            |_| StoreError::Throttled("not all registrations with a push token were ended in time".to_owned());
+        time::timeout(CALL_TIMEOUT, ended).await.map_err(too_slow)?
+    }
+
+    /// Returns the registrations of the pass that have this push token.
+    async fn with_push_token(
+        &self,
+        campaign: CampaignId,
+        pass: PassId,
+        push_token: &PushToken,
+    ) -> Result<Vec<RegistrationId>, StoreError> {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .filter_expression("push_token = :push_token")
+            .projection_expression(keys::SK)
+            .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
+            .expression_attribute_values(":sk", text(keys::pass_sk(pass)))
+            .expression_attribute_values(":push_token", text(push_token.as_str()))
+            // An install that was applied just before must be found.
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut found = Vec::new();
+        while let Some(item) = items.next().await.transpose()? {
+            let sk = item.get(keys::SK).and_then(|sk: &AttributeValue| sk.as_s().ok()).map_or("", String::as_str);
+            let (_, registration) = keys::parse_registration_sk(sk)
+                .ok_or_else(|| StoreError::malformed(sk, "the sort key is not PASS#<pass_id>#<registration_id>"))?;
+            found.push(registration);
+        }
+        Ok(found)
+    }
+}
