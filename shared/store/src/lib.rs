@@ -47,7 +47,10 @@ pub use self::{
     dynamodb::{Connection, Credentials, limits},
     error::StoreError,
     outcome::Outcome,
-    registrations::{Collection, CreatedAtRange, Direction, Registered, Segment, Stretch, Unregistered},
+    pass_names::NamedPass,
+    registrations::{
+        Collection, CreatedAtRange, DeviceRegistration, Direction, Registered, Segment, Stretch, Unregistered,
+    },
 };
 
 /// How long a process remembers a key, a campaign or an account. A revoked key stops working within this time.

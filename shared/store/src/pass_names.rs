@@ -6,6 +6,8 @@
 //! A name is in the account of its campaign, so the campaign is claimed and pinned to the account before (see
 //! `campaigns`). A name therefore never points into the campaign of another account.
 
+use std::collections::{BTreeSet, HashMap};
+
 use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::ReturnValuesOnConditionCheckFailure,
@@ -19,7 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, ItemKey, text},
+    dynamodb::codec::{self, ItemKey, key_of, text},
     keys,
 };
 
@@ -41,11 +43,25 @@ pub(crate) enum Naming {
     Taken,
 }
 
+/// A pass that was found by its serial number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPass {
+    /// The serial number by which it was found.
+    pub serial_number: TypedSerialNumber,
+    /// The campaign.
+    pub campaign_id: CampaignId,
+    /// The pass.
+    pub pass_id: PassId,
+    /// The hash of the token that a wallet must send, or `None` if no event has named the token yet.
+    pub token: Option<TokenHash>,
+}
+
 /// The attributes read from the item of a name.
 #[derive(Deserialize)]
 struct NameItem {
     campaign_id: CampaignId,
     pass_id: PassId,
+    token_hash: Option<TokenHash>,
 }
 
 impl Table {
@@ -93,6 +109,29 @@ impl Table {
         send(update, campaign, pass).await
     }
 
+    /// Returns the pass of the account that has the first of these serial numbers that is known, or `None` if none is
+    /// known. A wallet may have encoded a serial number once more than expected, so a request may mean several.
+    ///
+    /// Costs one call, and one read unit for each serial number. The read is strongly consistent, because a wallet asks
+    /// right after the pass was made, and after a wrong answer it may wait for hours.
+    pub async fn pass_with_serial_number(
+        &self,
+        account: &AccountId,
+        candidates: &[TypedSerialNumber],
+    ) -> Result<Option<NamedPass>, StoreError> {
+        // A call may not name a key twice.
+        let keys: BTreeSet<_> = candidates.iter().map(|candidate| serial_number_key(account, candidate)).collect();
+        let found = self.consistent_items(keys.into_iter().collect()).await?;
+        let mut found: HashMap<_, _> = found.into_iter().filter_map(|item| Some((key_of(&item)?, item))).collect();
+        for candidate in candidates {
+            if let Some(item) = found.remove(&serial_number_key(account, candidate)) {
+                let NameItem { campaign_id, pass_id, token_hash: token } = codec::decode(item)?;
+                return Ok(Some(NamedPass { serial_number: candidate.clone(), campaign_id, pass_id, token }));
+            }
+        }
+        Ok(None)
+    }
+
     fn name_update(&self, (pk, sk): ItemKey, campaign: CampaignId, pass: PassId) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
@@ -115,6 +154,6 @@ async fn send(update: UpdateItemFluentBuilder, campaign: CampaignId, pass: PassI
     let Some(UpdateItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
         return Err(error.into());
     };
-    let NameItem { campaign_id, pass_id } = codec::decode(failure.item.clone().unwrap_or_default())?;
+    let NameItem { campaign_id, pass_id, token_hash: _ } = codec::decode(failure.item.clone().unwrap_or_default())?;
     Ok(if (campaign_id, pass_id) == (campaign, pass) { Naming::Unchanged } else { Naming::Taken })
 }

@@ -5,10 +5,12 @@ mod batch;
 mod failed_push;
 pub(crate) mod items;
 mod list;
+mod of_device;
 mod page_reader;
 
 pub use self::{
     apply::{Registered, Unregistered},
     list::{Collection, CreatedAtRange, Direction, Stretch},
+    of_device::DeviceRegistration,
     page_reader::Segment,
 };

@@ -4,11 +4,13 @@
 //! each pass, and of the latest update of all passes of a campaign. They are items of their own: an update needs no
 //! read and may come before the pass is known, and the stream's filter leaves it out.
 
+use std::collections::{BTreeSet, HashMap};
+
 use domain::{
     id::{CampaignId, PassId},
     time::Timestamp,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
@@ -21,7 +23,7 @@ use crate::{
 const UPDATE_DECIDES: &str = "attribute_not_exists(updated_at) OR updated_at < :at";
 
 /// The latest update of a pass, or of all passes of a campaign.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct UpdateItem {
     pk: String,
     sk: String,
@@ -29,6 +31,32 @@ struct UpdateItem {
 }
 
 impl Table {
+    /// Returns the instant of the latest update of each of these passes, of the pass itself or of all passes of its
+    /// campaign. Passes without updates are left out.
+    ///
+    /// Costs one call for each 100 items, and one read unit for each pass and each campaign. The reads are strongly
+    /// consistent: a sender pushes right after its event was answered, and the wallet that asks then must see it.
+    pub async fn updates_of(
+        &self,
+        passes: &[(CampaignId, PassId)],
+    ) -> Result<HashMap<(CampaignId, PassId), Timestamp>, StoreError> {
+        let key = |campaign, pass| (keys::campaign_pk(campaign), keys::updated_sk(pass));
+        let of_passes = passes.iter().map(|(campaign, pass)| key(*campaign, Some(*pass)));
+        let of_campaigns = passes.iter().map(|(campaign, _)| key(*campaign, None));
+        // A call may not name a key twice.
+        let wanted: BTreeSet<_> = of_passes.chain(of_campaigns).collect();
+        let mut updates = HashMap::new();
+        for item in self.consistent_items(wanted.into_iter().collect()).await? {
+            let UpdateItem { pk, sk, updated_at } = codec::decode(item)?;
+            updates.insert((pk, sk), updated_at);
+        }
+        let latest = passes.iter().filter_map(|(campaign, pass)| {
+            let stored = |pass| updates.get(&key(*campaign, pass)).copied();
+            Some(((*campaign, *pass), stored(Some(*pass)).max(stored(None))?))
+        });
+        Ok(latest.collect())
+    }
+
     /// Stores that a pass, or every pass of the campaign if that is `None`, has new contents since `at`, unless a later
     /// update is stored. Returns whether it was stored.
     ///

@@ -4,6 +4,8 @@
 //! the stored one, so a late or repeated event changes nothing and no read is needed before the write. A removed
 //! registration stays as a tombstone, so that a late install from before the removal changes nothing.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::{
@@ -181,6 +183,29 @@ impl Table {
             let updated = existing.device.clone().updated_with(DeviceAttributes::new(account, installation, at));
             if self.update_device(campaign, &active, &existing.device, &updated).await? {
                 return Ok(Registered::Active(active));
+            }
+        }
+        Err(contended(pass, installation.registration_id))
+    }
+
+    /// Registers a pass now for its wallet, unless it is registered already, like [`register`](Self::register). If the
+    /// registration was removed at `now` or later, by an event from a clock that is ahead, it begins one millisecond
+    /// after that: the wallet has the pass, and would take a refusal for an outage.
+    ///
+    /// Costs one conditional write more in that case.
+    pub async fn register_for_wallet(
+        &self,
+        account: &AccountId,
+        campaign: CampaignId,
+        pass: PassId,
+        installation: &Installation,
+        now: Timestamp,
+    ) -> Result<Registered, StoreError> {
+        let mut at = now;
+        for _ in 0..MAX_ATTEMPTS {
+            match self.register(account, campaign, pass, installation, at, now).await? {
+                Registered::RemovedSince(removed_at) => at = removed_at.plus(Duration::from_millis(1)),
+                registered @ (Registered::Created(_) | Registered::Active(_)) => return Ok(registered),
             }
         }
         Err(contended(pass, installation.registration_id))

@@ -6,6 +6,7 @@ mod accounts;
 mod batches;
 mod claims;
 mod copy;
+mod devices;
 mod events;
 mod every_order;
 mod failed_push;

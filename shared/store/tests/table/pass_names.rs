@@ -8,7 +8,7 @@ use domain::{
 };
 use local::testing::faults::Fault;
 use rstest::rstest;
-use store::{CampaignMove, Outcome};
+use store::{CampaignMove, NamedPass, Outcome};
 
 use super::{
     TestTable, at, deadline, demo, event, expect_done, interrupted_after, new_campaign, now, pass, typed_serial,
@@ -268,4 +268,48 @@ async fn a_campaign_is_either_pinned_or_moved() {
         let is_moved = matches!(moved.unwrap(), CampaignMove::Moved(_));
         assert_ne!(serial_item(&table, &name).await.is_some(), is_moved);
     }
+}
+
+#[tokio::test]
+async fn a_pass_is_found_by_the_first_of_several_serial_numbers() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let token = "0123456789abcdef";
+    for (number, serial, token) in [(1, "a%2Fb", Some(token)), (2, "a/b", None), (3, "c/d", None)] {
+        expect_done(apply(&table, &created(campaign, pass(number), 5, Some((serial, token)), None)).await);
+    }
+    let recorder = table.sandbox.recorder().await.unwrap();
+    let store = table.recorded(&recorder);
+    for (candidates, expected) in [
+        (["a%2Fb", "a/b"], Some((1, "a%2Fb", Some(token)))),
+        (["c%2Fd", "c/d"], Some((3, "c/d", None))),
+        (["a/b", "a/b"], Some((2, "a/b", None))),
+        (["x%2Fy", "x/y"], None),
+    ] {
+        let candidates = candidates.map(|serial| typed_serial(TYPE, serial));
+        let found = store.pass_with_serial_number(&demo(), &candidates).await.unwrap();
+        let expected = expected.map(|(number, serial, token)| NamedPass {
+            serial_number: typed_serial(TYPE, serial),
+            campaign_id: campaign,
+            pass_id: pass(number),
+            token: token.map(|token| token.parse().unwrap()),
+        });
+        assert_eq!(found, expected);
+        assert_eq!(recorder.take().len(), 1);
+        let of_another_account = table.pass_with_serial_number(&"acme".parse().unwrap(), &candidates).await.unwrap();
+        assert_eq!(of_another_account, None);
+    }
+    let other_type = typed_serial("pass.com.example.other", "a/b");
+    assert_eq!(table.pass_with_serial_number(&demo(), &[other_type]).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_pass_is_found_although_a_replica_is_behind() {
+    let table = TestTable::start().await;
+    let created = created(new_campaign(), pass(1), 5, Some(("serial", None)), None);
+    expect_done(apply(&table, &created).await);
+    let faults = table.sandbox.faults().await.unwrap();
+    faults.always(Fault::Behind);
+    let found = table.faulty(&faults).pass_with_serial_number(&demo(), &[typed_serial(TYPE, "serial")]).await.unwrap();
+    assert_eq!(found.map(|found| found.pass_id), Some(pass(1)));
 }

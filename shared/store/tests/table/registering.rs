@@ -135,3 +135,19 @@ async fn unregistering_a_future_registration_ends_it_when_it_begins() {
     let item = &table.items(campaign).await[&format!("PASS#{pass}#{id}")];
     assert_eq!(item["last_event_at"], ahead.to_string());
 }
+
+#[tokio::test]
+async fn a_wallet_is_registered_one_millisecond_after_a_removal_that_lies_ahead() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let (demo, installation) = (demo(), installation(id));
+    let register = || table.register_for_wallet(&demo, campaign, pass, &installation, now());
+    for (removed_at, expected) in [(now(), 1), (now().plus(Duration::from_mins(4)), 240_001)] {
+        let removal = event(campaign, pass, removed_at, Change::Uninstalled { registration_id: id });
+        expect_done(table.apply(&removal, now()).await);
+        let registered = register().await.unwrap();
+        let Registered::Created(created) = registered else { panic!("expected a new registration, {registered:?}") };
+        assert_eq!(created.created_at, now().plus(Duration::from_millis(expected)));
+        assert_eq!(register().await.unwrap(), Registered::Active(created));
+    }
+}

@@ -52,3 +52,40 @@ async fn an_update_claims_the_campaign_and_is_neither_listed_nor_counted() {
     let sort_keys: Vec<_> = records.iter().map(|record| record["dynamodb"]["Keys"]["sk"]["S"].clone()).collect();
     assert_eq!(sort_keys, ["CAMPAIGN"], "the stream's filter leaves updates out");
 }
+
+#[tokio::test]
+async fn the_latest_update_of_a_pass_is_its_own_or_that_of_its_campaign() {
+    let table = TestTable::start().await;
+    let campaigns = [new_campaign(), new_campaign(), new_campaign()];
+    let [of_passes, of_both, of_none] = campaigns;
+    let of_pass = |campaign, number, instant| event(campaign, pass(number), at(instant), Change::Updated);
+    let events = [
+        of_pass(of_passes, 1, 5),
+        of_pass(of_passes, 2, 7),
+        of_pass(of_both, 1, 3),
+        of_pass(of_both, 2, 9),
+        every_pass_updated(of_both, at(6)),
+    ];
+    for outcome in table.apply_all(&events, now(), deadline()).await {
+        expect_done(outcome);
+    }
+    // More than the 100 keys of one call.
+    let passes: Vec<_> =
+        campaigns.into_iter().flat_map(|campaign| (1..=100).map(move |number| (campaign, pass(number)))).collect();
+    let recorder = table.sandbox.recorder().await.unwrap();
+    let latest = table.recorded(&recorder).updates_of(&passes).await.unwrap();
+    assert_eq!(recorder.take().len(), 4, "300 passes and 3 campaigns");
+    assert_eq!(latest.len(), 102);
+    for (campaign, number, expected) in [
+        (of_passes, 1, Some(5)),
+        (of_passes, 2, Some(7)),
+        (of_passes, 3, None),
+        (of_both, 1, Some(6)),
+        (of_both, 2, Some(9)),
+        (of_both, 3, Some(6)),
+        (of_none, 1, None),
+    ] {
+        assert_eq!(latest.get(&(campaign, pass(number))).copied(), expected.map(at), "{campaign} {number}");
+    }
+    assert!(table.updates_of(&[]).await.unwrap().is_empty());
+}
