@@ -1,13 +1,14 @@
 //! The command `export`: copies the local data, or the data of another table, into the table of a deployed stack.
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
 use domain::time;
 use process::config::{ConfigError, TableConfig, environment, optional};
-use store::{ClaimError, Copied, StoreError, Table};
+use store::{ClaimError, Copied, CopiedNames, StoreError, Table};
 use thiserror::Error;
 
 use crate::{
@@ -34,9 +35,15 @@ pub enum ExportError {
     /// One of the two tables did not answer.
     #[error("{0}. The data copied so far is kept; run the same command again to continue")]
     Store(#[from] StoreError),
-    /// The number of campaigns that belong to another account or have another type in the target table.
-    #[error("{0} campaigns were not exported")]
-    Refused(usize),
+    /// Campaigns belong to another account or have another type in the target table, or names of passes belong to
+    /// another pass there.
+    #[error("{campaigns} campaigns and {names} names of passes were not exported")]
+    Refused {
+        /// How many campaigns.
+        campaigns: usize,
+        /// How many serial numbers and Google objects.
+        names: usize,
+    },
 }
 
 /// Connects to the table `name` on AWS, or at the endpoint in `AWS_ENDPOINT_URL_DYNAMODB` or `AWS_ENDPOINT_URL` if one
@@ -72,8 +79,8 @@ pub async fn open(data: &Data) -> Result<Engine, ExportError> {
 ///
 /// # Errors
 ///
-/// If a table does not answer, in which case the export stops at once, or if the target refuses some campaigns, in
-/// which case all others are copied.
+/// If a table does not answer, in which case the export stops at once, or if the target refuses some campaigns or names
+/// of passes, in which case all others are copied.
 pub async fn export(
     from: &Table,
     to: &Table,
@@ -87,7 +94,7 @@ pub async fn export(
         let keys = from.copy_account(account, &[samples::demo_key()], to).await?;
         report(format!("account {account}: {keys} new keys"));
     }
-    let mut refused = 0;
+    let mut copied_campaigns = HashSet::new();
     for campaign in &contents.campaigns {
         let copied = AtomicUsize::new(0);
         let count = |so_far: Copied| copied.store(so_far.written + so_far.unchanged, Ordering::Relaxed);
@@ -95,15 +102,30 @@ pub async fn export(
         let line = || format!("campaign {campaign}: items copied so far: {}", copied.load(Ordering::Relaxed));
         match pace.report(copy, line, &mut progress).await {
             Ok(Copied { is_new, written, unchanged }) => {
+                copied_campaigns.insert(*campaign);
                 let counts = if is_new { " and their earlier counts" } else { "" };
                 report(format!("campaign {campaign}: wrote {written} items{counts}; {unchanged} unchanged"));
             }
             Err(ClaimError::Store(error)) => return Err(error.into()),
-            Err(refusal) => {
-                refused += 1;
-                report(format!("campaign {campaign}: not exported; in the target table, {refusal}"));
-            }
+            Err(refusal) => report(format!("campaign {campaign}: not exported; in the target table, {refusal}")),
         }
     }
-    if refused > 0 { Err(ExportError::Refused(refused)) } else { Ok(()) }
+    let campaigns = contents.campaigns.len() - copied_campaigns.len();
+    let mut names = 0;
+    if contents.has_names {
+        let copied = AtomicUsize::new(0);
+        let count = |so_far: &CopiedNames| copied.store(so_far.written + so_far.unchanged, Ordering::Relaxed);
+        let copy = from.copy_names(&copied_campaigns, to, count);
+        let line = || format!("names of passes copied so far: {}", copied.load(Ordering::Relaxed));
+        let CopiedNames { written, unchanged, taken } = pace.report(copy, line, &mut progress).await?;
+        report(format!("names of passes: wrote {written}; {unchanged} unchanged"));
+        for (campaign, pass) in &taken {
+            report(format!(
+                "pass {pass} of campaign {campaign}: a serial number or Google object was not exported; in the target \
+                 table, it belongs to another pass"
+            ));
+        }
+        names = taken.len();
+    }
+    if campaigns + names > 0 { Err(ExportError::Refused { campaigns, names }) } else { Ok(()) }
 }

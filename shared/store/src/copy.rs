@@ -3,12 +3,17 @@
 //!
 //! The registrations that a copy writes are counted by the target's stream, so a copy writes only the counts that those
 //! registrations do not explain. These counts and the counts from the stream add up to the counts of the source.
+//!
+//! The names of passes are copied after their campaigns: a name must not point into a campaign that the other table
+//! refused, because it belongs to another account there.
+
+use std::{collections::HashSet, pin::pin};
 
 use aws_sdk_dynamodb::{operation::put_item::builders::PutItemFluentBuilder, types::AttributeValue};
 use domain::{
     account::KeyId,
     campaign::Campaign,
-    id::{AccountId, CampaignId},
+    id::{AccountId, CampaignId, PassId},
     time::Timestamp,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -19,14 +24,16 @@ use crate::{
     campaigns::{campaign_key, read_campaign_item},
     counts::{Census, repairs},
     dynamodb::{
-        codec::{self, Item, text},
+        codec::{self, Item, key_of, text},
         limits::CONCURRENCY,
     },
     keys,
+    pass_names::{Naming, StoredName},
     registrations::{
         apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES, has_written},
         items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, TIE, TOMBSTONE_LIFE},
     },
+    updates::{UPDATE_DECIDES, UPDATED_AT},
 };
 
 /// How many items one query reads at most.
@@ -39,6 +46,8 @@ pub struct Contents {
     pub accounts: Vec<AccountId>,
     /// The campaigns.
     pub campaigns: Vec<CampaignId>,
+    /// Whether wallets can find any pass by a serial number or a Google object.
+    pub has_names: bool,
 }
 
 /// The result of copying a campaign.
@@ -46,10 +55,21 @@ pub struct Contents {
 pub struct Copied {
     /// Whether the campaign was new to the other table, so that its past counts were copied too.
     pub is_new: bool,
-    /// How many passes and registrations, including removed ones, were written to the other table.
+    /// How many passes, registrations, including removed ones, and updates were written to the other table.
     pub written: usize,
     /// How many stayed as they are because the other table already had the same state or one that takes precedence.
     pub unchanged: usize,
+}
+
+/// The result of copying the names of passes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopiedNames {
+    /// How many were written to the other table.
+    pub written: usize,
+    /// How many the other table already had, with the same token or a later one.
+    pub unchanged: usize,
+    /// The campaign and the pass of each name that belongs to another pass in the other table.
+    pub taken: Vec<(CampaignId, PassId)>,
 }
 
 impl Table {
@@ -57,17 +77,19 @@ impl Table {
     pub async fn contents(&self) -> Result<Contents, StoreError> {
         let scan = self.client.scan().table_name(&self.name).projection_expression("pk, sk");
         let mut keys = scan
-            .filter_expression("sk IN (:account, :campaign)")
+            .filter_expression("sk IN (:account, :campaign, :serial_number, :google_object)")
             .expression_attribute_values(":account", text(keys::ACCOUNT_SK))
             .expression_attribute_values(":campaign", text(keys::CAMPAIGN_SK))
+            .expression_attribute_values(":serial_number", text(keys::SERIAL_NUMBER_SK))
+            .expression_attribute_values(":google_object", text(keys::GOOGLE_OBJECT_SK))
             .into_paginator()
             .items()
             .send();
         let mut contents = Contents::default();
-        while let Some(found) = keys.next().await.transpose()? {
-            let pk = found.get(keys::PK).and_then(|pk| pk.as_s().ok()).map_or("", String::as_str);
-            contents.accounts.extend(keys::parse_account_pk(pk));
-            contents.campaigns.extend(keys::parse_campaign_pk(pk));
+        while let Some((pk, sk)) = keys.next().await.transpose()?.as_ref().and_then(key_of) {
+            contents.accounts.extend(keys::parse_account_pk(&pk));
+            contents.campaigns.extend(keys::parse_campaign_pk(&pk));
+            contents.has_names |= [keys::SERIAL_NUMBER_SK, keys::GOOGLE_OBJECT_SK].contains(&sk.as_str());
         }
         Ok(contents)
     }
@@ -89,7 +111,7 @@ impl Table {
         Ok(new)
     }
 
-    /// Copies a campaign, its passes and its registrations into another table. Later events that the other table has
+    /// Copies a campaign, its passes, its registrations and its updates into another table. Later events that the other table has
     /// are kept, so a copy may be repeated, and may run while events reach the other table, but not while they reach
     /// this one.
     ///
@@ -100,8 +122,8 @@ impl Table {
         self.copy_campaign_with_progress(campaign, to, now, |_| {}).await
     }
 
-    /// Copies a campaign like [`copy_campaign`](Self::copy_campaign). Calls `progress` after each pass and
-    /// registration.
+    /// Copies a campaign like [`copy_campaign`](Self::copy_campaign). Calls `progress` after each pass, registration and
+    /// update.
     pub async fn copy_campaign_with_progress(
         &self,
         campaign: CampaignId,
@@ -119,21 +141,26 @@ impl Table {
             }
             copied.is_new = to.put_new(known.clone()).await?;
         }
-        let Campaign { account_id, campaign_type, is_pinned: _ } = read_campaign_item(known)?;
+        let Campaign { account_id, campaign_type, is_pinned } = read_campaign_item(known)?;
         to.claim(campaign, &account_id, campaign_type, now).await?;
-        let mut start = None;
-        loop {
-            let part = self.everything_of(campaign).set_exclusive_start_key(start).limit(READ_SIZE);
-            let part = part.send().await.map_err(StoreError::from)?;
-            let items = stream::iter(part.items.unwrap_or_default());
-            let mut results = items.map(|item| to.put_like_event(item, now)).buffer_unordered(CONCURRENCY);
-            while let Some(is_written) = results.try_next().await? {
-                *(if is_written { &mut copied.written } else { &mut copied.unchanged }) += 1;
-                progress(copied);
-            }
-            start = part.last_evaluated_key;
-            if start.is_none() {
-                break;
+        if is_pinned {
+            to.pin_campaign(campaign, &account_id, now).await?;
+        }
+        for prefix in [keys::PASSES_PREFIX, keys::UPDATED_SK] {
+            let mut start = None;
+            loop {
+                let part = self.items_of(campaign, prefix).set_exclusive_start_key(start).limit(READ_SIZE);
+                let part = part.send().await.map_err(StoreError::from)?;
+                let items = stream::iter(part.items.unwrap_or_default());
+                let mut results = items.map(|item| to.put_like_event(item, now)).buffer_unordered(CONCURRENCY);
+                while let Some(is_written) = results.try_next().await? {
+                    *(if is_written { &mut copied.written } else { &mut copied.unchanged }) += 1;
+                    progress(copied);
+                }
+                start = part.last_evaluated_key;
+                if start.is_none() {
+                    break;
+                }
             }
         }
         if let Some(campaign_type) = campaign_type {
@@ -159,13 +186,57 @@ impl Table {
         Ok(counts.items(campaign))
     }
 
-    /// Writes a pass or a registration on the same condition as its event; returns whether it was written.
+    /// Copies the serial numbers and Google objects that point into these campaigns, which must have been copied. The
+    /// same rules hold as for events: a name stays with the pass that has it in the other table, and the token of the
+    /// latest event stays. Calls `progress` after each name.
+    ///
+    /// Scans the whole table, because each name has a partition of its own.
+    pub async fn copy_names(
+        &self,
+        campaigns: &HashSet<CampaignId>,
+        to: &Self,
+        mut progress: impl FnMut(&CopiedNames),
+    ) -> Result<CopiedNames, StoreError> {
+        let scan = self.client.scan().table_name(&self.name).consistent_read(true);
+        let names = scan
+            .filter_expression("sk IN (:serial_number, :google_object)")
+            .expression_attribute_values(":serial_number", text(keys::SERIAL_NUMBER_SK))
+            .expression_attribute_values(":google_object", text(keys::GOOGLE_OBJECT_SK))
+            .into_paginator()
+            .items()
+            .send();
+        let names = stream::unfold(names, async |mut names| Some((names.next().await?, names)));
+        let results = names.map(|name| async {
+            let name = StoredName::read(name?)?;
+            if !campaigns.contains(&name.campaign_id) {
+                return Ok(None);
+            }
+            Ok::<_, StoreError>(Some((to.store_name(&name).await?, name)))
+        });
+        let mut results = pin!(results.buffer_unordered(CONCURRENCY));
+        let mut copied = CopiedNames::default();
+        while let Some(result) = results.try_next().await? {
+            match result {
+                None => continue,
+                Some((Naming::Stored, _)) => copied.written += 1,
+                Some((Naming::Unchanged, _)) => copied.unchanged += 1,
+                Some((Naming::Taken, name)) => copied.taken.push((name.campaign_id, name.pass_id)),
+            }
+            progress(&copied);
+        }
+        Ok(copied)
+    }
+
+    /// Writes a pass, a registration or an update on the same condition as its event; returns whether it was written.
     async fn put_like_event(&self, mut item: Item, now: Timestamp) -> Result<bool, StoreError> {
         let sk = item.get(keys::SK).and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
         let instant = |name: &str| {
             item.get(name).cloned().ok_or_else(|| StoreError::malformed(&sk, format_args!("{name}: is required")))
         };
-        let put = if keys::parse_registration_sk(&sk).is_none() {
+        let put = if sk.starts_with(keys::UPDATED_SK) {
+            let at = instant(UPDATED_AT)?;
+            self.put_item(item).condition_expression(UPDATE_DECIDES).expression_attribute_values(":at", at)
+        } else if keys::parse_registration_sk(&sk).is_none() {
             let at = instant(KNOWN_SINCE)?;
             let serial_number = item.get(keys::SERIAL_NUMBER).cloned().unwrap_or_else(|| text(""));
             self.put_item(item)

@@ -200,6 +200,23 @@ pub fn serial_number_pk(account: &AccountId, serial_number: &TypedSerialNumber) 
     format!("{SERIAL_NUMBER_PREFIX}{account}#{}#{}", pass_type.as_str(), serial_number.as_str())
 }
 
+/// Returns the account and the serial number with this partition key, or `None` if it is not a serial number's key.
+#[must_use]
+pub fn parse_serial_number_pk(pk: &str) -> Option<(AccountId, TypedSerialNumber)> {
+    let (account, name) = pk.strip_prefix(SERIAL_NUMBER_PREFIX)?.split_once('#')?;
+    let (pass_type, serial_number) = name.split_once('#')?;
+    let serial_number =
+        TypedSerialNumber { pass_type: pass_type.parse().ok()?, serial_number: serial_number.parse().ok()? };
+    Some((account.parse().ok()?, serial_number))
+}
+
+/// Returns the account and the Google object with this partition key, or `None` if it is not a Google object's key.
+#[must_use]
+pub fn parse_google_object_pk(pk: &str) -> Option<(AccountId, GoogleObjectId)> {
+    let (account, object) = pk.strip_prefix(GOOGLE_OBJECT_PREFIX)?.split_once('#')?;
+    Some((account.parse().ok()?, object.parse().ok()?))
+}
+
 /// Returns the partition key of a Google object.
 #[must_use]
 pub fn google_object_pk(account: &AccountId, object: &GoogleObjectId) -> String {
@@ -257,5 +274,22 @@ mod tests {
         for other in [CAMPAIGN_SK, &pass_sk(pass), "PASS#x#y", ""] {
             assert_eq!(parse_registration_sk(other), None);
         }
+    }
+
+    #[test]
+    fn a_name_is_read_back_from_its_partition_key() {
+        let account: AccountId = "demo".parse().unwrap();
+        let serial_number = TypedSerialNumber {
+            pass_type: "pass.com.example".parse().unwrap(),
+            serial_number: "a#b/c".parse().unwrap(),
+        };
+        let pk = serial_number_pk(&account, &serial_number);
+        assert_eq!(parse_serial_number_pk(&pk), Some((account.clone(), serial_number)));
+        assert_eq!(parse_google_object_pk(&pk), None);
+
+        let object = "1.x".parse().unwrap();
+        let pk = google_object_pk(&account, &object);
+        assert_eq!(parse_google_object_pk(&pk), Some((account, object)));
+        assert_eq!(parse_serial_number_pk(&pk), None);
     }
 }

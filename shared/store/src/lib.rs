@@ -42,7 +42,7 @@ pub use self::{
     admission::Admission,
     campaigns::{CampaignMove, ClaimError},
     changes::{NotAStreamRecord, RegistrationChange, RegistrationState, StreamRecord},
-    copy::{Contents, Copied},
+    copy::{Contents, Copied, CopiedNames},
     counts::{CampaignCounts, Comparison, Recount, RecountOutcome, RecountRun, Tallied},
     dynamodb::{Connection, Credentials, limits},
     error::StoreError,

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, ItemKey, key_of, text},
+    dynamodb::codec::{self, Item, ItemKey, key_of, text},
     keys,
 };
 
@@ -56,12 +56,43 @@ pub struct NamedPass {
     pub token: Option<TokenHash>,
 }
 
+/// A name with all its attributes, to be stored in another table.
+pub(crate) struct StoredName {
+    account_id: AccountId,
+    name: Name,
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) pass_id: PassId,
+}
+
+enum Name {
+    SerialNumber { serial_number: TypedSerialNumber, token: Option<(TokenHash, Timestamp)> },
+    GoogleObject(GoogleObjectId),
+}
+
 /// The attributes read from the item of a name.
 #[derive(Deserialize)]
 struct NameItem {
     campaign_id: CampaignId,
     pass_id: PassId,
     token_hash: Option<TokenHash>,
+    token_at: Option<Timestamp>,
+}
+
+impl StoredName {
+    /// Reads an item of a serial number or of a Google object.
+    pub(crate) fn read(item: Item) -> Result<Self, StoreError> {
+        let (pk, _) = key_of(&item).unwrap_or_default();
+        let NameItem { campaign_id, pass_id, token_hash, token_at } = codec::decode(item)?;
+        let (account_id, name) = if let Some((account, serial_number)) = keys::parse_serial_number_pk(&pk) {
+            (account, Name::SerialNumber { serial_number, token: token_hash.zip(token_at) })
+        } else if let Some((account, object)) = keys::parse_google_object_pk(&pk) {
+            (account, Name::GoogleObject(object))
+        } else {
+            // The key itself may be personal data.
+            return Err(StoreError::malformed(keys::SERIAL_NUMBER_SK, "expected the partition key of a name"));
+        };
+        Ok(Self { account_id, name, campaign_id, pass_id })
+    }
 }
 
 impl Table {
@@ -109,6 +140,18 @@ impl Table {
         send(update, campaign, pass).await
     }
 
+    /// Gives a name from another table to its pass, on the same conditions as its event.
+    pub(crate) async fn store_name(&self, stored: &StoredName) -> Result<Naming, StoreError> {
+        let StoredName { account_id, name, campaign_id, pass_id } = stored;
+        match name {
+            Name::SerialNumber { serial_number, token } => {
+                let token = token.as_ref().map(|(hash, at)| (hash, *at));
+                self.name_by_serial_number(account_id, *campaign_id, *pass_id, serial_number, token).await
+            }
+            Name::GoogleObject(object) => self.name_by_google_object(account_id, *campaign_id, *pass_id, object).await,
+        }
+    }
+
     /// Returns the pass of the account that has the first of these serial numbers that is known, or `None` if none is
     /// known. A wallet may have encoded a serial number once more than expected, so a request may mean several.
     ///
@@ -125,7 +168,7 @@ impl Table {
         let mut found: HashMap<_, _> = found.into_iter().filter_map(|item| Some((key_of(&item)?, item))).collect();
         for candidate in candidates {
             if let Some(item) = found.remove(&serial_number_key(account, candidate)) {
-                let NameItem { campaign_id, pass_id, token_hash: token } = codec::decode(item)?;
+                let NameItem { campaign_id, pass_id, token_hash: token, token_at: _ } = codec::decode(item)?;
                 return Ok(Some(NamedPass { serial_number: candidate.clone(), campaign_id, pass_id, token }));
             }
         }
@@ -154,6 +197,7 @@ async fn send(update: UpdateItemFluentBuilder, campaign: CampaignId, pass: PassI
     let Some(UpdateItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
         return Err(error.into());
     };
-    let NameItem { campaign_id, pass_id, token_hash: _ } = codec::decode(failure.item.clone().unwrap_or_default())?;
+    let NameItem { campaign_id, pass_id, token_hash: _, token_at: _ } =
+        codec::decode(failure.item.clone().unwrap_or_default())?;
     Ok(if (campaign_id, pass_id) == (campaign, pass) { Naming::Unchanged } else { Naming::Taken })
 }

@@ -20,7 +20,10 @@ use crate::{
 };
 
 /// An update is stored if it is the first one or later than the stored one.
-const UPDATE_DECIDES: &str = "attribute_not_exists(updated_at) OR updated_at < :at";
+pub(crate) const UPDATE_DECIDES: &str = "attribute_not_exists(updated_at) OR updated_at < :at";
+
+/// The attribute with the instant of an update.
+pub(crate) const UPDATED_AT: &str = "updated_at";
 
 /// The latest update of a pass, or of all passes of a campaign.
 #[derive(Serialize, Deserialize)]

@@ -69,7 +69,7 @@ impl Table {
             Item::from([(keys::PK.to_owned(), pk), (keys::SK.to_owned(), text(sk))])
         });
         let response = self
-            .everything_of(campaign)
+            .items_of(campaign, keys::PASSES_PREFIX)
             .projection_expression("sk, wallet, device_os, created_at, received_at, expires_at")
             .set_exclusive_start_key(start)
             .limit(size)
@@ -83,15 +83,15 @@ impl Table {
         Ok(response.last_evaluated_key.is_some())
     }
 
-    /// Returns a strongly consistent query of the passes and registrations of a campaign, including removed ones.
-    pub(crate) fn everything_of(&self, campaign: CampaignId) -> QueryFluentBuilder {
+    /// Returns a strongly consistent query of the items of a campaign whose sort keys begin with `prefix`.
+    pub(crate) fn items_of(&self, campaign: CampaignId, prefix: &str) -> QueryFluentBuilder {
         self.client
             .query()
             .table_name(&self.name)
             .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :passes)")
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
-            .expression_attribute_values(":passes", text(keys::PASSES_PREFIX))
+            .expression_attribute_values(":prefix", text(prefix))
     }
 }
 

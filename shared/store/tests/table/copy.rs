@@ -1,20 +1,23 @@
 //! Copies between tables: the copy has the same registrations and the right counts.
 
+use std::collections::{BTreeMap, HashSet};
+
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
     counts::Part,
-    event::{Change, Event, Installation, Refusal},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject},
     id::{AccountId, CampaignId},
 };
-use store::{CampaignCounts, ClaimError, Collection, Contents, Copied, RecountOutcome};
+use store::{CampaignCounts, CampaignMove, ClaimError, Collection, Contents, Copied, CopiedNames, RecountOutcome};
 
 use super::{
-    TestTable, at, deadline, event, installation, interrupted_after, new_campaign, now, pass,
+    TestTable, at, deadline, demo, event, installation, interrupted_after, new_campaign, now, pass,
     recount::{recount_at, story},
     recount_parts::recount_part,
     registration,
     tally::{SHARD, apply, counts, expect_exact, install, new_records, read, uninstall},
+    typed_serial,
 };
 
 /// Returns a table with a campaign that has a story and counts.
@@ -55,7 +58,7 @@ async fn items(table: &TestTable, campaign: CampaignId) -> Vec<(String, Vec<(Str
 async fn a_copied_campaign_has_the_same_items_and_counts() {
     let (old, campaign) = old_table().await;
     let new = TestTable::start().await;
-    let contents = Contents { accounts: vec!["demo".parse().unwrap()], campaigns: vec![campaign] };
+    let contents = Contents { accounts: vec!["demo".parse().unwrap()], campaigns: vec![campaign], has_names: false };
     assert_eq!(old.contents().await.unwrap(), contents);
 
     let copied = old.copy_campaign(campaign, &new, now()).await.unwrap();
@@ -196,4 +199,87 @@ async fn an_account_is_copied_with_its_keys_except_those_excluded() {
     }
     assert_eq!(new.key(stays, now()).await.unwrap(), None);
     assert_eq!(new.key(revoked, now()).await.unwrap(), None);
+}
+
+/// The pass type of all serial numbers in these tests.
+const TYPE: &str = "pass.com.example";
+
+/// Returns an event that gives pass 1 these names.
+fn named(campaign: CampaignId, serial: &str, instant: u32) -> Event {
+    let creation = Creation {
+        serial_number: Some(CreatedSerialNumber::Typed {
+            serial_number: typed_serial(TYPE, serial),
+            token: Some(format!("token-at-the-instant-{instant}").parse().unwrap()),
+        }),
+        google_object_id: Some(format!("1.{serial}").parse().unwrap()),
+    };
+    event(campaign, pass(1), at(instant), Change::Created(creation))
+}
+
+/// Returns the items of the names of pass 1.
+async fn items_of_names(table: &TestTable, serial: &str) -> [Option<BTreeMap<String, String>>; 2] {
+    [
+        table.item(&format!("SERIAL#demo#{TYPE}#{serial}"), "SERIAL").await,
+        table.item(&format!("OBJECT#demo#1.{serial}"), "OBJECT").await,
+    ]
+}
+
+#[tokio::test]
+async fn names_and_updates_are_copied_with_their_campaigns() {
+    let (old, new) = (TestTable::start().await, TestTable::start().await);
+    let [copied, refused] = [new_campaign(), new_campaign()];
+    for campaign in [copied, refused] {
+        let updated = |subject| Event { subject, ..event(campaign, pass(1), at(6), Change::Updated) };
+        let of_pass = Subject::Pass { pass_id: pass(1), change: Change::Updated };
+        let events = [named(campaign, &campaign.to_string(), 5), updated(of_pass), updated(Subject::EveryPass)];
+        apply(&old, &events).await;
+    }
+    let foreign = Event { account_id: "other".parse().unwrap(), ..install(refused, pass(1), registration(8), at(0)) };
+    apply(&new, &[foreign]).await;
+    // The other table knows the campaign already, without names.
+    apply(&new, &[install(copied, pass(2), registration(9), at(0))]).await;
+
+    assert!(old.contents().await.unwrap().has_names);
+    assert_eq!(old.copy_campaign(copied, &new.fresh(), now()).await.unwrap().written, 3);
+    assert!(old.copy_campaign(refused, &new.fresh(), now()).await.is_err());
+    for (written, unchanged) in [(2, 0), (0, 2)] {
+        let names = old.copy_names(&HashSet::from([copied]), &new.fresh(), |_| {}).await.unwrap();
+        assert_eq!(names, CopiedNames { written, unchanged, taken: Vec::new() });
+    }
+    let name = copied.to_string();
+    assert_eq!(items_of_names(&new, &name).await, items_of_names(&old, &name).await);
+    assert_eq!(items_of_names(&new, &refused.to_string()).await, [None, None], "they would point to another account");
+    let (new_items, old_items) = (new.items(copied).await, old.items(copied).await);
+    for sk in ["UPDATED", &format!("UPDATED#{}", pass(1))] {
+        assert_eq!(new_items[sk], old_items[sk]);
+    }
+    let moved = new.move_campaign(copied, &demo(), &"other".parse().unwrap(), now()).await.unwrap();
+    assert_eq!(moved, CampaignMove::Pinned);
+}
+
+#[tokio::test]
+async fn a_later_update_or_token_in_the_other_table_stays() {
+    let (old, new, campaign) = (TestTable::start().await, TestTable::start().await, new_campaign());
+    let events = |instant| [named(campaign, "1", instant), event(campaign, pass(1), at(instant), Change::Updated)];
+    apply(&old, &events(5)).await;
+    apply(&new, &events(7)).await;
+    let before = (items_of_names(&new, "1").await, new.items(campaign).await[&format!("UPDATED#{}", pass(1))].clone());
+    old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
+    let names = old.copy_names(&HashSet::from([campaign]), &new.fresh(), |_| {}).await.unwrap();
+    assert_eq!((names.written, names.unchanged), (0, 2));
+    let after = (items_of_names(&new, "1").await, new.items(campaign).await[&format!("UPDATED#{}", pass(1))].clone());
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn a_name_that_belongs_to_another_pass_in_the_other_table_stays_there() {
+    let (old, new) = (TestTable::start().await, TestTable::start().await);
+    let [here, there] = [new_campaign(), new_campaign()];
+    apply(&old, &[named(here, "1", 5)]).await;
+    apply(&new, &[named(there, "1", 3)]).await;
+    let before = items_of_names(&new, "1").await;
+    old.copy_campaign(here, &new.fresh(), now()).await.unwrap();
+    let names = old.copy_names(&HashSet::from([here]), &new.fresh(), |_| {}).await.unwrap();
+    assert_eq!(names, CopiedNames { written: 0, unchanged: 0, taken: vec![(here, pass(1)); 2] });
+    assert_eq!(items_of_names(&new, "1").await, before);
 }
