@@ -6,6 +6,7 @@
 //! - [`template`] reads `template.yaml`, [`functions`] calls the handlers, and [`stack`] puts everything together.
 //! - [`aws`] stands in for the services, [`pages`] has the HTML pages, and [`contract`] generates the OpenAPI document.
 //! - [`samples`] reads the sample events, and [`export`] copies the data to AWS. [`progress`] tells how far it is.
+//! - [`wallet`] behaves as a wallet towards any web service for passes.
 //! - [`testing`] has tools for tests and measurements.
 
 pub mod aws;
@@ -18,3 +19,4 @@ pub mod samples;
 pub mod stack;
 pub mod template;
 pub mod testing;
+pub mod wallet;

@@ -1,8 +1,13 @@
 //! `cargo run -p local`: the whole stack on one machine, without a cloud account.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
     aws::dynamodb::Data,
@@ -11,6 +16,7 @@ use local::{
     samples,
     stack::{Stack, StackError},
     template::Template,
+    wallet::{self, Extent, Visit, behaviour::Behaviour, http::ServiceUrl, rules},
 };
 
 /// The path of the sample campaign's registrations. Every new table has this campaign.
@@ -57,13 +63,60 @@ enum Command {
     },
     /// Generate the OpenAPI document from the code into the file that api-contract serves, and print its path
     Contract,
+    /// Behave as a wallet towards a web service for passes, and name the rules that its answers break
+    #[command(after_help = "Without --keep-registered and --unregister, the wallet registers the pass, repeats that, \
+        asks for the list, fetches the pass, tries a wrong token, sends its log and unregisters the pass. All requests \
+        go to URL; redirects are not followed.\n\n\
+        Exit status: 0 if no rule was broken, 1 if one was, 2 if the arguments are wrong or URL cannot be reached.")]
+    Wallet {
+        /// Print the rules with their sources as a Markdown table, and do nothing else
+        #[arg(long, exclusive = true)]
+        rules: bool,
+        #[command(flatten)]
+        visit: Option<VisitArguments>,
+    },
+}
+
+/// The arguments of `wallet`.
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+struct VisitArguments {
+    /// The wallet
+    #[arg(long = "as", value_name = "WALLET")]
+    behaviour: Behaviour,
+    /// The pass's webServiceURL
+    url: ServiceUrl,
+    /// The pass's passTypeIdentifier
+    pass_type: String,
+    /// The pass's serialNumber
+    serial_number: String,
+    /// The pass's authenticationToken
+    token: String,
+    /// Device library identifier [default: derived from the other arguments, so that it is the same in the next run]
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    /// Push token that is registered in the end [default: derived likewise]
+    #[arg(long)]
+    push_token: Option<String>,
+    /// Do everything except unregister the pass
+    #[arg(long, conflicts_with = "unregister")]
+    keep_registered: bool,
+    /// Only unregister the pass
+    #[arg(long)]
+    unregister: bool,
+    /// Take an answer 404 to the request for the pass for an error
+    #[arg(long)]
+    expect_pass: bool,
+    /// Print the authentication token, too
+    #[arg(long)]
+    verbose: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     log();
     match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -78,7 +131,7 @@ fn log() {
     subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
 }
 
-async fn run(arguments: Arguments) -> Result<(), StackError> {
+async fn run(arguments: Arguments) -> Result<ExitCode, StackError> {
     let Arguments { port, ephemeral, dynamodb_endpoint, template, command } = arguments;
     let path = template.unwrap_or_else(Template::default_path);
     let template = Template::read(&path)?;
@@ -104,6 +157,8 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
             }
         }
         Some(Command::Contract) => println!("{}", contract::write()?.display()),
+        Some(Command::Wallet { rules: _, visit: None }) => print!("{}", rules::table()),
+        Some(Command::Wallet { rules: _, visit: Some(visit) }) => return Ok(visit_as_wallet(visit).await),
         None => {
             let running = Stack::open(template, &data).await?.serve(port).await?;
             println!("API       {}", running.url);
@@ -119,7 +174,55 @@ async fn run(arguments: Arguments) -> Result<(), StackError> {
             running.stop().await;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints each exchange of a visit, and in the end the broken rules.
+async fn visit_as_wallet(arguments: VisitArguments) -> ExitCode {
+    let verbose = arguments.verbose;
+    let visit = arguments.visit(Timestamp::now());
+    let hidden_token = (!verbose).then_some(visit.token.as_str());
+    match wallet::run(&visit, |exchange| print_line(&exchange.text(hidden_token))).await {
+        Ok(broken) if broken.is_empty() => {
+            print_line("no rule was broken");
+            ExitCode::SUCCESS
+        }
+        Ok(broken) => {
+            print_line("broken rules:");
+            for broken in broken {
+                print_line(&format!("  {}: {broken}", broken.step));
+            }
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints a line. If standard output is closed, for example by `head`, the visit goes on, because half a visit leaves
+/// the pass registered.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+impl VisitArguments {
+    fn visit(self, now: Timestamp) -> Visit {
+        let Self { behaviour, url, pass_type, serial_number, token, .. } = self;
+        let visit = Visit::new(behaviour, url, pass_type, serial_number, token, now);
+        Visit {
+            device: self.device.unwrap_or(visit.device),
+            push_token: self.push_token.unwrap_or(visit.push_token),
+            extent: match (self.keep_registered, self.unregister) {
+                (true, _) => Extent::KeepRegistered,
+                (false, true) => Extent::Unregister,
+                (false, false) => Extent::Whole,
+            },
+            expects_pass: self.expect_pass,
+            ..visit
+        }
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

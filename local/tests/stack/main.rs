@@ -10,6 +10,7 @@ mod command;
 mod contract;
 mod copies;
 mod costs;
+mod desk;
 mod docs;
 mod errors;
 mod exports;

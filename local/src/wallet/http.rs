@@ -1,0 +1,263 @@
+//! Sends requests to one web service: HTTP/1.1, over TLS if its URL has `https`. It follows no redirect and uses no
+//! proxy, so nothing is sent to any other server.
+
+use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
+
+use http::{
+    HeaderMap, Method, Request, StatusCode, Uri,
+    header::HOST,
+    uri::{Authority, Scheme},
+};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{self, ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
+
+/// The largest answer that is read, in bytes. Only passes are larger than some kilobytes.
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+/// How long an exchange may take, from the connection to the end of the answer. API Gateway waits 30 seconds for a
+/// function.
+const TIMEOUT: Duration = Duration::from_secs(35);
+
+/// The `webServiceURL` of a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceUrl {
+    is_tls: bool,
+    authority: Authority,
+    /// Without the slash at its end: passd, WalletPasses and FossWallet put one slash before `v1`, whether or not
+    /// the URL ends in one.
+    path: String,
+}
+
+/// Why a text is not the URL of a web service.
+#[derive(Debug, Error)]
+#[error("expected http://HOST/PATH or https://HOST/PATH, without user, query and fragment")]
+pub struct InvalidUrl;
+
+impl FromStr for ServiceUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        let uri: Uri = text.parse().map_err(|_| InvalidUrl)?;
+        let is_tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => return Err(InvalidUrl),
+        };
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(InvalidUrl)?;
+        if text.contains(['?', '#']) {
+            return Err(InvalidUrl);
+        }
+        let path = uri.path().strip_suffix('/').unwrap_or(uri.path()).to_owned();
+        Ok(Self { is_tls, authority: authority.clone(), path })
+    }
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_tls { Scheme::HTTPS } else { Scheme::HTTP };
+        write!(formatter, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// What follows the URL of the web service: a path that begins with a slash, and the query.
+    pub target: String,
+    /// The headers, except `Host` and `Content-Length`, in their order.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, which may be empty.
+    pub body: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// Returns a header as text, or `None` if it is missing or not ASCII.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// An argument cannot be a part of a request.
+    #[error("an argument cannot be sent over HTTP: {0}")]
+    Unsendable(#[from] http::Error),
+    /// The connection could not be opened, or TLS failed.
+    #[error("{0} cannot be reached: {1}")]
+    Unreachable(ServiceUrl, io::Error),
+    /// The system's certificates cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The answer is not valid HTTP, or the connection ended before its end.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is too large.
+    #[error("an answer is larger than {MAX_BODY_BYTES} bytes")]
+    TooLarge,
+    /// The exchange took too long.
+    #[error("there is no answer within {} seconds", TIMEOUT.as_secs())]
+    TimedOut,
+}
+
+/// Sends requests to one web service.
+pub(super) struct Client<'a> {
+    service: &'a ServiceUrl,
+    tls: Option<TlsConnector>,
+    timeout: Duration,
+}
+
+impl<'a> Client<'a> {
+    /// Reads the system's root certificates if the web service has TLS.
+    pub(super) fn new(service: &'a ServiceUrl) -> Result<Self, HttpError> {
+        let tls = if service.is_tls { Some(connector()?) } else { None };
+        Ok(Self { service, tls, timeout: TIMEOUT })
+    }
+
+    /// Sends one request over a connection of its own.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, HttpError> {
+        let mut request = Request::builder()
+            .method(&call.method)
+            .uri(format!("{}{}", self.service.path, call.target))
+            .header(HOST, self.service.authority.as_str());
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::from(call.body.clone()))?;
+        tokio::time::timeout(self.timeout, self.exchange(request)).await.unwrap_or(Err(HttpError::TimedOut))
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
+        let unreachable = |error| HttpError::Unreachable(self.service.clone(), error);
+        let ServiceUrl { is_tls, authority, .. } = self.service;
+        // An IPv6 address has brackets in a URL.
+        let host = authority.host().trim_matches(['[', ']']);
+        let port = authority.port_u16().unwrap_or(if *is_tls { 443 } else { 80 });
+        let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+        let Some(tls) = &self.tls else { return exchange_over(stream, request).await };
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(io::Error::other(error)))?;
+        exchange_over(tls.connect(name, stream).await.map_err(unreachable)?, request).await
+    }
+}
+
+/// Trusts what the system trusts; the variable `SSL_CERT_FILE` names other certificates.
+fn connector() -> Result<TlsConnector, HttpError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn exchange_over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, HttpError> {
+    let unreadable = |error: hyper::Error| HttpError::Unreadable(Box::new(error));
+    let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(unreadable)?;
+    // It ends when `sender` is dropped.
+    tokio::spawn(connection);
+    let (parts, body) = sender.send_request(request).await.map_err(unreadable)?.into_parts();
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() { HttpError::TooLarge } else { HttpError::Unreadable(error) }
+    })?;
+    Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+    use super::*;
+
+    /// Sends a request to a server that answers every connection with `answer` and leaves it open.
+    async fn send(answer: Vec<u8>, timeout: Duration) -> Result<Answer, HttpError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // The client closes the connection if the answer is too large.
+            let _ = stream.write_all(&answer).await;
+            std::future::pending::<()>().await;
+        });
+        let call = Call { method: Method::GET, target: "/v1/log".to_owned(), headers: Vec::new(), body: String::new() };
+        let answer = Client { service: &service, tls: None, timeout }.send(&call).await;
+        server.abort();
+        answer
+    }
+
+    #[rstest]
+    #[case::nothing("")]
+    #[case::half_a_head("HTTP/1.1 200 OK\r\nContent-")]
+    #[case::half_a_body("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhalf")]
+    #[tokio::test]
+    async fn a_server_that_does_not_finish_its_answer_is_given_up(#[case] answer: &str) {
+        let answer = send(answer.as_bytes().to_vec(), Duration::from_millis(10)).await;
+        assert!(matches!(answer, Err(HttpError::TimedOut)), "{answer:?}");
+    }
+
+    #[rstest]
+    #[case::largest(MAX_BODY_BYTES)]
+    #[case::too_large(MAX_BODY_BYTES + 1)]
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_a_limit(#[case] length: usize) {
+        let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
+        answer.resize(answer.len() + length, b'x');
+        match send(answer, TIMEOUT).await {
+            Ok(answer) => assert_eq!((answer.body.len(), length), (length, MAX_BODY_BYTES)),
+            Err(error) => assert!(matches!(error, HttpError::TooLarge) && length > MAX_BODY_BYTES, "{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_http_is_an_error() {
+        let answer = send(b"SSH-2.0-OpenSSH_9.7\r\n".to_vec(), TIMEOUT).await;
+        assert!(matches!(answer, Err(HttpError::Unreadable(_))), "{answer:?}");
+    }
+
+    #[rstest]
+    #[case("https://example.com", "https://example.com")]
+    #[case("https://example.com/", "https://example.com")]
+    #[case("http://[::1]:4010/wallet/demo/", "http://[::1]:4010/wallet/demo")]
+    fn a_slash_at_the_end_of_a_url_changes_nothing(#[case] text: &str, #[case] url: &str) {
+        assert_eq!(text.parse::<ServiceUrl>().unwrap().to_string(), url);
+    }
+
+    #[rstest]
+    #[case("example.com/wallet")]
+    #[case("/wallet")]
+    #[case("ftp://example.com")]
+    #[case("https://user:password@example.com")]
+    #[case("https://example.com/?a=b")]
+    #[case("https://example.com/#a")]
+    #[case("https:///wallet")]
+    fn what_is_no_url_of_a_web_service_is_refused(#[case] text: &str) {
+        assert!(text.parse::<ServiceUrl>().is_err());
+    }
+}
