@@ -394,7 +394,7 @@ fn push_token() -> Schema {
 
 fn push_service_url() -> Schema {
     let url = text(Some(PushServiceUrl::MAX_LENGTH))
-        .pattern(Some("^https://[\\u0021\\u0022\\u0024-\\u002E\\u0030-\\u003E\\u0040-\\u007E][\\u0021-\\u007E]*$"))
+        .pattern(Some("^https?://[\\u0021\\u0022\\u0024-\\u002E\\u0030-\\u003E\\u0040-\\u007E][\\u0021-\\u007E]*$"))
         .description(Some("The server that passes push notifications on to the wallet, if there is one."));
     or_null(url)
 }

@@ -18,8 +18,9 @@ bounded_texts! {
     /// The push token: the address at which a wallet is notified of changes to a pass.
     PushToken: 384 bytes, is_printable, "text without control characters";
     /// The push service URL: the address of the server that passes pushes on to a wallet. It comes from the wallet, so
-    /// it is stored for the sender of pushes and is never called.
-    PushServiceUrl: 256 bytes, is_https, "text that is an https URL";
+    /// it is stored for the sender of pushes and is never called. WalletPasses sends one with `http` if it registers as
+    /// PassWallet (its Android app, decompiled).
+    PushServiceUrl: 256 bytes, is_http, "text that is an http or https URL";
 }
 
 impl DeviceLibraryIdentifier {
@@ -32,9 +33,9 @@ impl DeviceLibraryIdentifier {
     }
 }
 
-/// Returns whether a text is an https URL with a host, as far as can be seen without resolving it.
-fn is_https(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("https://") else { return false };
+/// Returns whether a text is an http or https URL with a host, as far as can be seen without resolving it.
+fn is_http(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     !host.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -67,12 +68,14 @@ mod tests {
     #[rstest]
     #[case("https://walletpasses.appspot.com/api", true)]
     #[case("https://push.example", true)]
-    #[case("http://push.example", false)]
+    #[case("http://walletpasses.appspot.com/api/attido/", true)]
+    #[case("ftp://push.example", false)]
+    #[case("http://", false)]
     #[case("https://", false)]
     #[case("https:///path", false)]
     #[case("https://push.example/a b", false)]
     #[case("https://püsh.example", false)]
-    fn a_push_service_has_an_https_url(#[case] text: &str, #[case] is_valid: bool) {
+    fn a_push_service_has_an_http_url(#[case] text: &str, #[case] is_valid: bool) {
         assert_eq!(text.parse::<PushServiceUrl>().is_ok(), is_valid);
     }
 }

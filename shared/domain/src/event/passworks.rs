@@ -412,7 +412,7 @@ mod tests {
     #[case::os_unknown("/event_extra/device_os", json!("beos"), "event_extra.device_os", "expected one of ios")]
     #[case::id_malformed("/event_extra/registration_id", json!("x"), "event_extra.registration_id", "a UUID")]
     #[case::token_too_long("/event_extra/push_token", json!("x".repeat(385)), "event_extra.push_token", "1 to 384")]
-    #[case::service_not_https("/event_extra/push_service_url", json!("http://x"), "event_extra.push_service_url", "https")]
+    #[case::service_not_http("/event_extra/push_service_url", json!("ftp://x"), "event_extra.push_service_url", "https")]
     #[case::pass_type_malformed("/pass_type_identifier", json!("com.x"), "pass_type_identifier", "`pass.`")]
     #[case::other_account("/account_id", json!("other"), "account_id", "the caller's own account")]
     fn a_wrong_field_is_named(
