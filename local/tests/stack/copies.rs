@@ -116,7 +116,7 @@ async fn a_wallet_registers_lists_and_unregisters_against_a_copy() {
     assert_eq!(listed.len(), 1);
     assert_eq!((listed[0].registration_id, listed[0].serial_number.as_ref()), (registration_id, Some(&serial_number)));
     let updates = to.updates_of(&[(campaign_id, pass_id)]).await.unwrap();
-    assert_eq!(updates[&(campaign_id, pass_id)].to_string(), "2016-11-09T11:11:00.000Z");
+    assert_eq!(updates.of_pass(campaign_id, pass_id).unwrap().to_string(), "2016-11-09T11:11:00.000Z");
     let ended = to.unregister(campaign_id, pass_id, registration_id, now).await.unwrap();
     assert_eq!(ended, Unregistered::Removed);
     assert!(to.registrations_of_device(&account, &device, None).await.unwrap().is_empty());

@@ -51,6 +51,7 @@ pub use self::{
     registrations::{
         Collection, CreatedAtRange, DeviceRegistration, Direction, Registered, Segment, Stretch, Unregistered,
     },
+    updates::Updates,
 };
 
 /// How long a process remembers a key, a campaign or an account. A revoked key stops working within this time.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, text},
+    dynamodb::codec::{self, ItemKey, text},
     keys,
     registrations::apply::has_written,
 };
@@ -33,31 +33,45 @@ struct UpdateItem {
     updated_at: Timestamp,
 }
 
+/// The latest updates of some passes.
+#[derive(Debug, Clone, Default)]
+pub struct Updates(HashMap<ItemKey, Timestamp>);
+
+impl Updates {
+    /// Returns the latest update of a pass itself.
+    #[must_use]
+    pub fn of_pass(&self, campaign: CampaignId, pass: PassId) -> Option<Timestamp> {
+        self.0.get(&key(campaign, Some(pass))).copied()
+    }
+
+    /// Returns the latest update of all passes of a campaign.
+    #[must_use]
+    pub fn of_campaign(&self, campaign: CampaignId) -> Option<Timestamp> {
+        self.0.get(&key(campaign, None)).copied()
+    }
+}
+
+fn key(campaign: CampaignId, pass: Option<PassId>) -> ItemKey {
+    (keys::campaign_pk(campaign), keys::updated_sk(pass))
+}
+
 impl Table {
-    /// Returns the instant of the latest update of each of these passes, of the pass itself or of all passes of its
-    /// campaign. Passes without updates are left out.
+    /// Returns the latest updates of these passes, and of all passes of their campaigns.
     ///
-    /// Costs one call for each 100 items, and one read unit for each pass and each campaign. The reads are strongly
-    /// consistent: a sender pushes right after its event was answered, and the wallet that asks then must see it.
-    pub async fn updates_of(
-        &self,
-        passes: &[(CampaignId, PassId)],
-    ) -> Result<HashMap<(CampaignId, PassId), Timestamp>, StoreError> {
-        let key = |campaign, pass| (keys::campaign_pk(campaign), keys::updated_sk(pass));
-        let of_passes = passes.iter().map(|(campaign, pass)| key(*campaign, Some(*pass)));
-        let of_campaigns = passes.iter().map(|(campaign, _)| key(*campaign, None));
+    /// Costs one call for each 100 items, concurrently, and one read unit for each pass and each campaign. The reads are
+    /// strongly consistent: a sender pushes right after its event was answered, and the wallet that asks then must see
+    /// it.
+    pub async fn updates_of(&self, passes: &[(CampaignId, PassId)]) -> Result<Updates, StoreError> {
+        let of_passes = passes.iter().map(|(campaign, pass)| (*campaign, Some(*pass)));
+        let of_campaigns = passes.iter().map(|(campaign, _)| (*campaign, None));
         // A call may not name a key twice.
-        let wanted: BTreeSet<_> = of_passes.chain(of_campaigns).collect();
+        let wanted: BTreeSet<_> = of_passes.chain(of_campaigns).map(|(campaign, pass)| key(campaign, pass)).collect();
         let mut updates = HashMap::new();
         for item in self.consistent_items(wanted.into_iter().collect()).await? {
             let UpdateItem { pk, sk, updated_at } = codec::decode(item)?;
             updates.insert((pk, sk), updated_at);
         }
-        let latest = passes.iter().filter_map(|(campaign, pass)| {
-            let stored = |pass| updates.get(&key(*campaign, pass)).copied();
-            Some(((*campaign, *pass), stored(Some(*pass)).max(stored(None))?))
-        });
-        Ok(latest.collect())
+        Ok(Updates(updates))
     }
 
     /// Stores that a pass, or every pass of the campaign if that is `None`, has new contents since `at`, unless a later

@@ -6,6 +6,7 @@
 use std::{collections::HashMap, time::Instant};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time;
 
 use super::{
@@ -56,30 +57,36 @@ impl Table {
         self.batch_get(keys, Consistency::Strong).await
     }
 
+    /// Reads the items, up to 100 with each call and the calls concurrently.
     async fn batch_get(&self, keys: Vec<ItemKey>, consistency: Consistency) -> Result<Vec<Item>, StoreError> {
+        let calls: Vec<_> = keys.chunks(MAX_KEYS).map(<[_]>::to_vec).collect();
+        let calls = stream::iter(calls).map(|keys| self.batch_get_once(keys, consistency));
+        calls.buffer_unordered(limits::CONCURRENCY).try_concat().await
+    }
+
+    /// Reads up to 100 items with one call, or with more if DynamoDB leaves keys unprocessed.
+    async fn batch_get_once(&self, keys: Vec<ItemKey>, consistency: Consistency) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(MAX_KEYS) {
-            let keys = keys.iter().cloned();
-            let keys = keys.map(|(pk, sk)| Item::from([(keys::PK.into(), text(pk)), (keys::SK.into(), text(sk))]));
-            let wanted = KeysAndAttributes::builder()
-                .consistent_read(consistency == Consistency::Strong)
-                .set_keys(Some(keys.collect()))
-                .build()
-                .map_err(StoreError::unwritable)?;
-            let mut unprocessed = Some(wanted);
-            // The last request begins within the time of a call.
-            let mut pauses = limits::pauses(Instant::now() + 2 * CALL_TIMEOUT);
-            while let Some(wanted) = unprocessed {
-                let response = self.client.batch_get_item().request_items(&self.name, wanted).send().await?;
-                let items = response.responses.and_then(|mut tables| tables.remove(&self.name));
-                found.extend(items.unwrap_or_default());
-                unprocessed = response.unprocessed_keys.and_then(|mut tables| tables.remove(&self.name));
-                if unprocessed.is_some() {
-                    let Some(pause) = pauses.next() else {
-                        return Err(StoreError::Unavailable("keys are left unprocessed".to_owned()));
-                    };
-                    time::sleep(pause).await;
-                }
+        let keys =
+            keys.into_iter().map(|(pk, sk)| Item::from([(keys::PK.into(), text(pk)), (keys::SK.into(), text(sk))]));
+        let wanted = KeysAndAttributes::builder()
+            .consistent_read(consistency == Consistency::Strong)
+            .set_keys(Some(keys.collect()))
+            .build()
+            .map_err(StoreError::unwritable)?;
+        let mut unprocessed = Some(wanted);
+        // The last request begins within the time of a call.
+        let mut pauses = limits::pauses(Instant::now() + 2 * CALL_TIMEOUT);
+        while let Some(wanted) = unprocessed {
+            let response = self.client.batch_get_item().request_items(&self.name, wanted).send().await?;
+            let items = response.responses.and_then(|mut tables| tables.remove(&self.name));
+            found.extend(items.unwrap_or_default());
+            unprocessed = response.unprocessed_keys.and_then(|mut tables| tables.remove(&self.name));
+            if unprocessed.is_some() {
+                let Some(pause) = pauses.next() else {
+                    return Err(StoreError::Unavailable("keys are left unprocessed".to_owned()));
+                };
+                time::sleep(pause).await;
             }
         }
         Ok(found)
