@@ -55,7 +55,7 @@ pub enum Subject {
         change: Change,
     },
     /// Every pass of the campaign has new contents.
-    EveryPass,
+    EveryPass(UpdateInstant),
 }
 
 /// What happened to a pass.
@@ -71,9 +71,19 @@ pub enum Change {
         registration_id: RegistrationId,
     },
     /// The pass has new contents.
-    Updated,
+    Updated(UpdateInstant),
     /// A push failed because its address is no longer valid, so a registration has ended.
     PushFailed(FailedAddress),
+}
+
+/// Whether the sender of an update names its instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateInstant {
+    /// It does, so of several updates the latest counts.
+    Given,
+    /// It does not. The update happened when it was received, and counts as later than every stored one, whatever the
+    /// clocks of the processes show: a wallet must be able to see each update.
+    Received,
 }
 
 /// The address at which a push failed.
@@ -247,12 +257,12 @@ impl fmt::Display for Event {
                     Change::Created(_) => "created",
                     Change::Installed(_) => "installed",
                     Change::Uninstalled { .. } => "uninstalled",
-                    Change::Updated => "updated",
+                    Change::Updated(_) => "updated",
                     Change::PushFailed(_) => "push failed",
                 };
                 write!(formatter, "pass {pass_id} of campaign {campaign_id} {change} at {at}")
             }
-            Subject::EveryPass => write!(formatter, "every pass of campaign {campaign_id} updated at {at}"),
+            Subject::EveryPass(_) => write!(formatter, "every pass of campaign {campaign_id} updated at {at}"),
         }
     }
 }
@@ -300,7 +310,7 @@ mod tests {
              2016-08-10T11:30:06.000Z"
         );
         assert_eq!(
-            event(Subject::EveryPass).to_string(),
+            event(Subject::EveryPass(UpdateInstant::Given)).to_string(),
             "every pass of campaign cbc3016c-4c55-4564-81e9-a21664817be2 updated at 2016-08-10T11:30:06.000Z"
         );
     }

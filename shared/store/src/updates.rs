@@ -4,9 +4,14 @@
 //! each pass, and of the latest update of all passes of a campaign. They are items of their own: an update needs no
 //! read and may come before the pass is known, and the stream's filter leaves it out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
+use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure};
 use domain::{
+    event::UpdateInstant,
     id::{CampaignId, PassId},
     time::Timestamp,
 };
@@ -14,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, ItemKey, text},
+    dynamodb::codec::{self, ItemKey},
     keys,
-    registrations::apply::has_written,
+    registrations::apply::MAX_ATTEMPTS,
 };
 
 /// An update is stored if it is the first one or later than the stored one.
@@ -74,24 +79,36 @@ impl Table {
         Ok(Updates(updates))
     }
 
-    /// Stores that a pass, or every pass of the campaign if that is `None`, has new contents since `at`, unless a later
-    /// update is stored. Returns whether it was stored.
+    /// Stores that a pass, or every pass of the campaign if that is `None`, has new contents since `at`. If an update of
+    /// that instant or a later one is stored, an update of a given instant changes nothing, and one that was just
+    /// received is stored one millisecond after it. Returns whether it was stored.
     ///
-    /// Costs one conditional write.
+    /// Costs one conditional write, and one more if a received update meets a later one.
     pub(crate) async fn store_update(
         &self,
         campaign: CampaignId,
         pass: Option<PassId>,
-        at: Timestamp,
+        mut at: Timestamp,
+        instant: UpdateInstant,
     ) -> Result<bool, StoreError> {
-        let item = UpdateItem { pk: keys::campaign_pk(campaign), sk: keys::updated_sk(pass), updated_at: at };
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(codec::encode(&item)?))
-            .condition_expression(UPDATE_DECIDES)
-            .expression_attribute_values(":at", text(at));
-        has_written(put.send().await)
+        let (pk, sk) = key(campaign, pass);
+        for _ in 0..MAX_ATTEMPTS {
+            let item = UpdateItem { pk: pk.clone(), sk: sk.clone(), updated_at: at };
+            let put = self.put(&item, UPDATE_DECIDES, at)?;
+            let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            let Err(error) = put.send().await else { return Ok(true) };
+            let Some(PutItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
+                return Err(error.into());
+            };
+            match (instant, failure.item.clone()) {
+                (UpdateInstant::Given, _) => return Ok(false),
+                (UpdateInstant::Received, Some(stored)) => {
+                    let UpdateItem { updated_at, .. } = codec::decode(stored)?;
+                    at = updated_at.plus(Duration::from_millis(1));
+                }
+                (UpdateInstant::Received, None) => {}
+            }
+        }
+        Err(StoreError::Unavailable(format!("{sk} was changed by another writer {MAX_ATTEMPTS} times in a row")))
     }
 }

@@ -6,7 +6,9 @@
 use serde_json::Value;
 use strum::{EnumString, VariantNames};
 
-use super::{Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, MAX_LEAD, Subject};
+use super::{
+    Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, MAX_LEAD, Subject, UpdateInstant,
+};
 use crate::{
     device::DeviceLibraryIdentifier,
     fields::{FieldErrors, Fields},
@@ -103,7 +105,8 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
             let extra = fields.nested("event_extra", "event_extra.");
             parse_uninstalled(extra, pass_id).map(|registration_id| Change::Uninstalled { registration_id })
         }
-        EventKind::Updated => Some(Change::Updated),
+        EventKind::Updated if fields.has("event_at") => Some(Change::Updated(UpdateInstant::Given)),
+        EventKind::Updated => Some(Change::Updated(UpdateInstant::Received)),
         EventKind::PushFailed => {
             let extra = fields.nested("event_extra", "event_extra.");
             parse_failed_address(extra).map(Change::PushFailed)
@@ -112,7 +115,7 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
     };
     let subject = match (pass_id, change?) {
         (Some(pass_id), change) => Subject::Pass { pass_id, change },
-        (None, Change::Updated) => Subject::EveryPass,
+        (None, Change::Updated(instant)) => Subject::EveryPass(instant),
         (None, Change::Created(_) | Change::Installed(_) | Change::Uninstalled { .. } | Change::PushFailed(_)) => {
             return None;
         }
@@ -641,11 +644,11 @@ mod tests {
         let event = |body: &Value| parse(body).unwrap().unwrap();
         let mut body = webhook_with("/event", json!("updated"));
         body["event_extra"] = Value::Null;
-        assert_eq!(change_of(event(&body)), Change::Updated);
+        assert_eq!(change_of(event(&body)), Change::Updated(UpdateInstant::Given));
         body["pass_id"] = json!("x");
         assert!(parse(&body).is_err());
         body["pass_id"] = Value::Null;
-        assert_eq!(event(&body).subject, Subject::EveryPass);
+        assert_eq!(event(&body).subject, Subject::EveryPass(UpdateInstant::Given));
         body["campaign_id"] = Value::Null;
         assert_eq!(parse(&body).unwrap_err().to_string(), "campaign_id: is required");
     }
@@ -656,7 +659,8 @@ mod tests {
         body["account_id"] = json!("demo");
         assert_eq!(parse(&body).unwrap().unwrap().at.to_string(), "2016-08-10T11:30:06.000Z");
         body["event_at"] = Value::Null;
-        assert_eq!(parse(&body).unwrap().unwrap().at, now());
+        let event = parse(&body).unwrap().unwrap();
+        assert_eq!((event.at, change_of(event)), (now(), Change::Updated(UpdateInstant::Received)));
         let from_the_queue = Parsed::from_json(&body, &Source::Queue, now()).event;
         assert_eq!(from_the_queue.unwrap_err().to_string(), "event_at: is required");
     }

@@ -48,7 +48,7 @@ const REGISTERS: &str =
 const UNREGISTERS: &str = "attribute_exists(created_at) AND last_event_at <= :at";
 
 /// How many times a call is tried if other writers keep changing the same registration.
-const MAX_ATTEMPTS: usize = 5;
+pub(crate) const MAX_ATTEMPTS: usize = 5;
 
 /// The result of registering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Table {
         let Event { account_id, campaign_id, campaign_type: _, at, subject } = event;
         let (pass_id, change) = match subject {
             Subject::Pass { pass_id, change } => (pass_id, change),
-            Subject::EveryPass => return self.store_update(*campaign_id, None, *at).await,
+            Subject::EveryPass(instant) => return self.store_update(*campaign_id, None, *at, *instant).await,
         };
         let put = match change {
             Change::Created(creation) => {
@@ -141,7 +141,7 @@ impl Table {
                 let item = TombstoneItem::new(*campaign_id, *pass_id, *registration_id, *at, now);
                 self.put(&item, UNINSTALL_DECIDES, *at)?
             }
-            Change::Updated => return self.store_update(*campaign_id, Some(*pass_id), *at).await,
+            Change::Updated(instant) => return self.store_update(*campaign_id, Some(*pass_id), *at, *instant).await,
             Change::PushFailed(FailedAddress::OfRegistration(registration)) => {
                 return self.end_after_failed_push(*campaign_id, *pass_id, *registration, *at, now).await;
             }
@@ -272,7 +272,7 @@ impl Table {
         }
     }
 
-    pub(super) fn put(
+    pub(crate) fn put(
         &self,
         item: &impl Serialize,
         condition: &str,

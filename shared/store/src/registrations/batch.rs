@@ -255,7 +255,7 @@ fn named(result: Result<Naming, StoreError>, taken: Refusal) -> Outcome {
 fn creation_of(event: &Event) -> Option<&Creation> {
     match &event.subject {
         Subject::Pass { change: Change::Created(creation), .. } => Some(creation),
-        Subject::Pass { .. } | Subject::EveryPass => None,
+        Subject::Pass { .. } | Subject::EveryPass(_) => None,
     }
 }
 
@@ -296,13 +296,13 @@ impl Written {
                 Change::Created(_) => Self::Pass(*pass_id),
                 Change::Installed(installation) => Self::Registration(*pass_id, installation.registration_id),
                 Change::Uninstalled { registration_id } => Self::Registration(*pass_id, *registration_id),
-                Change::Updated => Self::Update(Some(*pass_id)),
+                Change::Updated(_) => Self::Update(Some(*pass_id)),
                 Change::PushFailed(FailedAddress::OfRegistration(registration_id)) => {
                     Self::Registration(*pass_id, *registration_id)
                 }
                 Change::PushFailed(FailedAddress::PushToken(_)) => Self::RegistrationsOf(*pass_id),
             },
-            Subject::EveryPass => Self::Update(None),
+            Subject::EveryPass(_) => Self::Update(None),
         }
     }
 }

@@ -6,7 +6,7 @@ use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
     counts::Part,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject, UpdateInstant},
     id::{AccountId, CampaignId},
 };
 use store::{CampaignCounts, CampaignMove, ClaimError, Collection, Contents, Copied, CopiedNames, RecountOutcome};
@@ -229,9 +229,14 @@ async fn names_and_updates_are_copied_with_their_campaigns() {
     let (old, new) = (TestTable::start().await, TestTable::start().await);
     let [copied, refused] = [new_campaign(), new_campaign()];
     for campaign in [copied, refused] {
-        let updated = |subject| Event { subject, ..event(campaign, pass(1), at(6), Change::Updated) };
-        let of_pass = Subject::Pass { pass_id: pass(1), change: Change::Updated };
-        let events = [named(campaign, &campaign.to_string(), 5), updated(of_pass), updated(Subject::EveryPass)];
+        let updated =
+            |subject| Event { subject, ..event(campaign, pass(1), at(6), Change::Updated(UpdateInstant::Given)) };
+        let of_pass = Subject::Pass { pass_id: pass(1), change: Change::Updated(UpdateInstant::Given) };
+        let events = [
+            named(campaign, &campaign.to_string(), 5),
+            updated(of_pass),
+            updated(Subject::EveryPass(UpdateInstant::Given)),
+        ];
         apply(&old, &events).await;
     }
     let foreign = Event { account_id: "other".parse().unwrap(), ..install(refused, pass(1), registration(8), at(0)) };
@@ -260,7 +265,9 @@ async fn names_and_updates_are_copied_with_their_campaigns() {
 #[tokio::test]
 async fn a_later_update_or_token_in_the_other_table_stays() {
     let (old, new, campaign) = (TestTable::start().await, TestTable::start().await, new_campaign());
-    let events = |instant| [named(campaign, "1", instant), event(campaign, pass(1), at(instant), Change::Updated)];
+    let events = |instant| {
+        [named(campaign, "1", instant), event(campaign, pass(1), at(instant), Change::Updated(UpdateInstant::Given))]
+    };
     apply(&old, &events(5)).await;
     apply(&new, &events(7)).await;
     let before = (items_of_names(&new, "1").await, new.items(campaign).await[&format!("UPDATED#{}", pass(1))].clone());

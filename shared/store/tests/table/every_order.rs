@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{
-    event::{Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, Subject, UpdateInstant},
     id::CampaignId,
     registration::Registration,
     time::Timestamp,
@@ -52,14 +52,18 @@ impl Happening {
     pub(crate) fn event(self, campaign: CampaignId) -> Event {
         let Self { pass: number, kind, instant, contents } = self;
         let change = match kind {
-            Kind::Updated | Kind::EveryPassUpdated => Change::Updated,
+            Kind::Updated | Kind::EveryPassUpdated => Change::Updated(UpdateInstant::Given),
             Kind::Created => Change::Created(creation(campaign, number, contents)),
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
             Kind::PushFailed(id) => Change::PushFailed(FailedAddress::OfRegistration(registration(id))),
             Kind::Installed(id) => Change::Installed(installation(id, contents)),
         };
         let event = event(campaign, pass(number), moment(instant), change);
-        if kind == Kind::EveryPassUpdated { Event { subject: Subject::EveryPass, ..event } } else { event }
+        if kind == Kind::EveryPassUpdated {
+            Event { subject: Subject::EveryPass(UpdateInstant::Given), ..event }
+        } else {
+            event
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
     id::AccountId,
     wallet::{DeviceOs, Wallet},
 };
@@ -69,8 +69,11 @@ async fn write_every_kind(table: &TestTable) {
         install(campaign, pass(1), registration(2), at(7)),
         install(campaign, pass(1), registration(3), at(8)),
         uninstall(campaign, pass(1), registration(3), at(9)),
-        event(campaign, pass(1), at(10), Change::Updated),
-        Event { subject: Subject::EveryPass, ..install(campaign, pass(1), registration(1), at(11)) },
+        event(campaign, pass(1), at(10), Change::Updated(UpdateInstant::Given)),
+        Event {
+            subject: Subject::EveryPass(UpdateInstant::Given),
+            ..install(campaign, pass(1), registration(1), at(11))
+        },
     ] {
         let event = Event { account_id: account.clone(), ..event };
         for outcome in table.apply_all(&[event], now(), deadline()).await {

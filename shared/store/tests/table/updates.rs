@@ -1,7 +1,9 @@
 //! Updates of passes.
 
+use std::time::Duration;
+
 use domain::{
-    event::{Change, Event, Subject},
+    event::{Change, Event, Subject, UpdateInstant},
     id::CampaignId,
     time::Timestamp,
 };
@@ -13,11 +15,19 @@ use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass
 use Outcome::{Applied, Unchanged};
 
 fn one_pass_updated(campaign: CampaignId, at: Timestamp) -> Event {
-    event(campaign, pass(1), at, Change::Updated)
+    event(campaign, pass(1), at, Change::Updated(UpdateInstant::Given))
 }
 
 fn every_pass_updated(campaign: CampaignId, at: Timestamp) -> Event {
-    Event { subject: Subject::EveryPass, ..one_pass_updated(campaign, at) }
+    Event { subject: Subject::EveryPass(UpdateInstant::Given), ..one_pass_updated(campaign, at) }
+}
+
+fn one_pass_received(campaign: CampaignId, at: Timestamp) -> Event {
+    event(campaign, pass(1), at, Change::Updated(UpdateInstant::Received))
+}
+
+fn every_pass_received(campaign: CampaignId, at: Timestamp) -> Event {
+    Event { subject: Subject::EveryPass(UpdateInstant::Received), ..one_pass_received(campaign, at) }
 }
 
 #[rstest]
@@ -36,6 +46,26 @@ async fn the_latest_update_stays(#[case] updated: fn(CampaignId, Timestamp) -> E
         assert_eq!(items.len(), 1);
     }
     assert!(!table.pass_is_known(campaign, pass(1)).await.unwrap(), "only `created` and registrations do that");
+}
+
+#[rstest]
+#[case::one_pass(one_pass_received, format!("UPDATED#{}", pass(1)))]
+#[case::every_pass(every_pass_received, "UPDATED".to_owned())]
+#[tokio::test]
+async fn a_received_update_is_later_than_every_stored_one(
+    #[case] updated: fn(CampaignId, Timestamp) -> Event,
+    #[case] sk: String,
+) {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let millisecond = Duration::from_millis(1);
+    // The clocks of two processes differ.
+    for (received_at, expected) in
+        [(at(5), at(5)), (at(5), at(5).plus(millisecond)), (at(3), at(5).plus(2 * millisecond)), (at(9), at(9))]
+    {
+        assert_eq!(table.apply(&updated(campaign, received_at), now()).await, Applied);
+        assert_eq!(table.items(campaign).await[&sk]["updated_at"], expected.to_string());
+    }
 }
 
 #[tokio::test]
@@ -59,7 +89,7 @@ async fn the_latest_updates_of_many_passes_are_read_in_one_round_trip() {
     let campaigns = [new_campaign(), new_campaign(), new_campaign()];
     let [of_passes, of_both, of_none] = campaigns;
     let of_pass =
-        |campaign, number, instant| event(campaign, pass(number), at(instant), Change::Updated);
+        |campaign, number, instant| event(campaign, pass(number), at(instant), Change::Updated(UpdateInstant::Given));
     let events = [
         of_pass(of_passes, 1, 5),
         of_pass(of_passes, 2, 7),

@@ -3,7 +3,7 @@
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
     id::{AccountId, CampaignId},
     time::Timestamp,
 };
@@ -49,8 +49,11 @@ async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
         super::event(campaign, pass(1), at(1), Change::Installed(whole)),
         install(campaign, pass(1), registration(2), at(1)),
         uninstall(campaign, pass(1), registration(2), at(2)),
-        super::event(campaign, pass(1), at(2), Change::Updated),
-        Event { subject: Subject::EveryPass, ..install(campaign, pass(1), registration(1), at(2)) },
+        super::event(campaign, pass(1), at(2), Change::Updated(UpdateInstant::Given)),
+        Event {
+            subject: Subject::EveryPass(UpdateInstant::Given),
+            ..install(campaign, pass(1), registration(1), at(2))
+        },
     ];
     apply(table, &events.map(|event| Event { campaign_type: Some(CampaignType::Coupons), ..event })).await;
     tally(table).await;
@@ -80,7 +83,7 @@ async fn expect_usable(table: &TestTable, campaign: CampaignId) {
         uninstall(campaign, pass(1), registration(1), at(3)),
         install(campaign, pass(1), registration(2), at(4)),
         install(campaign, pass(1), registration(1), at(5)),
-        super::event(campaign, pass(1), at(6), Change::Updated),
+        super::event(campaign, pass(1), at(6), Change::Updated(UpdateInstant::Given)),
     ] {
         assert_eq!(expect_done(store.apply(&event, now()).await), Outcome::Applied);
     }
