@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use domain::{id::AccountId, wallet::Wallet};
+use domain::{id::AccountId, pass::PassTypeIdentifier, wallet::Wallet};
 use lambda_http::{Request, RequestExt as _, request::RequestContext};
 use process::event_metrics::EventMetrics;
 use store::Outcome;
@@ -32,6 +32,8 @@ pub struct RequestLog {
 #[derive(Debug, Clone, Default)]
 struct Gathered {
     account_id: Option<AccountId>,
+    call: Option<&'static str>,
+    pass_type: Option<PassTypeIdentifier>,
     listed: usize,
     events: EventMetrics,
 }
@@ -55,6 +57,22 @@ impl RequestLog {
         Self::gather(request, |gathered| gathered.account_id = Some(account_id.clone()));
     }
 
+    /// Records which call of a protocol the request is, if its route stands for several.
+    pub fn call(request: &Request, call: &'static str) {
+        Self::gather(request, |gathered| gathered.call = Some(call));
+    }
+
+    /// Records the pass type that the request names.
+    pub fn pass_type(request: &Request, pass_type: PassTypeIdentifier) {
+        Self::gather(request, |gathered| gathered.pass_type = Some(pass_type));
+    }
+
+    /// Returns the id under which the lines of the request are logged.
+    #[must_use]
+    pub fn request_id(request: &Request) -> &str {
+        request.extensions().get::<Self>().map_or("", |log| &log.request_id)
+    }
+
     /// Records how many registrations the response lists.
     pub fn listed(request: &Request, registrations: usize) {
         Self::gather(request, |gathered| gathered.listed += registrations);
@@ -68,8 +86,10 @@ impl RequestLog {
     /// Writes the lines of the events and then the line of the request.
     pub(crate) fn answered(&self, answer: &Result<Response, impl FunctionError>) {
         let Self { request_id, invocation_id, route, begin, gathered } = self;
-        let Gathered { account_id, listed, events } = gathered.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Gathered { account_id, call, pass_type, listed, events } =
+            gathered.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let account_id = account_id.as_ref().map(AccountId::as_str);
+        let pass_type = pass_type.as_ref().map(PassTypeIdentifier::as_str);
         events.log(request_id);
         let written = events.applied();
         let milliseconds = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -84,6 +104,8 @@ impl RequestLog {
                     request_id,
                     invocation_id,
                     route,
+                    call,
+                    pass_type,
                     account_id,
                     status,
                     milliseconds,
