@@ -65,6 +65,8 @@ class Smoke:
         with self.step("unmatched-route", "answers an unknown path with our error body"):
             answer = self.expect(404, "GET", "/v2/nowhere")
             expect("error_code" in answer, f"expected an error_code, got {answer}")
+        with self.step("wallet-web-service", "lists nothing for an unknown device"):
+            self.expect(204, "GET", f"/wallet/{ACCOUNT}/v1/devices/{ACCOUNT}/registrations/pass.{ACCOUNT}")
         with self.step("registration-writes", "refuses a request without a key"):
             self.expect(401, "POST", self.pass_path, {})
         with self.step("account-admin", "creates a key"):

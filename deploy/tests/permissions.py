@@ -9,6 +9,7 @@ STREAM = "AWSLambdaDynamoDBExecutionRole"
 TABLE = "table"
 BY_CAMPAIGN = "table/index/by-campaign"
 BY_PASS = "table/index/by-pass"
+BY_DEVICE = "table/index/by-device"
 TRANSACTION = "TransactWriteItems"
 
 READS = {
@@ -68,6 +69,16 @@ PERMISSIONS = {
             ("dynamodb:PutItem", TABLE, "CAMPAIGN#*"),
             ("dynamodb:Query", TABLE, "CAMPAIGN#*"),
             ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+        },
+        {LOGS, TRACES},
+    ),
+    "wallet-web-service": (
+        {
+            ("dynamodb:BatchGetItem", TABLE, "SERIAL#*"),
+            ("dynamodb:BatchGetItem", TABLE, "CAMPAIGN#*"),
+            ("dynamodb:PutItem", TABLE, "CAMPAIGN#*"),
+            ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+            ("dynamodb:Query", BY_DEVICE, None),
         },
         {LOGS, TRACES},
     ),

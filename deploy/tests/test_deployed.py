@@ -5,7 +5,7 @@ import json
 import re
 
 import stack
-from permissions import BY_CAMPAIGN, BY_PASS, PERMISSIONS, TABLE
+from permissions import BY_CAMPAIGN, BY_DEVICE, BY_PASS, PERMISSIONS, TABLE
 
 
 def test_every_function_has_its_code_its_runtime_and_its_table(deployed):
@@ -26,7 +26,7 @@ def test_every_function_has_its_code_its_runtime_and_its_table(deployed):
 def test_every_function_has_exactly_its_permissions(deployed):
     iam = deployed.client("iam")
     table = deployed.table()["TableArn"]
-    resources = {table: TABLE, f"{table}/index/by-campaign": BY_CAMPAIGN, f"{table}/index/by-pass": BY_PASS}
+    resources = {table: TABLE, **{f"{table}/index/{index.rsplit('/', 1)[-1]}": index for index in (BY_CAMPAIGN, BY_PASS, BY_DEVICE)}}
     for name, (allowed, managed) in PERMISSIONS.items():
         role = deployed.function(name)["Role"].rsplit("/", 1)[-1]
         found = set()
@@ -235,6 +235,7 @@ def test_a_rollout_is_stopped_by_the_alarm_about_its_own_function_only(deployed)
         "CampaignReports": ["<RequestsFailAlarm>"],
         "ApiContract": ["<RequestsFailAlarm>"],
         "UnmatchedRoute": ["<RequestsFailAlarm>"],
+        "WalletWebService": ["<RequestsFailAlarm>"],
         "RegistrationIngest": ["<IngestFailsAlarm>"],
         "RegistrationTally": ["<TallyFailsAlarm>"],
         # Operators invoke these and see the result.
@@ -303,6 +304,12 @@ def test_the_api_throttles_as_configured_and_logs_no_address_or_path(deployed):
     settings = stage["DefaultRouteSettings"]
     for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
         assert int(settings[name]) == int(deployed.parameters[name])
+    # The key is that of a route of the API, or API Gateway refuses the stage.
+    [api] = of_type(deployed, "AWS::ApiGatewayV2::Api")
+    [(route, settings)] = stage["RouteSettings"].items()
+    assert "x-amazon-apigateway-any-method" in api["Body"]["paths"][route.removeprefix("ANY ")]
+    for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+        assert int(settings[name]) == int(deployed.parameters[f"Wallet{name}"])
     logged = json.loads(stage["AccessLogSettings"]["Format"])
     # Not $context.error.messageString, which would add quotes of its own.
     assert logged["error"] == "$context.error.message"

@@ -61,6 +61,7 @@ def test_a_working_stack_passes_twice(local):
     [
         ("GET", "/v2/openapi.json", "api-contract"),
         ("GET", "/v2/nowhere", "unmatched-route"),
+        ("GET", "/wallet/.*", "wallet-web-service"),
         ("POST", PASS, "registration-writes"),
         ("DELETE", PASS + "/.*", "registration-writes"),
         ("GET", PASS, "pass-registrations"),

@@ -156,6 +156,7 @@ functions! {
         pass_registrations::PassRegistrations,
         registration_writes::RegistrationWrites,
         unmatched_route::UnmatchedRoute,
+        wallet_web_service::WalletWebService,
     }
     // With JSON events and answers of their own.
     json {

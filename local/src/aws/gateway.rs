@@ -74,7 +74,7 @@ impl Gateway {
         }
         let mut paths = Router::new();
         for (path, methods) in by_path {
-            paths.insert(path, methods).map_err(|error| format!("the route {path}: {error}"))?;
+            paths.insert(matchable(path), methods).map_err(|error| format!("the route {path}: {error}"))?;
         }
         Ok(Self { paths, default, cors })
     }
@@ -124,6 +124,16 @@ impl Gateway {
         let origin = headers.get(http::header::ORIGIN)?.to_str().ok()?;
         let allowed = self.cors.allow_origins.iter().find(|allowed| *allowed == "*" || *allowed == origin)?;
         Some(allowed.clone())
+    }
+}
+
+/// Returns a path of the template as the router writes it: a greedy variable `{name+}`, which stands for everything
+/// after a slash, as `{*name}`. Routes without such a variable come first (Amazon API Gateway developer guide, "Create
+/// routes for HTTP APIs").
+fn matchable(path: &str) -> String {
+    match path.strip_suffix("+}").and_then(|path| path.rsplit_once('{')) {
+        Some((before, name)) => format!("{before}{{*{name}}}"),
+        None => path.to_owned(),
     }
 }
 
@@ -319,6 +329,12 @@ mod tests {
     #[case("POST", "/v2/registration_events", "registration-writes")]
     #[case("GET", "/v2/coupons/c/registrations/", "unmatched-route")]
     #[case("GET", "/", "unmatched-route")]
+    #[case("POST", "/wallet/demo/v1/log", "wallet-web-service")]
+    #[case("HEAD", "/wallet/demo/v1/log", "wallet-web-service")]
+    #[case::two_slashes("GET", "/wallet/demo//v1/log/", "wallet-web-service")]
+    #[case("POST", "/wallet/demo", "unmatched-route")]
+    #[case("POST", "/wallet/demo/", "unmatched-route")]
+    #[case("POST", "/wallet", "unmatched-route")]
     fn a_request_is_matched_to_the_most_specific_route(
         #[case] method: &str,
         #[case] path: &str,
@@ -346,6 +362,16 @@ mod tests {
         assert_eq!(event["headers"]["x-many"], "1,2");
         assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("/w=="), &json!(true)));
+    }
+
+    #[test]
+    fn a_greedy_variable_is_the_rest_of_the_path_decoded_once() {
+        let gateway = gateway();
+        let request = parts("GET", "/wallet/demo//v1/a%252Fb/c%2Fd/", &[]);
+        let event = event(&gateway.route(&request.method, request.uri.path()).unwrap(), &request, b"", "127.0.0.1");
+        assert_eq!(event["routeKey"], "ANY /wallet/{account_id}/{call+}");
+        assert_eq!(event["rawPath"], "/wallet/demo//v1/a%2Fb/c/d/");
+        assert_eq!(event["pathParameters"], json!({"account_id": "demo", "call": "/v1/a%2Fb/c/d/"}));
     }
 
     #[rstest]

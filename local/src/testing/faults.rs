@@ -44,8 +44,8 @@ pub enum Fault {
     Conflict,
     /// A `BatchGetItem` returns all its keys as unprocessed. Other calls have no fault.
     Unprocessed,
-    /// A `BatchGetItem` that is not strongly consistent finds nothing, like on a replica that is behind. Other calls
-    /// have no fault.
+    /// A `BatchGetItem` that is not strongly consistent finds nothing, like on a replica that is behind, and neither does
+    /// a `Query` of an index. Other calls have no fault.
     Behind,
 }
 
@@ -175,6 +175,9 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Unprocessed if is_batch_get(&request) => unprocessed(&request),
             Fault::Behind if is_batch_get(&request) && !is_consistent(&request) => {
                 response(200, &json!({"Responses": {}, "UnprocessedKeys": {}}).to_string())
+            }
+            Fault::Behind if operation(&request) == "Query" && body(&request)["IndexName"].is_string() => {
+                response(200, &json!({"Items": [], "Count": 0, "ScannedCount": 0}).to_string())
             }
             Fault::None
             | Fault::Slow(_)

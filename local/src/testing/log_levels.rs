@@ -12,8 +12,9 @@ use crate::template::{LogMetric, Template};
 
 /// The levels from the most detailed one on, as Lambda orders them.
 const LEVELS: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
-/// Parts of the sample events that no line may contain: the key in its header, a device identifier and a push token.
-const SECRETS: [&str; 3] = ["ZGVtbzpkZW1v", "0f1e2d3c4b5a", "c0ffee00c0ffee"];
+/// Parts of the sample events that no line may contain: the key in its header, a device identifier, a push token and the
+/// authentication token of a pass.
+const SECRETS: [&str; 4] = ["ZGVtbzpkZW1v", "0f1e2d3c4b5a", "c0ffee00c0ffee", "c0ffee314159"];
 
 /// Runs the binary of `function` once for each value of the parameter `LogLevel`: with `events`, with an event that is
 /// invalid, without a working table and without its variables. Returns the metrics that its lines count at the most

@@ -47,6 +47,15 @@ impl Sandbox {
         Ok(sandbox)
     }
 
+    /// Starts a sandbox with the first events and those of `sqs/wallet-events.json`, by which wallets find a pass.
+    pub async fn with_wallet_events() -> Result<Self, SandboxError> {
+        let sandbox = Self::with_first_events().await?;
+        let event = samples::read(&samples::folder().join("sqs/wallet-events.json"))?;
+        let function = samples::function_of(&event, &sandbox.template).unwrap_or_default().to_owned();
+        sandbox.fresh_functions()?.invoke(&function, event).await?;
+        Ok(sandbox)
+    }
+
     /// Loads a campaign of `count` registrations in bulk, and writes its counts.
     pub async fn load_campaign(&self, campaign: CampaignId, count: usize) -> Result<(), SandboxError> {
         let progress = |line| eprintln!("{line}");

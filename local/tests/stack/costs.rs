@@ -261,3 +261,69 @@ async fn an_install_costs_a_write_unit_for_the_item_and_one_for_each_index_and_a
         assert!((units(&written) - expected).abs() < f64::EPSILON, "{written:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_of_a_wallet_takes_two_round_trips_and_a_new_push_token_three() {
+    let sandbox = Sandbox::with_wallet_events().await.unwrap();
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    let path = format!("/wallet/demo/v1/devices/{}/registrations/pass.com.example.coupon/1", "d".repeat(128));
+    let headers = [("authorization", "ApplePass c0ffee3141592653c0ffee5897932384"), ("user-agent", "passd/1.0")];
+    let token = |letter: &str| json!({"pushToken": letter.repeat(384)}).to_string();
+    for (method, body, status, expected, written) in [
+        (Method::POST, token("a"), StatusCode::CREATED, vec!["BatchGetItem", "PutItem"], 4.0),
+        (Method::POST, token("b"), StatusCode::OK, vec!["BatchGetItem", "PutItem", "UpdateItem"], 2.0),
+        (
+            Method::DELETE,
+            String::new(),
+            StatusCode::OK,
+            // The registrations are looked for under their derived ids and in the index, concurrently.
+            vec!["BatchGetItem", "BatchGetItem", "PutItem", "Query"],
+            4.0,
+        ),
+        (Method::DELETE, String::new(), StatusCode::OK, vec!["BatchGetItem", "BatchGetItem", "Query"], 0.0),
+        (Method::POST, token("a"), StatusCode::CREATED, vec!["BatchGetItem", "PutItem"], 4.0),
+    ] {
+        assert_eq!(call(&front, method.clone(), &path, &headers, &body).await.status, status);
+        let calls = recorder.take();
+        assert_eq!(operations(&calls), expected, "{method}");
+        let writes: Vec<_> =
+            calls.into_iter().filter(|call| ["PutItem", "UpdateItem"].contains(&&*call.operation)).collect();
+        assert!((units(&writes) - written).abs() < f64::EPSILON, "{method}: {writes:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_a_device_takes_two_round_trips_however_many_passes_it_has() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let named = |number: usize| {
+        let id = campaigns::registration_id(number);
+        json!({
+            "event": "installed", "campaign_id": crate::CAMPAIGN, "pass_id": id, "event_at": "2016-11-10T00:00:00Z",
+            "serial_number": number.to_string(), "pass_type_identifier": "pass.com.example.coupon",
+            "event_extra": {
+                "registration_id": id, "device_os": "ios", "device_app_vendor": "passbook",
+                "device_library_identifier": "device",
+            },
+        })
+    };
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    let path = "/wallet/demo/v1/devices/device/registrations/pass.com.example.coupon";
+    let mut count = 0;
+    // The updates of 100 passes, less the one of their campaign, are read with one call, and those calls run
+    // concurrently (store/tests/table/updates.rs).
+    for (passes, reads) in [(1, 1), (99, 1), (100, 2), (300, 4)] {
+        let events: Vec<_> = (count..passes).map(named).collect();
+        assert_eq!(post(&sandbox, "/v2/registration_events", &json!(events)).await.status, StatusCode::OK);
+        count = passes;
+        let answer = call(&front, Method::GET, path, &[], "").await;
+        assert_eq!(answer.json()["serialNumbers"].as_array().unwrap().len(), passes);
+        let tag = answer.json()["lastUpdated"].as_str().unwrap().to_owned();
+        let expected: Vec<_> = std::iter::repeat_n("BatchGetItem", reads).chain(["Query"]).collect();
+        assert_eq!(operations(&recorder.take()), expected, "{passes}");
+        let unchanged = call(&front, Method::GET, &format!("{path}?passesUpdatedSince={tag}"), &[], "").await;
+        assert_eq!(unchanged.status, StatusCode::NO_CONTENT);
+        assert_eq!(operations(&recorder.take()), expected, "{passes}");
+    }
+}

@@ -29,6 +29,7 @@ mod stream;
 mod template;
 mod walks;
 mod wallet_events;
+mod wallets;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response::Parts};
 use local::{

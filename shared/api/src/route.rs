@@ -6,6 +6,12 @@ use strum::VariantArray;
 
 use crate::{error::ApiError, query::encoded};
 
+/// The route of the web service for wallets, for every method. It is not a [`Route`], because nothing that the API
+/// promises holds below it.
+pub const WALLETS: &str = "/wallet/{account_id}/{call+}";
+/// The path below which each account has its web service for wallets.
+pub const WALLETS_ROOT: &str = "/wallet/";
+
 /// A route that handles requests. The catch-all routes, which answer 404 and 405, are not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum Route {

@@ -6,8 +6,8 @@
 //! |---|---|---|---|---|
 //! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since`, `pinned_since` if a name points to it | `registration-writes`, `registration-ingest`, `account-admin` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
-//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, and if known `device`, `pass_type`, `serial_number`, `push_token`, `push_token_at`, `push_service_url` | `registration-writes`, `registration-ingest` |
-//! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, and if known `device`, `pass_type`, `serial_number`, `push_token`, `push_token_at`, `push_service_url` | `registration-writes`, `registration-ingest`, `wallet-web-service` |
+//! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest`, `wallet-web-service` |
 //! | update of a pass | `CAMPAIGN#<campaign_id>` | `UPDATED#<pass_id>` | `updated_at` | `registration-writes`, `registration-ingest` |
 //! | update of all passes | `CAMPAIGN#<campaign_id>` | `UPDATED` | `updated_at` | `registration-writes`, `registration-ingest` |
 //! | serial number | `SERIAL#<account_id>#<pass_type>#<serial_number>` | `SERIAL` | `campaign_id`, `pass_id`, and if known `token_hash`, `token_at` | `registration-writes`, `registration-ingest` |

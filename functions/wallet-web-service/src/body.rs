@@ -1,0 +1,41 @@
+//! The bodies of the calls.
+
+use domain::device::{PushServiceUrl, PushToken};
+use lambda_http::{Body, Request};
+use serde::Deserialize;
+
+use crate::error::WalletError;
+
+/// The longest body that is read, in bytes. A log of fifty lines stays below it.
+const MAX_LENGTH: usize = 64 * 1024;
+
+/// The body of a registration. Other members are ignored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RegistrationBody {
+    /// The address for push notifications, if the wallet has one already.
+    pub(crate) push_token: Option<PushToken>,
+    /// The server that passes push notifications on to the wallet.
+    pub(crate) push_service_url: Option<PushServiceUrl>,
+}
+
+impl RegistrationBody {
+    /// Parses the body, whatever its content type is. A registration without a body has no push token.
+    pub(crate) fn parse(request: &Request) -> Result<Self, WalletError> {
+        let text = text(request).ok_or_else(|| WalletError::malformed("expected text of at most 64 KiB"))?;
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(&text).map_err(WalletError::malformed)
+    }
+}
+
+/// Returns the body as text, or `None` if it is too long or not UTF-8.
+pub(crate) fn text(request: &Request) -> Option<String> {
+    let bytes = match request.body() {
+        Body::Text(text) => text.as_bytes(),
+        Body::Binary(bytes) => bytes,
+        _ => &[],
+    };
+    (bytes.len() <= MAX_LENGTH).then(|| String::from_utf8(bytes.to_vec()).ok()).flatten()
+}

@@ -1,0 +1,286 @@
+//! The web service that a pass names (`webServiceURL` in `pass.json`): wallets register, list and unregister passes.
+//!
+//! It speaks the protocol of Apple Wallet (Apple, *Wallet Passes*, "Adding a Web Service to Update Passes"), which the
+//! Android wallets copy. `docs/wallets.md` has the answer to each call. Devices understand only bare statuses, repeat
+//! what fails for days, and take most answers that are not documented for an outage, so this function answers less, and
+//! more patiently, than the API below `/v2`.
+//!
+//! - [`call`] parses a request's path, [`signs`] tells the wallets apart.
+//! - [`tag`] decides which passes have changed since a device asked.
+//! - [`complaint`] sorts what devices report.
+
+mod body;
+pub mod call;
+pub mod complaint;
+mod error;
+pub mod signs;
+pub mod tag;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use api::{Response, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLETS_ROOT};
+use domain::{
+    device::{DeviceLibraryIdentifier, PushServiceUrl},
+    event::Installation,
+    id::{AccountId, RegistrationId},
+    pass::{PassTypeIdentifier, TokenHash, TypedSerialNumber},
+    time::Timestamp,
+    wallet::Wallet,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join, stream};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use lambda_http::{Request, RequestExt as _};
+pub use process::config::TableConfig as Config;
+use serde::Serialize;
+use store::{NamedPass, Registered, Table, limits};
+use tracing::info;
+
+use self::{
+    body::RegistrationBody,
+    call::{Call, Target},
+    complaint::Complaint,
+    error::WalletError,
+    signs::Signs,
+    tag::{Changes, PassState},
+};
+
+/// The parameter with the tag of the device's last list.
+const SINCE: &str = "passesUpdatedSince";
+/// The header by which two wallets say who they are.
+const PASS_CLIENT: HeaderName = HeaderName::from_static("x-pass-client");
+/// The hash with which a token is compared if there is no pass, so that the comparison is made in any case.
+const NO_TOKEN: &str = "the token of no pass";
+
+/// The function.
+#[derive(Debug, Clone)]
+pub struct WalletWebService {
+    table: Table,
+}
+
+/// The answer to a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangedPasses<'a> {
+    serial_numbers: BTreeSet<&'a str>,
+    last_updated: &'a str,
+}
+
+impl WalletWebService {
+    /// Returns the function, which uses the table that `config` names.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { table: config.connect() }
+    }
+
+    async fn register(
+        &self,
+        request: &Request,
+        account: Option<&AccountId>,
+        target: Target,
+        now: Timestamp,
+    ) -> Result<StatusCode, WalletError> {
+        let (account, pass) = self.authorized(request, account, &target).await?;
+        let NamedPass { serial_number, campaign_id, pass_id, token: _ } = pass;
+        let Target { device, is_attido, .. } = target;
+        let device: DeviceLibraryIdentifier = device.parse().map_err(WalletError::malformed)?;
+        let RegistrationBody { push_token, push_service_url } = RegistrationBody::parse(request)?;
+        let wallet = Signs {
+            pass_client: header(request.headers(), &PASS_CLIENT),
+            scheme: authorization(request).map(|(scheme, _)| scheme),
+            is_attido,
+            push_service_url: push_service_url.as_ref().map(PushServiceUrl::as_str),
+            user_agent: header(request.headers(), &header::USER_AGENT),
+        }
+        .wallet();
+        let installation = Installation {
+            registration_id: RegistrationId::of_device(pass_id, wallet, device.as_str()),
+            wallet,
+            device_os: signs::device_os(wallet),
+            device_library_identifier: Some(device),
+            push_token,
+            push_service_url,
+            serial_number: Some(serial_number),
+        };
+        let registered = self.table.register_for_wallet(account, campaign_id, pass_id, &installation, now).await?;
+        RequestLog::event(request, Some(wallet), &registered.outcome());
+        Ok(match registered {
+            Registered::Created(_) => StatusCode::CREATED,
+            Registered::Active(_) | Registered::RemovedSince(_) => StatusCode::OK,
+        })
+    }
+
+    /// Ends each registration of the pass on the device, in whichever wallet: a wallet may unregister under other signs
+    /// than it registered under.
+    async fn unregister(
+        &self,
+        request: &Request,
+        account: Option<&AccountId>,
+        target: &Target,
+        now: Timestamp,
+    ) -> Result<StatusCode, WalletError> {
+        let (account, NamedPass { campaign_id, pass_id, .. }) = self.authorized(request, account, target).await?;
+        // A registration has a valid device library identifier, so there is nothing to end without one.
+        let Ok(device) = target.device.parse::<DeviceLibraryIdentifier>() else { return Ok(StatusCode::OK) };
+        let mut ids: BTreeMap<RegistrationId, Option<Wallet>> = Wallet::ALL
+            .iter()
+            .map(|wallet| (RegistrationId::of_device(pass_id, *wallet, device.as_str()), Some(*wallet)))
+            .collect();
+        let derived: Vec<_> = ids.keys().copied().collect();
+        // The index has registrations whose ids a sender chose, and may lack one that was made a moment ago.
+        let (active, indexed) = try_join(
+            self.table.active_among(campaign_id, pass_id, &derived),
+            self.table.registrations_of_device(account, &device, None),
+        )
+        .await?;
+        ids.retain(|id, _| active.contains(id));
+        let of_pass = indexed.iter().filter(|registration| registration.pass_id == pass_id);
+        for registration in of_pass.filter(|registration| registration.campaign_id == campaign_id) {
+            ids.entry(registration.registration_id).or_insert(None);
+        }
+        let each = ids.into_iter().map(|(id, wallet)| async move {
+            self.table.unregister(campaign_id, pass_id, id, now).await.map(|unregistered| (wallet, unregistered))
+        });
+        let ended: Vec<_> = stream::iter(each).buffer_unordered(limits::CONCURRENCY).try_collect().await?;
+        for (wallet, unregistered) in ended {
+            RequestLog::event(request, wallet, &unregistered.outcome());
+        }
+        Ok(StatusCode::OK)
+    }
+
+    /// Answers which passes on a device have changed since the tag that it sent. Devices need no authorization for it,
+    /// and one that is not known, or an account that is not, is answered like one without changes.
+    async fn list(
+        &self,
+        request: &Request,
+        account: Option<&AccountId>,
+        device: &str,
+        pass_type: &str,
+    ) -> Result<Response, WalletError> {
+        let nothing = || Ok(bare(StatusCode::NO_CONTENT));
+        let names = device.parse::<DeviceLibraryIdentifier>().ok().zip(pass_type.parse::<PassTypeIdentifier>().ok());
+        let Some((account, (device, pass_type))) = account.zip(names) else { return nothing() };
+        let registrations = self.table.registrations_of_device(account, &device, Some(&pass_type)).await?;
+        let passes: Vec<_> = registrations.iter().map(|found| (found.campaign_id, found.pass_id)).collect();
+        let updates = self.table.updates_of(&passes).await?;
+        let states: Vec<_> = registrations
+            .iter()
+            .map(|registration| PassState {
+                campaign: registration.campaign_id,
+                pass: registration.pass_id,
+                created_at: registration.created_at,
+                pass_updated_at: updates.of_pass(registration.campaign_id, registration.pass_id),
+                campaign_updated_at: updates.of_campaign(registration.campaign_id),
+            })
+            .collect();
+        let Changes { positions, tag } = tag::changes(&states, since(request).as_deref());
+        let changed = positions.iter().filter_map(|position| registrations[*position].serial_number.as_ref());
+        let serial_numbers: BTreeSet<_> = changed.map(|name| name.serial_number.as_str()).collect();
+        if serial_numbers.is_empty() {
+            return nothing();
+        }
+        RequestLog::listed(request, serial_numbers.len());
+        Ok(json(StatusCode::OK, &ChangedPasses { serial_numbers, last_updated: &tag })?)
+    }
+
+    /// Returns the account, and the pass that the target names, if the request has the pass's authentication token.
+    ///
+    /// An unknown pass and a wrong token are the same to the caller: the same read, the same comparison and the same
+    /// answer.
+    async fn authorized<'a>(
+        &self,
+        request: &Request,
+        account: Option<&'a AccountId>,
+        target: &Target,
+    ) -> Result<(&'a AccountId, NamedPass), WalletError> {
+        let names = target.serial_numbers();
+        let account = account.filter(|_| !names.is_empty()).ok_or_else(WalletError::unauthorized)?;
+        let pass = self.table.pass_with_serial_number(account, &names).await?;
+        let stored = pass.as_ref().and_then(|pass| pass.token.clone());
+        let sent = authorization(request).and_then(|(_, token)| token.parse::<TokenHash>().ok());
+        let of_no_pass = || NO_TOKEN.parse::<TokenHash>().ok();
+        let is_right = sent.is_some() && sent == stored.clone().or_else(of_no_pass) && stored.is_some();
+        pass.filter(|_| is_right).map(|pass| (account, pass)).ok_or_else(WalletError::unauthorized)
+    }
+}
+
+impl HttpFunction for WalletWebService {
+    type Error = WalletError;
+
+    async fn warm_up(&self) {
+        self.table.open_connection().await;
+    }
+
+    async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, WalletError> {
+        let path = request.raw_http_path().strip_prefix(WALLETS_ROOT).ok_or_else(WalletError::not_found)?;
+        let (account, path) = path.split_at(path.find('/').unwrap_or(path.len()));
+        let account = account.parse::<AccountId>().ok();
+        let call = Call::parse(request.method(), path);
+        RequestLog::call(&request, (&call).into());
+        // It comes from the caller, so it is logged only if it has the form of one.
+        if let Some(pass_type) = call.pass_type().and_then(|pass_type| pass_type.parse().ok()) {
+            RequestLog::pass_type(&request, pass_type);
+        }
+        if let Some(account) = &account {
+            RequestLog::account(&request, account);
+        }
+        let account = account.as_ref();
+        match call {
+            Call::Register(target) => self.register(&request, account, target, now).await.map(bare),
+            Call::Unregister(target) => self.unregister(&request, account, &target, now).await.map(bare),
+            Call::List { device, pass_type } => self.list(&request, account, &device, &pass_type).await,
+            Call::Log => {
+                count_complaints(&request);
+                Ok(bare(StatusCode::OK))
+            }
+            Call::LifecycleUpdate => Ok(bare(StatusCode::OK)),
+            Call::Unknown => Err(WalletError::not_found()),
+        }
+    }
+}
+
+/// Writes a log line for each kind of complaint in the request, from which the metric filter counts. The pass type is in
+/// it only if it has the form of one; a device and a serial number never are.
+fn count_complaints(request: &Request) {
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    for complaint in body::text(request).map(|body| Complaint::all_in(&body)).unwrap_or_default() {
+        *counts.entry(complaint).or_default() += 1;
+    }
+    let request_id = RequestLog::request_id(request);
+    for (Complaint { kind, pass_type }, complaints) in counts {
+        let (kind, pass_type) = (kind.as_str(), pass_type.as_ref().map(PassTypeIdentifier::as_str));
+        info!(request_id, kind, pass_type, complaints, "wallets complained");
+    }
+}
+
+/// Returns a response without a body.
+fn bare(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Returns the scheme and the token of the request. Wallets send several schemes, and any is good with the right token.
+fn authorization(request: &Request) -> Option<(&str, &str)> {
+    let (scheme, token) = header(request.headers(), &header::AUTHORIZATION)?.split_once(' ')?;
+    Some((scheme, token.trim()))
+}
+
+/// Returns the tag that the device sent.
+fn since(request: &Request) -> Option<String> {
+    let parameters = query::parameters(request).ok()?;
+    parameters.into_iter().find_map(|(name, value)| (name == SINCE).then_some(value))
+}
+
+impl Target {
+    /// Returns the names that the path may mean: the serial number as it came, and decoded once more.
+    fn serial_numbers(&self) -> Vec<TypedSerialNumber> {
+        let Ok(pass_type) = self.pass_type.parse::<PassTypeIdentifier>() else { return Vec::new() };
+        let texts = [Some(self.serial_number.clone()), self.decoded_serial_number()];
+        let names = texts.into_iter().flatten().filter_map(|text| text.parse().ok());
+        names.map(|serial_number| TypedSerialNumber { pass_type: pass_type.clone(), serial_number }).collect()
+    }
+}

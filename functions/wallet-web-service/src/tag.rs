@@ -1,0 +1,184 @@
+//! Tags: what a device knows about its passes.
+//!
+//! A device sends back the tag of its last list, and gets the passes that have changed since. A tag states what was
+//! listed, and no instant: for each of the device's passes it has a few characters that change with every update. So
+//! whatever clocks, delays and the order of events do, a pass is listed exactly if the device has not seen its latest
+//! update.
+//!
+//! A tag has the form `1.aaaaabbbbb…`: a version, and five characters for each pass, sorted. For more than
+//! 100 passes it has one digest of all of them, and any change lists them all. Devices send tags back without
+//! encoding them, so a tag has only characters that need no encoding.
+
+use std::collections::HashSet;
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use domain::{
+    id::{CampaignId, PassId},
+    time::Timestamp,
+};
+use sha2::{Digest as _, Sha256};
+
+/// The version, and what separates it from the rest.
+const VERSION: &str = "1.";
+/// How many characters a pass has in a tag. They hold 30 bits, so one of a thousand million updates is overlooked for each
+/// pass that the device has, until the next one.
+const LENGTH: usize = 5;
+/// How many passes a tag lists one by one.
+const MAX_PASSES: usize = 100;
+/// How many characters the digest of more passes has.
+const DIGEST_LENGTH: usize = 22;
+
+/// The state of a pass that a device has registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassState {
+    /// The campaign of the pass.
+    pub campaign: CampaignId,
+    /// The pass.
+    pub pass: PassId,
+    /// When this device registered it.
+    pub created_at: Timestamp,
+    /// The latest update of the pass.
+    pub pass_updated_at: Option<Timestamp>,
+    /// The latest update of all passes of the campaign.
+    pub campaign_updated_at: Option<Timestamp>,
+}
+
+/// What a list answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// The positions of the passes that have changed.
+    pub positions: Vec<usize>,
+    /// The tag to send with them.
+    pub tag: String,
+}
+
+impl PassState {
+    fn characters(&self) -> String {
+        let Self { campaign, pass, created_at, pass_updated_at, campaign_updated_at } = self;
+        let mut hash = Sha256::new();
+        hash.update(format!("{campaign}/{pass}/{created_at}"));
+        for updated_at in [pass_updated_at, campaign_updated_at] {
+            hash.update("/");
+            hash.update(updated_at.map(|at| at.to_string()).unwrap_or_default());
+        }
+        characters(hash, LENGTH)
+    }
+}
+
+/// Returns the first characters of a digest in base64url.
+fn characters(hash: Sha256, length: usize) -> String {
+    let mut text = BASE64_URL_SAFE_NO_PAD.encode(hash.finalize());
+    text.truncate(length);
+    text
+}
+
+/// Returns which of a device's passes have changed since the tag that the device sent.
+#[must_use]
+pub fn changes(passes: &[PassState], sent: Option<&str>) -> Changes {
+    let each: Vec<_> = passes.iter().map(PassState::characters).collect();
+    let mut sorted = each.clone();
+    sorted.sort_unstable();
+    let all = sorted.concat();
+    let sent = sent.and_then(|sent| sent.strip_prefix(VERSION));
+    if passes.len() > MAX_PASSES {
+        let digest = characters(Sha256::new_with_prefix(&all), DIGEST_LENGTH);
+        let positions = if sent == Some(digest.as_str()) { Vec::new() } else { (0..passes.len()).collect() };
+        return Changes { positions, tag: format!("{VERSION}{digest}") };
+    }
+    let known: HashSet<&[u8]> = sent.map(|sent| sent.as_bytes().chunks(LENGTH).collect()).unwrap_or_default();
+    let is_new = |position: &usize| !known.contains(each[*position].as_bytes());
+    Changes { positions: (0..passes.len()).filter(is_new).collect(), tag: format!("{VERSION}{all}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn pass(number: usize) -> PassState {
+        let id = format!("22d5b0ed-cc82-4743-a4fb-{number:012x}");
+        PassState {
+            campaign: id.parse().unwrap(),
+            pass: id.parse().unwrap(),
+            created_at: at(0),
+            pass_updated_at: None,
+            campaign_updated_at: None,
+        }
+    }
+
+    fn passes(count: usize) -> Vec<PassState> {
+        (0..count).map(pass).collect()
+    }
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::nearest(milliseconds)
+    }
+
+    #[rstest]
+    #[case(0)]
+    #[case(1)]
+    #[case(100)]
+    #[case(101)]
+    #[case(300)]
+    fn without_a_tag_all_are_listed_and_with_it_none(#[case] count: usize) {
+        let passes = passes(count);
+        let everything: Vec<_> = (0..count).collect();
+        let Changes { positions, tag } = changes(&passes, None);
+        assert_eq!(positions, everything);
+        assert_eq!(changes(&passes, Some(&tag)), Changes { positions: Vec::new(), tag: tag.clone() });
+        assert!(tag.len() < 512, "a tag is a part of a path");
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        assert!(tag.bytes().all(unreserved), "{tag}");
+        for foreign in ["", "2016-11-09T11:09:00Z", "1478689740", "2.aaaaa", "1.", "1.a", "1.äöü"] {
+            assert_eq!(changes(&passes, Some(foreign)).positions, everything, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_tag_is_the_same_in_every_order() {
+        let mut passes = passes(9);
+        let tag = changes(&passes, None).tag;
+        passes.reverse();
+        assert_eq!(changes(&passes, None).tag, tag);
+    }
+
+    #[test]
+    fn a_tag_has_a_version_and_five_characters_for_each_pass() {
+        // printf '22d5b0ed-cc82-4743-a4fb-000000000000/22d5b0ed-cc82-4743-a4fb-000000000000/1970-01-01T00:00:00.000Z//' |
+        //   openssl sha256 -binary | basenc --base64url | head -c 5
+        assert_eq!(changes(&[pass(0)], None).tag, "1.rPXPf");
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_the_passes_that_changed_are_listed_until_they_were(
+            count in 1..=100_usize,
+            changed in prop::collection::vec(any::<prop::sample::Index>(), 0..9),
+            kind in 0..3,
+            instant in 1..9_i64,
+        ) {
+            let mut passes = passes(count);
+            let before = changes(&passes, None).tag;
+            let changed: std::collections::BTreeSet<_> = changed.into_iter().map(|index| index.index(count)).collect();
+            for position in &changed {
+                let state = &mut passes[*position];
+                match kind {
+                    0 => state.pass_updated_at = Some(at(instant)),
+                    1 => state.campaign_updated_at = Some(at(instant)),
+                    _ => state.created_at = at(instant),
+                }
+            }
+            let Changes { positions, tag } = changes(&passes, Some(&before));
+            prop_assert_eq!(positions, changed.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(tag == before, changed.is_empty());
+            prop_assert_eq!(changes(&passes, Some(&tag)).positions, Vec::<usize>::new());
+        }
+
+        #[test]
+        fn no_tag_makes_a_list_panic(tag in ".{0,40}") {
+            let _ = changes(&passes(3), Some(&tag));
+        }
+    }
+}
