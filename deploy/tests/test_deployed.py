@@ -209,7 +209,7 @@ def test_every_alarm_notifies_the_topic_and_watches_an_existing_resource(deploye
     names = {alarm["AlarmName"].removeprefix(f"registrations-{deployed.environment}-") for alarm in alarms}
     assert names == {
         "dead-letters", "old-events", "tally-behind", "tally-stopped", "server-errors", "slow", "functions-throttled",
-        "requests-fail", "table-throttled", "ingest-fails", "tally-fails", "unreadable-changes",
+        "requests-fail", "table-throttled", "ingest-fails", "tally-fails", "unreadable-changes", "wallets-complain",
     }  # fmt: skip
     existing = {f"<{name}>" for name in deployed.resolved} | {"<DeadLetterQueue.QueueName>", "<EventQueue.QueueName>"}
     for alarm in alarms:
@@ -218,8 +218,8 @@ def test_every_alarm_notifies_the_topic_and_watches_an_existing_resource(deploye
         assert alarm["TreatMissingData"] == "notBreaching"
         metrics = [metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
         for dimension in [*alarm.get("Dimensions", []), *(d for metric in metrics for d in metric.get("Dimensions", []))]:
-            indexes = {"by-campaign", "by-pass", "by-device"} if dimension["Name"] == "GlobalSecondaryIndexName" else set()
-            assert dimension["Value"] in existing | indexes, alarm["AlarmName"]
+            values = {"GlobalSecondaryIndexName": {"by-campaign", "by-pass", "by-device"}, "kind": KINDS}.get(dimension["Name"], existing)
+            assert dimension["Value"] in values, alarm["AlarmName"]
 
 
 def test_a_rollout_is_stopped_by_the_alarm_about_its_own_function_only(deployed):
@@ -330,9 +330,10 @@ def test_the_dashboard_is_json_and_shows_every_alarm(deployed):
 
 # The fields of the functions' log lines. The functions' own tests assert these names.
 OF_EVENTS = {"wallet", "applied", "unchanged", "refused", "failed"}
-LOGGED = OF_EVENTS | {
+OF_COMPLAINTS = {"kind", "complaints", "pass_type"}
+LOGGED = OF_EVENTS | OF_COMPLAINTS | {
     "request_id", "invocation_id", "route", "account_id", "status", "milliseconds", "listed", "written", "cause", "message",
-    "message_id", "reason",
+    "message_id", "reason", "call",
 }  # fmt: skip
 
 
@@ -340,24 +341,52 @@ def test_the_saved_queries_use_only_fields_that_are_logged(deployed):
     queries = of_type(deployed, "AWS::Logs::QueryDefinition")
     assert {query["Name"].removeprefix(f"registrations-{deployed.environment}/") for query in queries} == {
         "failures", "slow requests", "requests by account", "messages that go back", "events by wallet",
+        "wallets without the right token", "complaints of wallets",
     }  # fmt: skip
     for query in queries:
         assert set(re.findall(r"fields\.(\w+)", query["QueryString"])) <= LOGGED
 
 
-def test_results_of_events_are_counted_by_wallet(deployed):
+# The kinds of complaints, as functions/wallet-web-service/src/complaint.rs lists them.
+KINDS = {
+    re.sub(r"(?<!^)(?=[A-Z])", "_", variant).lower()
+    for variant in re.findall(
+        r"^    ([A-Z]\w+),$",
+        re.search(
+            r"pub enum Kind \{.*?\n\}", (stack.ROOT / "functions/wallet-web-service/src/complaint.rs").read_text(encoding="utf-8"), re.DOTALL
+        ).group(),
+        re.MULTILINE,
+    )
+}
+
+
+def test_wallets_that_complain_ring_if_the_web_service_is_broken(deployed):
+    assert len(KINDS) > 10
+    alarm = properties(deployed, "WalletsComplainAlarm")
+    metrics = [metric["MetricStat"]["Metric"] for metric in alarm["Metrics"] if "MetricStat" in metric]
+    # More are not allowed in an alarm.
+    assert len(metrics) <= 10
+    assert {metric["MetricName"] for metric in metrics} == {"WalletComplaints"}
+    kinds = {dimension["Value"] for metric in metrics for dimension in metric["Dimensions"]}
+    assert kinds == {kind for kind in KINDS if kind.endswith(("_unauthorized", "_status"))} - {"pass_unauthorized"} | {
+        "list_malformed", "unregistered_pass", "tag_missing", "tag_unchanged",
+    }  # fmt: skip
+
+
+def test_results_of_events_and_complaints_are_counted(deployed):
     [dashboard] = of_type(deployed, "AWS::CloudWatch::Dashboard")
-    counted = set()
+    counted = {"wallet": set(), "kind": set()}
     for metric in of_type(deployed, "AWS::Logs::MetricFilter"):
         assert metric["LogGroupName"] == "<FunctionLogs>"
         [transformation] = metric["MetricTransformations"]
         assert transformation["MetricNamespace"] == f"registrations-{deployed.environment}"
         if "Dimensions" in transformation:
-            assert transformation["Dimensions"] == [{"Key": "wallet", "Value": "$.fields.wallet"}]
+            [dimension] = transformation["Dimensions"]
+            assert dimension["Value"] == f"$.fields.{dimension['Key']}"
             assert f'MetricName=\\"{transformation["MetricName"]}\\"' in dashboard["DashboardBody"]
             [field] = set(re.findall(r"\$\.fields\.(\w+)", metric["FilterPattern"] + transformation["MetricValue"]))
-            counted.add(field)
-    assert counted == {"applied", "unchanged", "refused"} < OF_EVENTS
+            counted[dimension["Key"]].add(field)
+    assert counted == {"wallet": {"applied", "unchanged", "refused"}, "kind": {"complaints"}}
 
 
 def test_an_alarm_on_our_own_metric_has_a_metric_filter(deployed):
@@ -369,4 +398,4 @@ def test_an_alarm_on_our_own_metric_has_a_metric_filter(deployed):
     for alarm in of_type(deployed, "AWS::CloudWatch::Alarm"):
         metrics = [alarm, *(metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric)]
         watched |= {metric["MetricName"] for metric in metrics if metric.get("Namespace") == own}
-    assert watched == {"FailedRequests", "UnreadableChanges"} <= counted
+    assert watched == {"FailedRequests", "UnreadableChanges", "WalletComplaints"} <= counted

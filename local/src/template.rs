@@ -87,8 +87,8 @@ pub struct LogMetric {
     pub field: String,
     /// The least whole number that the field must have.
     pub at_least: i64,
-    /// Whether the metric is divided by wallet.
-    pub by_wallet: bool,
+    /// Whether the metric is divided, by wallet or by kind of complaint.
+    pub is_divided: bool,
 }
 
 /// A function, as the template configures it.
@@ -307,8 +307,8 @@ fn read_log_metric(properties: &Node<'_>) -> Result<LogMetric, TemplateError> {
     let [transformation] = &transformations.items()?[..] else {
         return Err(transformations.unexpected("expected one metric"));
     };
-    let by_wallet = transformation.optional("Dimensions")?.is_some();
-    Ok(LogMetric { name: transformation.field("MetricName")?.text()?, field, at_least, by_wallet })
+    let is_divided = transformation.optional("Dimensions")?.is_some();
+    Ok(LogMetric { name: transformation.field("MetricName")?.text()?, field, at_least, is_divided })
 }
 
 fn read_function(properties: &Node<'_>, globals: Option<&Node<'_>>) -> Result<Function, TemplateError> {

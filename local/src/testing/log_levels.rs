@@ -47,7 +47,7 @@ pub async fn expect_filterable_log(
         }
         for metric in &template.log_metrics {
             let counts = |lines: &[Value]| lines.iter().filter(|line| counts_for(line, metric)).count();
-            let is_promised = !metric.by_wallet || *lowest <= rank("INFO")?;
+            let is_promised = !metric.is_divided || *lowest <= rank("INFO")?;
             let expected = if is_promised { counts(most_detailed) } else { 0 };
             if counts(lines) != expected {
                 return Err(format!("{function} at {}: {} counts other lines", LEVELS[*lowest], metric.name).into());
