@@ -2,6 +2,7 @@
 
 pub mod campaigns;
 pub mod faults;
+pub mod google;
 pub mod log_levels;
 mod permissions;
 pub mod recorder;

@@ -1,0 +1,3 @@
+//! Turns the callbacks of Google Wallet into installs and uninstalls.
+
+pub mod verification;

@@ -1,0 +1,492 @@
+//! Verifies that a callback comes from Google and is meant for one of our issuers.
+//!
+//! Google signs a callback in two steps, the scheme `ECv2SigningOnly`: a root key signs an intermediate key, and the
+//! intermediate key signs the message. Google publishes the root keys; [`RootKeys`] parses them. [`verify`] follows the
+//! chain and returns what the message says.
+//!
+//! A signature covers texts as they were received: to decode and encode a text again would break its signature. Each
+//! signed text is preceded by its length in bytes, as four bytes, the lowest first.
+//!
+//! Sources: Google Wallet, "Use callbacks for saves and deletions", and Tink's `PaymentMethodTokenRecipient`, which
+//! Google names as the reference.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use domain::time::Timestamp;
+use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The name of the scheme, which every signature covers.
+const PROTOCOL: &str = "ECv2SigningOnly";
+/// The name of the sender, which every signature covers.
+const SENDER: &str = "GooglePayPasses";
+/// What precedes the point in a public key of P-256 (RFC 5480, `SubjectPublicKeyInfo`): always the same bytes.
+const P256_PREFIX: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// A message that Google has signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// An object was saved to a wallet or deleted from it.
+    Change(Change),
+    /// An event of another type, which changes nothing here.
+    Other,
+}
+
+/// What a callback says about one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The issuer's id, to which the message was signed.
+    pub issuer_id: String,
+    /// The object: the issuer's id, a full stop and a name.
+    pub object_id: String,
+    /// What happened to the object.
+    pub kind: ChangeKind,
+    /// When the message expires, in milliseconds since 1970. A later message of the same object has a greater one.
+    pub expires_at: i64,
+    /// A text that only repetitions of the same message share.
+    pub nonce: String,
+}
+
+/// What happened to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was saved to a wallet.
+    Saved,
+    /// It was deleted from a wallet.
+    Deleted,
+}
+
+/// The reason why a callback is refused. The text says nothing about the callback's contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Forged {
+    /// The body is not a callback of this scheme.
+    #[error("expected a callback signed with {PROTOCOL}")]
+    NotACallback,
+    /// None of Google's root keys has signed the intermediate key.
+    #[error("no root key has signed the intermediate key")]
+    IntermediateNotSigned,
+    /// The intermediate key has expired.
+    #[error("the intermediate key has expired")]
+    IntermediateExpired,
+    /// The intermediate key has not signed the message for an issuer of the account.
+    #[error("the message is not signed for an issuer of this account")]
+    NotSigned,
+    /// The signed message does not say what a callback says.
+    #[error("the signed message has no {0}, or an invalid one")]
+    NotAMessage(&'static str),
+    /// The message has expired.
+    #[error("the message has expired")]
+    Expired,
+}
+
+/// The error for a published key set that is not one.
+#[derive(Debug, Error)]
+#[error("expected a set of keys: {0}")]
+pub struct NotAKeySet(#[from] serde_json::Error);
+
+/// Google's root keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootKeys(Vec<RootKey>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RootKey {
+    key: PublicKey,
+    expires_at: i64,
+}
+
+/// A point of P-256, uncompressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PublicKey(Vec<u8>);
+
+/// The published key set. Members that we do not know are ignored.
+#[derive(Deserialize)]
+struct PublishedKeys {
+    keys: Vec<PublishedKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PublishedKey {
+    key_value: Option<String>,
+    protocol_version: Option<String>,
+    key_expiration: Option<String>,
+}
+
+/// The body of a callback. It has exactly these members.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Body {
+    signature: String,
+    intermediate_signing_key: IntermediateKey,
+    protocol_version: String,
+    signed_message: String,
+}
+
+/// The intermediate key and its signatures. It has exactly these members.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct IntermediateKey {
+    signed_key: String,
+    signatures: Vec<String>,
+}
+
+/// The text of an intermediate key. It may have further members.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedKey {
+    key_value: String,
+    key_expiration: String,
+}
+
+/// The text of a message. Which members it must have depends on its type.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedMessage {
+    event_type: Option<String>,
+    class_id: Option<String>,
+    object_id: Option<String>,
+    exp_time_millis: Option<i64>,
+    nonce: Option<String>,
+}
+
+impl RootKeys {
+    /// Parses the key set that Google publishes. Keys of another scheme or without an expiration are skipped.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not a key set.
+    pub fn parse(text: &str) -> Result<Self, NotAKeySet> {
+        let PublishedKeys { keys } = serde_json::from_str(text)?;
+        Ok(Self(keys.iter().filter_map(PublishedKey::root_key).collect()))
+    }
+
+    /// Returns when the last of the keys expires, in milliseconds since 1970, or `None` if there are no keys.
+    #[must_use]
+    pub fn expire_at(&self) -> Option<i64> {
+        self.0.iter().map(|root| root.expires_at).max()
+    }
+
+    fn valid_at(&self, now: Timestamp) -> impl Iterator<Item = &PublicKey> {
+        let is_valid = move |root: &&RootKey| root.expires_at > now.unix_milliseconds();
+        self.0.iter().filter(is_valid).map(|root| &root.key)
+    }
+}
+
+impl PublishedKey {
+    fn root_key(&self) -> Option<RootKey> {
+        if self.protocol_version.as_deref() != Some(PROTOCOL) {
+            return None;
+        }
+        let key = PublicKey::parse(self.key_value.as_deref()?)?;
+        let expires_at = self.key_expiration.as_deref()?.parse().ok()?;
+        Some(RootKey { key, expires_at })
+    }
+}
+
+impl PublicKey {
+    /// Parses a `SubjectPublicKeyInfo` of P-256 in base64.
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = BASE64_STANDARD.decode(text).ok()?;
+        Some(Self(bytes.strip_prefix(&P256_PREFIX)?.to_vec()))
+    }
+
+    /// Returns whether `signature`, in base64, is this key's signature of `texts`.
+    fn has_signed(&self, texts: &[&str], signature: &str) -> bool {
+        let Ok(signature) = BASE64_STANDARD.decode(signature) else { return false };
+        let Some(signed) = with_lengths(texts) else { return false };
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.0).verify(&signed, &signature).is_ok()
+    }
+}
+
+/// Returns the texts, each preceded by its length, or `None` if a text is longer than the length can say.
+fn with_lengths(texts: &[&str]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for text in texts {
+        bytes.extend(u32::try_from(text.len()).ok()?.to_le_bytes());
+        bytes.extend(text.as_bytes());
+    }
+    Some(bytes)
+}
+
+/// Returns the message of a callback that was received at `now`, if Google has signed it for one of `issuer_ids`.
+///
+/// # Errors
+///
+/// If the callback is malformed, not signed or expired. Sending the same again does not help.
+pub fn verify(body: &str, roots: &RootKeys, issuer_ids: &[String], now: Timestamp) -> Result<Message, Forged> {
+    let Body { signature, intermediate_signing_key, protocol_version, signed_message } =
+        serde_json::from_str(body).map_err(|_| Forged::NotACallback)?;
+    if protocol_version != PROTOCOL {
+        return Err(Forged::NotACallback);
+    }
+    let intermediate = intermediate_signing_key.verify(roots, now)?;
+    let issuer_id = issuer_ids
+        .iter()
+        .find(|issuer_id| intermediate.has_signed(&[SENDER, issuer_id, PROTOCOL, &signed_message], &signature))
+        .ok_or(Forged::NotSigned)?;
+    SignedMessage::parse(&signed_message)?.message(issuer_id, now)
+}
+
+impl IntermediateKey {
+    /// Returns the key if a root key has signed it and it has not expired.
+    fn verify(&self, roots: &RootKeys, now: Timestamp) -> Result<PublicKey, Forged> {
+        let Self { signed_key, signatures } = self;
+        let texts = [SENDER, PROTOCOL, signed_key];
+        let is_signed = roots.valid_at(now).any(|root| signatures.iter().any(|by| root.has_signed(&texts, by)));
+        if !is_signed {
+            return Err(Forged::IntermediateNotSigned);
+        }
+        let SignedKey { key_value, key_expiration } =
+            serde_json::from_str(signed_key).map_err(|_| Forged::NotACallback)?;
+        let expires_at: i64 = key_expiration.parse().map_err(|_| Forged::NotACallback)?;
+        if expires_at <= now.unix_milliseconds() {
+            return Err(Forged::IntermediateExpired);
+        }
+        PublicKey::parse(&key_value).ok_or(Forged::NotACallback)
+    }
+}
+
+impl SignedMessage {
+    fn parse(text: &str) -> Result<Self, Forged> {
+        serde_json::from_str(text).map_err(|_| Forged::NotAMessage("members of the right types"))
+    }
+
+    fn message(self, issuer_id: &str, now: Timestamp) -> Result<Message, Forged> {
+        let Self { event_type, class_id, object_id, exp_time_millis, nonce } = self;
+        // The type comes first: a message of another type may have no object (a real `activate` had `objectIds`).
+        let kind = match event_type.ok_or(Forged::NotAMessage("eventType"))?.as_str() {
+            "save" => ChangeKind::Saved,
+            "del" => ChangeKind::Deleted,
+            _ => return Ok(Message::Other),
+        };
+        let expires_at = exp_time_millis.ok_or(Forged::NotAMessage("expTimeMillis"))?;
+        if expires_at <= now.unix_milliseconds() {
+            return Err(Forged::Expired);
+        }
+        let of_issuer = |id: &String| id.strip_prefix(issuer_id).is_some_and(|rest| rest.starts_with('.'));
+        class_id.filter(of_issuer).ok_or(Forged::NotAMessage("classId of the issuer"))?;
+        let object_id = object_id.filter(of_issuer).ok_or(Forged::NotAMessage("objectId of the issuer"))?;
+        let nonce = nonce.filter(|nonce| !nonce.is_empty()).ok_or(Forged::NotAMessage("nonce"))?;
+        Ok(Message::Change(Change { issuer_id: issuer_id.to_owned(), object_id, kind, expires_at, nonce }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use local::testing::google::{self, Callback};
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ISSUER: &str = "3388000000000000001";
+    const OBJECT: &str = "3388000000000000001.pass_1";
+    const NOW: i64 = 1_754_114_831_806;
+    const LATER: i64 = NOW + 1;
+
+    fn now() -> Timestamp {
+        Timestamp::nearest(NOW)
+    }
+
+    /// The issuers of the account. The callbacks are for the second one.
+    fn issuers() -> Vec<String> {
+        vec!["3388000000000000000".to_owned(), ISSUER.to_owned()]
+    }
+
+    fn saved() -> Callback {
+        Callback::new("save", ISSUER, OBJECT, LATER)
+    }
+
+    fn roots(callback: &Callback) -> RootKeys {
+        RootKeys::parse(&callback.published_keys(LATER).to_string()).unwrap()
+    }
+
+    /// Verifies a body against the root keys of [`saved`].
+    fn check(body: &Value) -> Result<Message, Forged> {
+        verify(&body.to_string(), &roots(&saved()), &issuers(), now())
+    }
+
+    #[test]
+    fn a_vector_of_another_implementation_is_verified() {
+        let vector: Value = serde_json::from_str(include_str!("verification/vector.json")).unwrap();
+        let roots = RootKeys::parse(&vector["keys_json"].to_string()).unwrap();
+        let issuer = vector["recipient_id"].as_str().unwrap().to_owned();
+        let Ok(Message::Change(change)) = verify(&vector["callback"].to_string(), &roots, &[issuer], now()) else {
+            panic!("expected a change");
+        };
+        let expected = Change {
+            issuer_id: ISSUER.to_owned(),
+            object_id: OBJECT.to_owned(),
+            kind: ChangeKind::Saved,
+            expires_at: 4_102_444_800_000,
+            nonce: "40a8e5af-5b7f-4ea4-b152-63d96858550e".to_owned(),
+        };
+        assert_eq!(change, expected);
+        assert_eq!(roots.expire_at(), Some(4_102_444_800_000));
+    }
+
+    #[rstest]
+    #[case("save", ChangeKind::Saved)]
+    #[case("del", ChangeKind::Deleted)]
+    fn a_message_says_what_happened_to_an_object(#[case] event_type: &str, #[case] expected: ChangeKind) {
+        let callback = Callback::new(event_type, ISSUER, OBJECT, LATER);
+        let Ok(Message::Change(change)) = check(&callback.body()) else { panic!("expected a change") };
+        assert_eq!((change.kind, change.expires_at), (expected, LATER));
+        assert_eq!(change.nonce, callback.message["nonce"]);
+    }
+
+    #[test]
+    fn a_message_of_another_type_needs_no_object() {
+        let mut callback = saved();
+        callback.message = json!({"eventType": "activate", "objectIds": [OBJECT], "deviceContext": {}});
+        assert_eq!(check(&callback.body()), Ok(Message::Other));
+    }
+
+    #[rstest]
+    #[case::another_sender(Callback { sender: "GooglePay", ..saved() }, Forged::IntermediateNotSigned)]
+    #[case::another_root(Callback { root: google::key(9), ..saved() }, Forged::IntermediateNotSigned)]
+    #[case::another_recipient(Callback { recipient: "3388000000000000002".to_owned(), ..saved() }, Forged::NotSigned)]
+    #[case::another_scheme(Callback { protocol: "ECv1", ..saved() }, Forged::NotACallback)]
+    #[case::an_expired_intermediate_key(Callback { key_expires_at: NOW, ..saved() }, Forged::IntermediateExpired)]
+    #[case::an_expired_message(Callback::new("save", ISSUER, OBJECT, NOW), Forged::IntermediateExpired)]
+    fn a_part_that_is_wrong_is_refused(#[case] callback: Callback, #[case] expected: Forged) {
+        assert_eq!(check(&callback.body()), Err(expected));
+    }
+
+    #[rstest]
+    #[case::expired("expTimeMillis", json!(NOW), Forged::Expired)]
+    #[case::no_expiration("expTimeMillis", Value::Null, Forged::NotAMessage("expTimeMillis"))]
+    #[case::a_text_as_expiration("expTimeMillis", json!("1"), Forged::NotAMessage("members of the right types"))]
+    #[case::no_type("eventType", Value::Null, Forged::NotAMessage("eventType"))]
+    #[case::no_object("objectId", Value::Null, Forged::NotAMessage("objectId of the issuer"))]
+    #[case::an_object_of_another("objectId", json!("33880000000000000012.x"), Forged::NotAMessage("objectId of the issuer"))]
+    #[case::a_class_of_another("classId", json!("3388.x"), Forged::NotAMessage("classId of the issuer"))]
+    #[case::no_nonce("nonce", json!(""), Forged::NotAMessage("nonce"))]
+    fn a_signed_message_is_not_believed_blindly(#[case] member: &str, #[case] value: Value, #[case] expected: Forged) {
+        let mut callback = saved();
+        callback.message[member] = value;
+        assert_eq!(check(&callback.body()), Err(expected));
+    }
+
+    #[test]
+    fn signatures_cannot_be_swapped() {
+        let mut body = saved().body();
+        let of_message = body["signature"].take();
+        body["signature"] = body["intermediateSigningKey"]["signatures"][0].take();
+        body["intermediateSigningKey"]["signatures"][0] = of_message;
+        assert_eq!(check(&body), Err(Forged::IntermediateNotSigned));
+    }
+
+    #[test]
+    fn any_signature_of_the_intermediate_key_may_be_the_good_one() {
+        let mut body = saved().body();
+        let signatures = body["intermediateSigningKey"]["signatures"].as_array_mut().unwrap();
+        signatures.insert(0, json!("no base64"));
+        signatures.insert(1, json!(google::sign(&google::key(9), &["something else"])));
+        assert!(check(&body).is_ok());
+    }
+
+    #[test]
+    fn any_root_key_that_is_valid_may_have_signed() {
+        let callback = saved();
+        let mut keys = callback.published_keys(LATER);
+        let good = keys["keys"][0].clone();
+        let with = |member: &str, value: Value| {
+            let mut key = good.clone();
+            key[member] = value;
+            key
+        };
+        let unusable = [
+            with("protocolVersion", json!("ECv2")),
+            with("protocolVersion", Value::Null),
+            with("keyExpiration", Value::Null),
+            with("keyExpiration", json!(NOW.to_string())),
+            with("keyValue", json!(google::public_key(&google::key(9)))),
+            with("keyValue", json!("AAAA")),
+            json!({"something": "else"}),
+        ];
+        let parsed = |keys: &Value| RootKeys::parse(&keys.to_string()).unwrap();
+        let body = callback.body().to_string();
+        keys["keys"] = json!(unusable);
+        let refused = verify(&body, &parsed(&keys), &issuers(), now());
+        assert_eq!(refused, Err(Forged::IntermediateNotSigned));
+        keys["keys"].as_array_mut().unwrap().push(good);
+        assert!(verify(&body, &parsed(&keys), &issuers(), now()).is_ok());
+        assert!(RootKeys::parse("{}").is_err());
+        assert_eq!(parsed(&json!({"keys": []})).expire_at(), None);
+    }
+
+    #[rstest]
+    #[case::a_fifth_member("/fifth", json!(1))]
+    #[case::a_third_member_of_the_key("/intermediateSigningKey/third", json!(1))]
+    #[case::no_signature("/signature", Value::Null)]
+    #[case::no_scheme("/protocolVersion", Value::Null)]
+    #[case::no_signatures("/intermediateSigningKey/signatures", Value::Null)]
+    #[case::a_message_that_is_an_object("/signedMessage", json!({}))]
+    fn a_body_has_exactly_its_members(#[case] pointer: &str, #[case] value: Value) {
+        let mut body = saved().body();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[name] = value;
+        assert_eq!(check(&body), Err(Forged::NotACallback));
+    }
+
+    #[test]
+    fn the_signed_text_is_verified_as_it_was_received() {
+        let mut callback = saved();
+        // An escape in the message's own JSON, which decoding and encoding would remove.
+        let text = callback.message.to_string().replace("save", "sa\\u0076e");
+        assert!(matches!(check(&callback.body_with(&text)), Ok(Message::Change(_))));
+        callback.message["note"] = json!("a=b");
+        let text = callback.message.to_string().replace('=', "\\u003d");
+        let mut body = callback.body_with(&text);
+        assert!(matches!(check(&body), Ok(Message::Change(_))));
+        body["signedMessage"] = json!(text.replace("\\u003d", "="));
+        assert_eq!(check(&body), Err(Forged::NotSigned));
+    }
+
+    #[test]
+    fn nothing_is_accepted_without_issuers_or_root_keys() {
+        let callback = saved();
+        let body = callback.body().to_string();
+        assert_eq!(verify(&body, &roots(&callback), &[], now()), Err(Forged::NotSigned));
+        let none = RootKeys::parse(r#"{"keys": []}"#).unwrap();
+        assert_eq!(verify(&body, &none, &issuers(), now()), Err(Forged::IntermediateNotSigned));
+    }
+
+    proptest! {
+        #[test]
+        fn a_callback_with_one_changed_byte_is_refused(position in any::<prop::sample::Index>(), byte in b'!'..=b'~') {
+            let callback = Callback {
+                message: json!({
+                    "classId": format!("{ISSUER}.c"), "objectId": OBJECT, "eventType": "save", "expTimeMillis": LATER,
+                    "nonce": "n",
+                }),
+                ..saved()
+            };
+            let good = callback.body().to_string();
+            let mut bytes = good.clone().into_bytes();
+            let position = position.index(bytes.len());
+            prop_assume!(bytes[position] != byte);
+            bytes[position] = byte;
+            let text = String::from_utf8(bytes).unwrap();
+            // Base64 has several texts for the same bytes at its end, and JSON for the same value.
+            let same = |text: &str| {
+                let value: Value = serde_json::from_str(text).ok()?;
+                let signature = |value: &Value| BASE64_STANDARD.decode(value.as_str()?).ok();
+                let by_root = signature(&value["intermediateSigningKey"]["signatures"][0]);
+                Some((signature(&value["signature"]), by_root, value["signedMessage"].clone()))
+            };
+            prop_assume!(same(&text).is_none() || same(&text) != same(&good));
+            prop_assert!(verify(&text, &roots(&callback), &issuers(), now()).is_err());
+        }
+
+        #[test]
+        fn no_body_makes_the_verification_panic(body in ".{0,200}") {
+            prop_assert!(verify(&body, &roots(&saved()), &issuers(), now()).is_err());
+        }
+    }
+}
