@@ -27,6 +27,7 @@ use crate::{
         codec::{self, Item, key_of, text},
         limits::CONCURRENCY,
     },
+    google::google_issuers_key,
     keys,
     pass_names::{Naming, StoredName},
     registrations::{
@@ -94,7 +95,7 @@ impl Table {
         Ok(contents)
     }
 
-    /// Copies an account and its keys, except the keys in `except`, into another table. An account or a key that exists
+    /// Copies an account, its keys, except the keys in `except`, and its Google issuers into another table. What exists
     /// there stays as it is. Returns how many keys are new there.
     pub async fn copy_account(&self, account: &AccountId, except: &[KeyId], to: &Self) -> Result<usize, StoreError> {
         let Some(mut item) = self.consistent_item(account_key(account)).await? else { return Ok(0) };
@@ -103,6 +104,9 @@ impl Table {
         let keys = self.consistent_items(ids.map(api_key_key).collect()).await?;
         item.remove(KEY_IDS);
         to.put_new(item).await?;
+        if let Some(issuers) = self.consistent_item(google_issuers_key(account)).await? {
+            to.put_new(issuers).await?;
+        }
         let mut new = 0;
         for found in keys {
             let record = codec::decode::<KeyItem>(found.clone())?.record()?;

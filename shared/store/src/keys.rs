@@ -6,8 +6,8 @@
 //! |---|---|---|---|---|
 //! | campaign | `CAMPAIGN#<campaign_id>` | `CAMPAIGN` | `account_id`, `campaign_type` if known, `known_since`, `pinned_since` if a name points to it | `registration-writes`, `registration-ingest`, `account-admin` |
 //! | pass | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>` | `serial_number`, `known_since` | `registration-writes`, `registration-ingest` |
-//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, and if known `device`, `pass_type`, `serial_number`, `push_token`, `push_token_at`, `push_service_url` | `registration-writes`, `registration-ingest`, `wallet-web-service` |
-//! | registration, removed | as above | as above | `last_event_at`, `expires_at` | `registration-writes`, `registration-ingest`, `wallet-web-service` |
+//! | registration, active | `CAMPAIGN#<campaign_id>` | `PASS#<pass_id>#<registration_id>` | `wallet`, `device_os`, `created_at`, `last_event_at`, `received_at`, `tie`, `pass`, and if known `device`, `pass_type`, `serial_number`, `push_token`, `push_token_at`, `push_service_url`; `callback_order` and `callback_nonce` if a callback wrote it | `registration-writes`, `registration-ingest`, `wallet-web-service`, `google-wallet-callback` |
+//! | registration, removed | as above | as above | `last_event_at`, `expires_at`; `callback_order` and `callback_nonce` if a callback wrote it | `registration-writes`, `registration-ingest`, `wallet-web-service`, `google-wallet-callback` |
 //! | update of a pass | `CAMPAIGN#<campaign_id>` | `UPDATED#<pass_id>` | `updated_at` | `registration-writes`, `registration-ingest` |
 //! | update of all passes | `CAMPAIGN#<campaign_id>` | `UPDATED` | `updated_at` | `registration-writes`, `registration-ingest` |
 //! | serial number | `SERIAL#<account_id>#<pass_type>#<serial_number>` | `SERIAL` | `campaign_id`, `pass_id`, and if known `token_hash`, `token_at` | `registration-writes`, `registration-ingest` |
@@ -19,10 +19,12 @@
 //! | unreadable record | `TALLY#UNREADABLE` | `<shard>#<sequence number>` | `problem`, `record`, `received_at`, `expires_at` | `registration-tally` |
 //! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` | `account-admin` |
 //! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` | `account-admin` |
+//! | Google issuers of an account | `ISSUER#<account_id>` | `ISSUER` | `issuer_ids` | `account-admin` |
+//! | Google's root keys | `GOOGLE_KEYS` | `GOOGLE_KEYS` | `key_set` as Google publishes it, `fresh_until` | `google-wallet-callback` |
 //! | bookmark | `BOOKMARK#<key and listing>` | `PAGE#<page>` | `cursor`, `expires_at` | `campaign-registrations`, `pass-registrations` |
 //!
 //! `api-contract`, `campaign-reports` and `unmatched-route` write nothing. `local export` copies all items except
-//! bookmarks, recounts, checkpoints, unreadable records and the key `demo`.
+//! bookmarks, recounts, checkpoints, unreadable records, Google's root keys and the key `demo`.
 //!
 //! | index | hash | range | contains |
 //! |---|---|---|---|
@@ -105,6 +107,11 @@ pub const SERIAL_NUMBER_SK: &str = "SERIAL";
 pub const GOOGLE_OBJECT_PREFIX: &str = "OBJECT#";
 /// The sort key of a Google object.
 pub const GOOGLE_OBJECT_SK: &str = "OBJECT";
+
+/// The sort key of the Google issuers of an account.
+pub const GOOGLE_ISSUERS_SK: &str = "ISSUER";
+/// The partition key and the sort key of Google's root keys.
+pub const GOOGLE_KEYS: &str = "GOOGLE_KEYS";
 
 /// The sort key of an account.
 pub const ACCOUNT_SK: &str = "ACCOUNT";
@@ -221,6 +228,12 @@ pub fn parse_google_object_pk(pk: &str) -> Option<(AccountId, GoogleObjectId)> {
 #[must_use]
 pub fn google_object_pk(account: &AccountId, object: &GoogleObjectId) -> String {
     format!("{GOOGLE_OBJECT_PREFIX}{account}#{}", object.as_str())
+}
+
+/// Returns the partition key of the Google issuers of an account.
+#[must_use]
+pub fn google_issuers_pk(account: &AccountId) -> String {
+    format!("ISSUER#{account}")
 }
 
 /// Returns the partition key of an account.

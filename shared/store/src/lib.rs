@@ -7,6 +7,7 @@
 //! - `registrations`: applying events, listing active registrations
 //! - `counts`: counting the changes in the table's stream, repairing counts
 //! - `campaigns`, `pass_names`, `updates`, `accounts`, `bookmarks`: the other items
+//! - `google`: what is needed to verify a callback of Google Wallet
 //! - `admission`: reading everything that determines whether a request may read a campaign, in one call
 //! - `changes`: parsing the table's stream into changes of registrations
 //! - `copy`: copying from one table into another
@@ -21,6 +22,7 @@ mod copy;
 mod counts;
 mod dynamodb;
 mod error;
+mod google;
 pub mod keys;
 mod outcome;
 mod pass_names;
@@ -46,6 +48,7 @@ pub use self::{
     counts::{CampaignCounts, Comparison, Recount, RecountOutcome, RecountRun, Tallied},
     dynamodb::{Connection, Credentials, limits},
     error::StoreError,
+    google::{CallbackContext, StoredKeys},
     outcome::Outcome,
     pass_names::NamedPass,
     registrations::{

@@ -133,8 +133,7 @@ impl Table {
         pass: PassId,
         object: &GoogleObjectId,
     ) -> Result<Naming, StoreError> {
-        let key = (keys::google_object_pk(account, object), keys::GOOGLE_OBJECT_SK.to_owned());
-        let update = self.name_update(key, campaign, pass);
+        let update = self.name_update(google_object_key(account, object), campaign, pass);
         let update =
             update.update_expression("SET campaign_id = :campaign, pass_id = :pass").condition_expression(NAMES);
         send(update, campaign, pass).await
@@ -191,13 +190,22 @@ fn serial_number_key(account: &AccountId, serial_number: &TypedSerialNumber) -> 
     (keys::serial_number_pk(account, serial_number), keys::SERIAL_NUMBER_SK.to_owned())
 }
 
+pub(crate) fn google_object_key(account: &AccountId, object: &GoogleObjectId) -> ItemKey {
+    (keys::google_object_pk(account, object), keys::GOOGLE_OBJECT_SK.to_owned())
+}
+
+/// Returns the campaign and the pass to which a name points.
+pub(crate) fn named_pass(item: Item) -> Result<(CampaignId, PassId), StoreError> {
+    let NameItem { campaign_id, pass_id, token_hash: _, token_at: _ } = codec::decode(item)?;
+    Ok((campaign_id, pass_id))
+}
+
 /// Sends an update that gives a name to a pass. If its condition does not hold, the stored item shows why.
 async fn send(update: UpdateItemFluentBuilder, campaign: CampaignId, pass: PassId) -> Result<Naming, StoreError> {
     let Err(error) = update.send().await else { return Ok(Naming::Stored) };
     let Some(UpdateItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
         return Err(error.into());
     };
-    let NameItem { campaign_id, pass_id, token_hash: _, token_at: _ } =
-        codec::decode(failure.item.clone().unwrap_or_default())?;
-    Ok(if (campaign_id, pass_id) == (campaign, pass) { Naming::Unchanged } else { Naming::Taken })
+    let owner = named_pass(failure.item.clone().unwrap_or_default())?;
+    Ok(if owner == (campaign, pass) { Naming::Unchanged } else { Naming::Taken })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 mod batch;
+mod callback;
 mod failed_push;
 pub(crate) mod items;
 mod list;

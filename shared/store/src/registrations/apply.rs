@@ -296,16 +296,22 @@ impl Table {
         condition: &str,
         at: Timestamp,
     ) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
-        let put = self
-            .put(item, condition, at)?
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = put.send().await else { return Ok(Ok(())) };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failure)) => {
-                failure.item.clone().map(codec::decode).transpose().map(Err)
-            }
-            _ => Err(error.into()),
+        written_or_existing(self.put(item, condition, at)?).await
+    }
+}
+
+/// Sends a conditional put. If its condition does not hold, returns `Err` with the stored registration, or with `None`
+/// if there is none.
+pub(super) async fn written_or_existing(
+    put: PutItemFluentBuilder,
+) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
+    let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    let Err(error) = put.send().await else { return Ok(Ok(())) };
+    match error.as_service_error() {
+        Some(PutItemError::ConditionalCheckFailedException(failure)) => {
+            failure.item.clone().map(codec::decode).transpose().map(Err)
         }
+        _ => Err(error.into()),
     }
 }
 
@@ -320,7 +326,7 @@ pub(crate) fn has_written(result: Result<PutItemOutput, SdkError<PutItemError>>)
     }
 }
 
-fn contended(pass: PassId, registration: RegistrationId) -> StoreError {
+pub(super) fn contended(pass: PassId, registration: RegistrationId) -> StoreError {
     let key = keys::registration_sk(pass, registration);
     StoreError::Unavailable(format!("{key} was changed by another writer {MAX_ATTEMPTS} times in a row"))
 }

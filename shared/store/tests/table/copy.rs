@@ -6,7 +6,8 @@ use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
     counts::Part,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject, UpdateInstant},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject},
+    google::GoogleIssuerId,
     id::{AccountId, CampaignId},
 };
 use store::{CampaignCounts, CampaignMove, ClaimError, Collection, Contents, Copied, CopiedNames, RecountOutcome};
@@ -191,6 +192,8 @@ async fn an_account_is_copied_with_its_keys_except_those_excluded() {
     let [stays, revoked, _] = keys.map(|key| key.id());
     old.revoke_key(&acme, revoked, now()).await.unwrap().unwrap();
     assert!(old.contents().await.unwrap().accounts.contains(&acme));
+    let issuers: [GoogleIssuerId; 2] = ["1", "2"].map(|id| id.parse().unwrap());
+    old.set_google_issuers(&acme, &issuers[..1]).await.unwrap();
 
     for expected in [2, 0] {
         assert_eq!(old.copy_account(&acme, &[stays], &new).await.unwrap(), expected);
@@ -199,6 +202,11 @@ async fn an_account_is_copied_with_its_keys_except_those_excluded() {
     }
     assert_eq!(new.key(stays, now()).await.unwrap(), None);
     assert_eq!(new.key(revoked, now()).await.unwrap(), None);
+
+    assert_eq!(new.google_issuers(&acme).await.unwrap(), issuers[..1]);
+    old.set_google_issuers(&acme, &issuers).await.unwrap();
+    old.copy_account(&acme, &[], &new).await.unwrap();
+    assert_eq!(new.google_issuers(&acme).await.unwrap(), issuers[..1], "what exists there stays");
 }
 
 /// The pass type of all serial numbers in these tests.

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod batches;
+mod callbacks;
 mod claims;
 mod copy;
 mod devices;

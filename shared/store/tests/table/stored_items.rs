@@ -7,12 +7,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    google::{Callback, CallbackKind},
     id::AccountId,
     wallet::{DeviceOs, Wallet},
 };
 use serde_json::{Map, Value, json};
-use store::StreamRecord;
+use store::{StoredKeys, StreamRecord};
 
 use super::{
     TestTable, at, deadline, event, expect_done, now, pass,
@@ -80,6 +81,15 @@ async fn write_every_kind(table: &TestTable) {
             expect_done(outcome);
         }
     }
+
+    for (object, kind) in [("1.saved", CallbackKind::Saved), ("1.deleted", CallbackKind::Deleted)] {
+        let nonce = "2c1f6b0e".parse().unwrap();
+        let callback = Callback { object_id: object.parse().unwrap(), kind, order: 1_754_114_831_806, nonce };
+        expect_done(table.apply_callback(&account, campaign, pass(1), &callback, at(12)).await.unwrap());
+    }
+    table.set_google_issuers(&account, &["3388000000022000000".parse().unwrap()]).await.unwrap();
+    let keys = StoredKeys { key_set: "{\"keys\": []}".to_owned(), fresh_until: at(13) };
+    table.store_google_keys(&keys).await.unwrap();
 
     table.write_bookmark("listing", 2, "cursor".to_owned(), now()).await.unwrap();
     let records = [

@@ -3,7 +3,8 @@
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    google::{Callback, CallbackKind},
     id::{AccountId, CampaignId},
     time::Timestamp,
 };
@@ -135,6 +136,30 @@ async fn an_attribute_that_was_added_later_may_be_absent(#[case] sk: &str, #[cas
     let (campaign, ..) = everything(&table).await;
     table.remove(campaign, sk, attribute).await;
     expect_usable(&table, campaign).await;
+}
+
+#[tokio::test]
+async fn the_next_callback_decides_if_an_item_keeps_none() {
+    let table = TestTable::start().await;
+    let campaign = new_campaign();
+    let callback = |kind, order, nonce: &str| Callback {
+        object_id: "1.x".parse().unwrap(),
+        kind,
+        order,
+        nonce: nonce.parse().unwrap(),
+    };
+    let saved = callback(CallbackKind::Saved, 2, "a");
+    let receive = async |callback: Callback, instant| {
+        table.apply_callback(&demo(), campaign, pass(1), &callback, at(instant)).await.unwrap()
+    };
+    assert_eq!(receive(saved.clone(), 1).await, Outcome::Applied);
+    let sk = format!("PASS#{}#{}", pass(1), saved.registration_id(pass(1)));
+    table.set(campaign, &sk, "of_a_later_release", "x").await;
+    for attribute in ["callback_order", "callback_nonce"] {
+        table.remove(campaign, &sk, attribute).await;
+    }
+    assert_eq!(receive(callback(CallbackKind::Deleted, 3, "b"), 2).await, Outcome::Applied);
+    assert_eq!(receive(saved, 3).await, Outcome::Unchanged);
 }
 
 #[rstest]
