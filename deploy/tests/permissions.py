@@ -60,6 +60,8 @@ PERMISSIONS = {
         {
             *((f"dynamodb:{action}", TABLE, keys) for action in ("BatchGetItem", "PutItem", "UpdateItem") for keys in ("ACCOUNT#*", "API_KEY#*")),
             ("dynamodb:UpdateItem", TABLE, "CAMPAIGN#*"),
+            ("dynamodb:BatchGetItem", TABLE, "ISSUER#*"),
+            ("dynamodb:PutItem", TABLE, "ISSUER#*"),
         },
         {LOGS, TRACES},
     ),

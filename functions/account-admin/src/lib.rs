@@ -8,6 +8,13 @@
 //! | `{"action":"revoke_key","account_id","key_id"}` | the key's record with `revoked_at` |
 //! | `{"action":"set_campaign_type","account_id","campaign_id","campaign_type"}` | `{"campaign_id","account_id","campaign_type"?}` |
 //! | `{"action":"move_campaign","account_id","campaign_id","to_account_id"}` | the same, with the new account; refused if a serial number or a Google object points to a pass of the campaign |
+//! | `{"action":"set_google_issuers","account_id","issuer_ids":[…]}` | `{"account_id","google_issuer_ids":[…],"web_service_url","google_callback_url","warning"?}` |
+//! | `{"action":"show_wallets","account_id"}` | the same |
+//!
+//! `issuer_ids` replaces all issuers of the account in the Google Wallet API: several, for example, for demo and for
+//! production, and none if the list is empty. `web_service_url` is the `webServiceURL` of the account's passes and
+//! `google_callback_url` the URL of its classes' callbacks. A pass keeps its URL for life, so there is a `warning` if the
+//! stack has no domain name of its own.
 //!
 //! `access` is `read_write` (the default) or `read_only`. An account may have several keys, so that a key can be
 //! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong
@@ -22,12 +29,13 @@ use domain::{
     account::{Access, ApiKey, KeyId, KeyRecord, UserName},
     campaign::{Campaign, CampaignType},
     fields::{FieldErrors, Fields},
+    google::{GoogleIssuerId, MAX_ISSUERS},
     id::{AccountId, CampaignId},
     names::UnknownName,
     time::{self, Timestamp},
 };
 use lambda_runtime::{Diagnostic, LambdaEvent};
-pub use process::config::TableConfig as Config;
+use process::config::{ConfigError, Lookup, TableConfig, required};
 use serde::Serialize;
 use serde_json::Value;
 use store::{CampaignMove, StoreError, Table};
@@ -37,10 +45,34 @@ use thiserror::Error;
 /// The account of the smoke test (`deploy/smoke.py`).
 const SMOKE_TEST: &str = "smoke-test";
 
+/// What the hosts have in their name that API Gateway assigns (Amazon API Gateway developer guide, "Publish HTTP APIs for
+/// customers to invoke").
+const ASSIGNED_HOST: &str = ".execute-api.";
+
+/// The configuration of the function.
+#[derive(Debug, Clone)]
+pub struct Config {
+    table: TableConfig,
+    /// The base URL of the API.
+    api_url: String,
+}
+
 /// The function.
 #[derive(Debug, Clone)]
 pub struct AccountAdmin {
     table: Table,
+    api_url: String,
+}
+
+impl Config {
+    /// Reads the variables of the table, and `API_URL`: the base URL of the API.
+    ///
+    /// # Errors
+    ///
+    /// If a required variable is missing.
+    pub fn from_lookup(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        Ok(Self { table: TableConfig::from_lookup(lookup)?, api_url: required(lookup, "API_URL")? })
+    }
 }
 
 /// The answer to an operator.
@@ -69,6 +101,20 @@ pub enum Answer {
     },
     /// A key was revoked.
     Revoked(ShownKey),
+    /// How wallets reach an account.
+    Wallets {
+        /// The id of the account.
+        account_id: AccountId,
+        /// The account's issuers in the Google Wallet API.
+        google_issuer_ids: Vec<GoogleIssuerId>,
+        /// The `webServiceURL` of the account's passes.
+        web_service_url: String,
+        /// The URL for the callbacks of Google Wallet.
+        google_callback_url: String,
+        /// Why these URLs should not be put into passes.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        warning: Option<&'static str>,
+    },
     /// A campaign got another type or another account.
     Campaign {
         /// The campaign.
@@ -154,13 +200,15 @@ enum Action {
     RevokeKey { account_id: AccountId, key_id: KeyId },
     SetCampaignType { account_id: AccountId, campaign_id: CampaignId, campaign_type: CampaignType },
     MoveCampaign { account_id: AccountId, campaign_id: CampaignId, to_account_id: AccountId },
+    SetGoogleIssuers { account_id: AccountId, issuer_ids: Vec<GoogleIssuerId> },
+    ShowWallets { account_id: AccountId },
 }
 
 impl AccountAdmin {
     /// Returns the function, which uses the table that `config` names.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { table: config.connect() }
+        Self { table: config.table.connect(), api_url: config.api_url.clone() }
     }
 
     /// Performs the action that an event names.
@@ -200,15 +248,46 @@ impl AccountAdmin {
                 Answer::of_campaign(campaign_id, stored, account_id)
             }
             Action::MoveCampaign { account_id, campaign_id, to_account_id } => {
-                if !self.table.unknown_accounts([to_account_id.clone()].into(), now).await?.is_empty() {
-                    return Err(AdminError::UnknownAccount(to_account_id));
-                }
+                let to_account_id = self.known_account(to_account_id, now).await?;
                 match self.table.move_campaign(campaign_id, &account_id, &to_account_id, now).await? {
                     CampaignMove::Moved(campaign) => Answer::of_campaign(campaign_id, Some(campaign), account_id),
                     CampaignMove::Unknown => Answer::of_campaign(campaign_id, None, account_id),
                     CampaignMove::Pinned => Err(AdminError::PinnedCampaign(campaign_id)),
                 }
             }
+            Action::SetGoogleIssuers { account_id, issuer_ids } => {
+                let account_id = self.known_account(account_id, now).await?;
+                self.table.set_google_issuers(&account_id, &issuer_ids).await?;
+                Ok(self.wallets(account_id, issuer_ids))
+            }
+            Action::ShowWallets { account_id } => {
+                let account_id = self.known_account(account_id, now).await?;
+                let issuer_ids = self.table.google_issuers(&account_id).await?;
+                Ok(self.wallets(account_id, issuer_ids))
+            }
+        }
+    }
+
+    /// Returns the account if it exists.
+    async fn known_account(&self, account: AccountId, now: Timestamp) -> Result<AccountId, AdminError> {
+        if self.table.unknown_accounts([account.clone()].into(), now).await?.is_empty() {
+            Ok(account)
+        } else {
+            Err(AdminError::UnknownAccount(account))
+        }
+    }
+
+    fn wallets(&self, account_id: AccountId, google_issuer_ids: Vec<GoogleIssuerId>) -> Answer {
+        let web_service_url = format!("{}/wallet/{account_id}", self.api_url);
+        let is_assigned = self.api_url.contains(ASSIGNED_HOST);
+        Answer::Wallets {
+            account_id,
+            google_issuer_ids,
+            google_callback_url: format!("{web_service_url}/google"),
+            web_service_url,
+            warning: is_assigned.then_some(
+                "a pass keeps its URL for life, and this one ends with the stack; set DomainName before passes are issued",
+            ),
         }
     }
 }
@@ -263,6 +342,13 @@ impl Action {
                     Self::MoveCampaign { account_id, campaign_id, to_account_id }
                 })
             }
+            Some(Kind::SetGoogleIssuers) => {
+                let issuer_ids = fields.required_list("issuer_ids", MAX_ISSUERS);
+                account_id
+                    .zip(issuer_ids)
+                    .map(|(account_id, issuer_ids)| Self::SetGoogleIssuers { account_id, issuer_ids })
+            }
+            Some(Kind::ShowWallets) => account_id.map(|account_id| Self::ShowWallets { account_id }),
             None => None,
         };
         match action {
@@ -279,7 +365,7 @@ impl Action {
                 (is_smoke_test(account_id), is_smoke_test(account_id))
             }
             Self::ListKeys { account_id } | Self::RevokeKey { account_id, .. } => (is_smoke_test(account_id), false),
-            Self::SetCampaignType { .. } => (false, false),
+            Self::SetCampaignType { .. } | Self::SetGoogleIssuers { .. } | Self::ShowWallets { .. } => (false, false),
             Self::MoveCampaign { to_account_id, .. } => (false, is_smoke_test(to_account_id)),
         };
         match is_operator {
@@ -300,6 +386,8 @@ enum Kind {
     RevokeKey,
     SetCampaignType,
     MoveCampaign,
+    SetGoogleIssuers,
+    ShowWallets,
 }
 
 impl From<KeyRecord> for ShownKey {

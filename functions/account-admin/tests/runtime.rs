@@ -23,6 +23,8 @@ async fn the_binary_answers_every_sample_event() {
         "revoke-key.json",
         "set-campaign-type.json",
         "move-campaign.json",
+        "set-google-issuers.json",
+        "show-wallets.json",
     ];
     let found = std::fs::read_dir(samples::folder().join("admin")).unwrap();
     assert_eq!(found.count(), names.len(), "each sample is invoked here");
@@ -46,6 +48,10 @@ async fn the_binary_answers_every_sample_event() {
     assert_eq!((&moved["account_id"], &moved["campaign_type"]), (&"acme".into(), &"coupons".into()));
     let no_longer = binary.invoke(&read(names[4])).await.unwrap().unwrap_err();
     assert_eq!(no_longer["errorType"], "UnknownCampaign");
+
+    let set = binary.invoke(&read(names[6])).await.unwrap().unwrap();
+    assert_eq!(set["google_issuer_ids"], serde_json::json!(["3388000000022000000"]));
+    assert_eq!(binary.invoke(&read(names[7])).await.unwrap().unwrap(), set);
 
     let logs = binary.stop().await.unwrap();
     assert!(!logs.contains(added["api_key"].as_str().unwrap()), "{logs}");

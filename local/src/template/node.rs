@@ -194,6 +194,8 @@ impl<'a> Node<'a> {
             "AWS::DynamoDB::Table" => "TableName",
             "AWS::SQS::Queue" => "QueueName",
             "AWS::Logs::LogGroup" => "LogGroupName",
+            // Its id, which API Gateway assigns.
+            "AWS::Serverless::HttpApi" => "Name",
             _ => return Err(self.unexpected(&format!("a reference to {name}, a {kind}, is not understood here"))),
         };
         resource.field("Properties")?.field(property)?.resolve(depth - 1)

@@ -104,6 +104,28 @@ impl<'a> Fields<'a> {
         text.parse().map_err(|error| self.refuse(name, error)).ok()
     }
 
+    /// Returns the array in the field `name` as a list of up to `max` `T`s. Adds an error and returns `None` if it is absent
+    /// or invalid.
+    pub fn required_list<T>(&mut self, name: &str, max: usize) -> Option<Vec<T>>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        if self.is_malformed {
+            return None;
+        }
+        let Some(value) = self.value(name) else {
+            self.refuse(name, "is required");
+            return None;
+        };
+        let Some(values) = value.as_array().filter(|values| values.len() <= max) else {
+            self.refuse(name, format_args!("expected an array of at most {max}"));
+            return None;
+        };
+        let parsed = values.iter().map(|value| value.as_str().unwrap_or_default().parse());
+        parsed.collect::<Result<_, T::Err>>().map_err(|error| self.refuse(name, error)).ok()
+    }
+
     /// Returns whether the value, or the value that contains it, is not an object. Missing fields are not reported
     /// then.
     #[must_use]

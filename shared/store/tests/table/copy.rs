@@ -6,7 +6,7 @@ use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
     counts::Part,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject, UpdateInstant},
     google::GoogleIssuerId,
     id::{AccountId, CampaignId},
 };

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
     google::{Callback, CallbackKind},
     id::AccountId,
     wallet::{DeviceOs, Wallet},

@@ -3,7 +3,7 @@
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
     google::{Callback, CallbackKind},
     id::{AccountId, CampaignId},
     time::Timestamp,
