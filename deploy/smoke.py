@@ -69,6 +69,8 @@ class Smoke:
             self.expect(204, "GET", f"/wallet/{ACCOUNT}/v1/devices/{ACCOUNT}/registrations/pass.{ACCOUNT}")
         with self.step("registration-writes", "refuses a request without a key"):
             self.expect(401, "POST", self.pass_path, {})
+        with self.step("google-wallet-callback", "refuses a forged callback"):
+            self.expect(400, "POST", f"/wallet/{ACCOUNT}/google", {"signedMessage": "{}"})
         with self.step("account-admin", "creates a key"):
             # This fails if the account exists already, so the result is ignored. If there is no account, adding a key fails.
             self.answer("account-admin", {"action": "create_account", "account_id": ACCOUNT, "user_name": ACCOUNT})

@@ -56,6 +56,13 @@ PERMISSIONS = {
         },
         {LOGS, TRACES, STREAM},
     ),
+    "google-wallet-callback": (
+        {
+            *(("dynamodb:BatchGetItem", TABLE, keys) for keys in ("ISSUER#*", "OBJECT#*", "GOOGLE_KEYS", "CAMPAIGN#")),
+            *(("dynamodb:PutItem", TABLE, keys) for keys in ("CAMPAIGN#*", "GOOGLE_KEYS")),
+        },
+        {LOGS, TRACES},
+    ),
     "account-admin": (
         {
             *((f"dynamodb:{action}", TABLE, keys) for action in ("BatchGetItem", "PutItem", "UpdateItem") for keys in ("ACCOUNT#*", "API_KEY#*")),

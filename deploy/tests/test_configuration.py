@@ -138,7 +138,8 @@ def test_a_parameter_that_changes_a_function_publishes_a_version(parameter, monk
     if parameter not in ("Environment", "PermissionsBoundary"):
         changed = {name for name in before if before[name][0] != after[name][0]}
         assert changed == {name for name in before if before[name][1] != after[name][1]}
-        assert bool(changed) is (parameter in ("Architecture", "LogLevel", "Tracing", "WalletReservedConcurrency"))
+        of_functions = ("Architecture", "LogLevel", "Tracing", "WalletReservedConcurrency", "DomainName", "GoogleKeysUrl")
+        assert bool(changed) is (parameter in of_functions)
 
 
 def test_a_changed_property_in_the_template_publishes_a_version(monkeypatch):

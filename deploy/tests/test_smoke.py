@@ -63,6 +63,7 @@ def test_a_working_stack_passes_twice(local):
         ("GET", "/v2/nowhere", "unmatched-route"),
         ("GET", "/wallet/.*", "wallet-web-service"),
         ("POST", PASS, "registration-writes"),
+        ("POST", "/wallet/.*", "google-wallet-callback"),
         ("DELETE", PASS + "/.*", "registration-writes"),
         ("GET", PASS, "pass-registrations"),
         ("GET", r"/v2/coupons/[^/]+/registrations.*", "campaign-registrations"),

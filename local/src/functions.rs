@@ -153,6 +153,7 @@ functions! {
         api_contract::ApiContract,
         campaign_registrations::CampaignRegistrations,
         campaign_reports::CampaignReports,
+        google_wallet_callback::GoogleWalletCallback,
         pass_registrations::PassRegistrations,
         registration_writes::RegistrationWrites,
         unmatched_route::UnmatchedRoute,

@@ -13,8 +13,8 @@
 //!
 //! `issuer_ids` replaces all issuers of the account in the Google Wallet API: several, for example, for demo and for
 //! production, and none if the list is empty. `web_service_url` is the `webServiceURL` of the account's passes and
-//! `google_callback_url` the URL of its classes' callbacks. A pass keeps its URL for life, so there is a `warning` if the
-//! stack has no domain name of its own.
+//! `google_callback_url` the URL of its classes' callbacks. A pass keeps its URL for life, so there is a `warning` if
+//! the stack has no domain name of its own.
 //!
 //! `access` is `read_write` (the default) or `read_only`. An account may have several keys, so that a key can be
 //! replaced without an interruption. For campaigns, `account_id` is the account that owns the campaign now, so a wrong
@@ -45,7 +45,7 @@ use thiserror::Error;
 /// The account of the smoke test (`deploy/smoke.py`).
 const SMOKE_TEST: &str = "smoke-test";
 
-/// What the hosts have in their name that API Gateway assigns (Amazon API Gateway developer guide, "Publish HTTP APIs for
+/// A part of every host name that API Gateway assigns (Amazon API Gateway developer guide, "Publish HTTP APIs for
 /// customers to invoke").
 const ASSIGNED_HOST: &str = ".execute-api.";
 

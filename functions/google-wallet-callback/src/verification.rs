@@ -1,7 +1,8 @@
 //! Verifies that a callback comes from Google and is meant for one of our issuers.
 //!
 //! Google signs a callback in two steps, the scheme `ECv2SigningOnly`: a root key signs an intermediate key, and the
-//! intermediate key signs the message. Google publishes the root keys; [`RootKeys`] parses them. [`verify`] follows the
+//! intermediate key signs the message. Google publishes the root keys; [`RootKeys`] parses them. [`Claim::parse`]
+//! checks the form of a callback, so that the object that it names can be looked up, and [`Claim::verify`] follows the
 //! chain and returns what the message says.
 //!
 //! A signature covers texts as they were received: to decode and encode a text again would break its signature. Each
@@ -11,7 +12,11 @@
 //! Google names as the reference.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use domain::time::Timestamp;
+use domain::{
+    google::{Callback, CallbackKind, GoogleIssuerId},
+    pass::GoogleObjectId,
+    time::Timestamp,
+};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde::Deserialize;
 use thiserror::Error;
@@ -26,37 +31,20 @@ const P256_PREFIX: [u8; 26] = [
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
+/// A callback that has the right form. Whatever it says is only claimed until it is verified.
+#[derive(Debug)]
+pub struct Claim {
+    body: Body,
+    message: SignedMessage,
+}
+
 /// A message that Google has signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// An object was saved to a wallet or deleted from it.
-    Change(Change),
+    Callback(Callback),
     /// An event of another type, which changes nothing here.
     Other,
-}
-
-/// What a callback says about one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The issuer's id, to which the message was signed.
-    pub issuer_id: String,
-    /// The object: the issuer's id, a full stop and a name.
-    pub object_id: String,
-    /// What happened to the object.
-    pub kind: ChangeKind,
-    /// When the message expires, in milliseconds since 1970. A later message of the same object has a greater one.
-    pub expires_at: i64,
-    /// A text that only repetitions of the same message share.
-    pub nonce: String,
-}
-
-/// What happened to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// It was saved to a wallet.
-    Saved,
-    /// It was deleted from a wallet.
-    Deleted,
 }
 
 /// The reason why a callback is refused. The text says nothing about the callback's contents.
@@ -116,7 +104,7 @@ struct PublishedKey {
 }
 
 /// The body of a callback. It has exactly these members.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Body {
     signature: String,
@@ -126,7 +114,7 @@ struct Body {
 }
 
 /// The intermediate key and its signatures. It has exactly these members.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct IntermediateKey {
     signed_key: String,
@@ -142,7 +130,7 @@ struct SignedKey {
 }
 
 /// The text of a message. Which members it must have depends on its type.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SignedMessage {
     event_type: Option<String>,
@@ -163,10 +151,10 @@ impl RootKeys {
         Ok(Self(keys.iter().filter_map(PublishedKey::root_key).collect()))
     }
 
-    /// Returns when the last of the keys expires, in milliseconds since 1970, or `None` if there are no keys.
+    /// Returns whether there is a key that has not expired.
     #[must_use]
-    pub fn expire_at(&self) -> Option<i64> {
-        self.0.iter().map(|root| root.expires_at).max()
+    pub fn any_valid_at(&self, now: Timestamp) -> bool {
+        self.valid_at(now).next().is_some()
     }
 
     fn valid_at(&self, now: Timestamp) -> impl Iterator<Item = &PublicKey> {
@@ -211,23 +199,44 @@ fn with_lengths(texts: &[&str]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Returns the message of a callback that was received at `now`, if Google has signed it for one of `issuer_ids`.
-///
-/// # Errors
-///
-/// If the callback is malformed, not signed or expired. Sending the same again does not help.
-pub fn verify(body: &str, roots: &RootKeys, issuer_ids: &[String], now: Timestamp) -> Result<Message, Forged> {
-    let Body { signature, intermediate_signing_key, protocol_version, signed_message } =
-        serde_json::from_str(body).map_err(|_| Forged::NotACallback)?;
-    if protocol_version != PROTOCOL {
-        return Err(Forged::NotACallback);
+impl Claim {
+    /// Parses the body of a callback.
+    ///
+    /// # Errors
+    ///
+    /// If the body does not have the form of a callback. Sending the same again does not help.
+    pub fn parse(body: &[u8]) -> Result<Self, Forged> {
+        let body: Body = serde_json::from_slice(body).map_err(|_| Forged::NotACallback)?;
+        if body.protocol_version != PROTOCOL {
+            return Err(Forged::NotACallback);
+        }
+        let message = serde_json::from_str(&body.signed_message)
+            .map_err(|_| Forged::NotAMessage("members of the right types"))?;
+        Ok(Self { body, message })
     }
-    let intermediate = intermediate_signing_key.verify(roots, now)?;
-    let issuer_id = issuer_ids
-        .iter()
-        .find(|issuer_id| intermediate.has_signed(&[SENDER, issuer_id, PROTOCOL, &signed_message], &signature))
-        .ok_or(Forged::NotSigned)?;
-    SignedMessage::parse(&signed_message)?.message(issuer_id, now)
+
+    /// Returns the object that the callback names, or `None` if it names none.
+    #[must_use]
+    pub fn object_id(&self) -> Option<GoogleObjectId> {
+        self.message.object_id.as_ref()?.parse().ok()
+    }
+
+    /// Returns the message of the callback, which was received at `now`, if Google has signed it for one of
+    /// `issuer_ids`.
+    ///
+    /// # Errors
+    ///
+    /// If the callback is not signed or expired, or if its message is incomplete. Sending the same again does not help.
+    pub fn verify(self, roots: &RootKeys, issuer_ids: &[GoogleIssuerId], now: Timestamp) -> Result<Message, Forged> {
+        let Self { body, message } = self;
+        let Body { signature, intermediate_signing_key, protocol_version: _, signed_message } = body;
+        let intermediate = intermediate_signing_key.verify(roots, now)?;
+        let is_recipient = |issuer_id: &&GoogleIssuerId| {
+            intermediate.has_signed(&[SENDER, issuer_id.as_str(), PROTOCOL, &signed_message], &signature)
+        };
+        let issuer_id = issuer_ids.iter().find(is_recipient).ok_or(Forged::NotSigned)?;
+        message.read(issuer_id, now)
+    }
 }
 
 impl IntermediateKey {
@@ -250,33 +259,34 @@ impl IntermediateKey {
 }
 
 impl SignedMessage {
-    fn parse(text: &str) -> Result<Self, Forged> {
-        serde_json::from_str(text).map_err(|_| Forged::NotAMessage("members of the right types"))
-    }
-
-    fn message(self, issuer_id: &str, now: Timestamp) -> Result<Message, Forged> {
+    /// Returns what the message says if it was signed for this issuer.
+    fn read(self, issuer_id: &GoogleIssuerId, now: Timestamp) -> Result<Message, Forged> {
         let Self { event_type, class_id, object_id, exp_time_millis, nonce } = self;
         // The type comes first: a message of another type may have no object (a real `activate` had `objectIds`).
         let kind = match event_type.ok_or(Forged::NotAMessage("eventType"))?.as_str() {
-            "save" => ChangeKind::Saved,
-            "del" => ChangeKind::Deleted,
+            "save" => CallbackKind::Saved,
+            "del" => CallbackKind::Deleted,
             _ => return Ok(Message::Other),
         };
         let expires_at = exp_time_millis.ok_or(Forged::NotAMessage("expTimeMillis"))?;
         if expires_at <= now.unix_milliseconds() {
             return Err(Forged::Expired);
         }
-        let of_issuer = |id: &String| id.strip_prefix(issuer_id).is_some_and(|rest| rest.starts_with('.'));
-        class_id.filter(of_issuer).ok_or(Forged::NotAMessage("classId of the issuer"))?;
-        let object_id = object_id.filter(of_issuer).ok_or(Forged::NotAMessage("objectId of the issuer"))?;
-        let nonce = nonce.filter(|nonce| !nonce.is_empty()).ok_or(Forged::NotAMessage("nonce"))?;
-        Ok(Message::Change(Change { issuer_id: issuer_id.to_owned(), object_id, kind, expires_at, nonce }))
+        // The ids of classes and objects have the same form.
+        let id_of_issuer = |id: Option<String>| {
+            let id: GoogleObjectId = id?.parse().ok()?;
+            id.is_of(issuer_id).then_some(id)
+        };
+        id_of_issuer(class_id).ok_or(Forged::NotAMessage("classId of the issuer"))?;
+        let object_id = id_of_issuer(object_id).ok_or(Forged::NotAMessage("objectId of the issuer"))?;
+        let nonce = nonce.and_then(|nonce| nonce.parse().ok()).ok_or(Forged::NotAMessage("nonce"))?;
+        Ok(Message::Callback(Callback { object_id, kind, order: expires_at, nonce }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use local::testing::google::{self, Callback};
+    use local::testing::google::{self, SignedCallback};
     use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::{Value, json};
@@ -293,15 +303,19 @@ mod tests {
     }
 
     /// The issuers of the account. The callbacks are for the second one.
-    fn issuers() -> Vec<String> {
-        vec!["3388000000000000000".to_owned(), ISSUER.to_owned()]
+    fn issuers() -> [GoogleIssuerId; 2] {
+        ["3388000000000000000", ISSUER].map(|id| id.parse().unwrap())
     }
 
-    fn saved() -> Callback {
-        Callback::new("save", ISSUER, OBJECT, LATER)
+    fn verify(body: &str, roots: &RootKeys, issuer_ids: &[GoogleIssuerId], now: Timestamp) -> Result<Message, Forged> {
+        Claim::parse(body.as_bytes())?.verify(roots, issuer_ids, now)
     }
 
-    fn roots(callback: &Callback) -> RootKeys {
+    fn saved() -> SignedCallback {
+        SignedCallback::new("save", ISSUER, OBJECT, LATER)
+    }
+
+    fn roots(callback: &SignedCallback) -> RootKeys {
         RootKeys::parse(&callback.published_keys(LATER).to_string()).unwrap()
     }
 
@@ -314,29 +328,36 @@ mod tests {
     fn a_vector_of_another_implementation_is_verified() {
         let vector: Value = serde_json::from_str(include_str!("verification/vector.json")).unwrap();
         let roots = RootKeys::parse(&vector["keys_json"].to_string()).unwrap();
-        let issuer = vector["recipient_id"].as_str().unwrap().to_owned();
-        let Ok(Message::Change(change)) = verify(&vector["callback"].to_string(), &roots, &[issuer], now()) else {
-            panic!("expected a change");
+        let issuer = vector["recipient_id"].as_str().unwrap().parse().unwrap();
+        let Ok(Message::Callback(callback)) = verify(&vector["callback"].to_string(), &roots, &[issuer], now()) else {
+            panic!("expected a callback");
         };
-        let expected = Change {
-            issuer_id: ISSUER.to_owned(),
-            object_id: OBJECT.to_owned(),
-            kind: ChangeKind::Saved,
-            expires_at: 4_102_444_800_000,
-            nonce: "40a8e5af-5b7f-4ea4-b152-63d96858550e".to_owned(),
+        let expected = Callback {
+            object_id: OBJECT.parse().unwrap(),
+            kind: CallbackKind::Saved,
+            order: 4_102_444_800_000,
+            nonce: "40a8e5af-5b7f-4ea4-b152-63d96858550e".parse().unwrap(),
         };
-        assert_eq!(change, expected);
-        assert_eq!(roots.expire_at(), Some(4_102_444_800_000));
+        assert_eq!(callback, expected);
     }
 
     #[rstest]
-    #[case("save", ChangeKind::Saved)]
-    #[case("del", ChangeKind::Deleted)]
-    fn a_message_says_what_happened_to_an_object(#[case] event_type: &str, #[case] expected: ChangeKind) {
-        let callback = Callback::new(event_type, ISSUER, OBJECT, LATER);
-        let Ok(Message::Change(change)) = check(&callback.body()) else { panic!("expected a change") };
-        assert_eq!((change.kind, change.expires_at), (expected, LATER));
-        assert_eq!(change.nonce, callback.message["nonce"]);
+    #[case("save", CallbackKind::Saved)]
+    #[case("del", CallbackKind::Deleted)]
+    fn a_message_says_what_happened_to_an_object(#[case] event_type: &str, #[case] expected: CallbackKind) {
+        let signed = SignedCallback::new(event_type, ISSUER, OBJECT, LATER);
+        let Ok(Message::Callback(callback)) = check(&signed.body()) else { panic!("expected a callback") };
+        assert_eq!((callback.kind, callback.order), (expected, LATER));
+        assert_eq!(callback.nonce.as_str(), signed.message["nonce"]);
+    }
+
+    #[test]
+    fn the_object_is_known_before_the_callback_is_verified() {
+        let mut signed = saved();
+        let object = |signed: &SignedCallback| Claim::parse(signed.body().to_string().as_bytes()).unwrap().object_id();
+        assert_eq!(object(&signed), Some(OBJECT.parse().unwrap()));
+        signed.message["objectId"] = json!("x");
+        assert_eq!(object(&signed), None);
     }
 
     #[test]
@@ -347,13 +368,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case::another_sender(Callback { sender: "GooglePay", ..saved() }, Forged::IntermediateNotSigned)]
-    #[case::another_root(Callback { root: google::key(9), ..saved() }, Forged::IntermediateNotSigned)]
-    #[case::another_recipient(Callback { recipient: "3388000000000000002".to_owned(), ..saved() }, Forged::NotSigned)]
-    #[case::another_scheme(Callback { protocol: "ECv1", ..saved() }, Forged::NotACallback)]
-    #[case::an_expired_intermediate_key(Callback { key_expires_at: NOW, ..saved() }, Forged::IntermediateExpired)]
-    #[case::an_expired_message(Callback::new("save", ISSUER, OBJECT, NOW), Forged::IntermediateExpired)]
-    fn a_part_that_is_wrong_is_refused(#[case] callback: Callback, #[case] expected: Forged) {
+    #[case::another_sender(SignedCallback { sender: "GooglePay", ..saved() }, Forged::IntermediateNotSigned)]
+    #[case::another_root(SignedCallback { root: google::key(9), ..saved() }, Forged::IntermediateNotSigned)]
+    #[case::another_recipient(SignedCallback { recipient: "3388000000000000002".to_owned(), ..saved() }, Forged::NotSigned)]
+    #[case::another_scheme(SignedCallback { protocol: "ECv1", ..saved() }, Forged::NotACallback)]
+    #[case::an_expired_intermediate_key(SignedCallback { key_expires_at: NOW, ..saved() }, Forged::IntermediateExpired)]
+    #[case::an_expired_message(SignedCallback::new("save", ISSUER, OBJECT, NOW), Forged::IntermediateExpired)]
+    fn a_part_that_is_wrong_is_refused(#[case] callback: SignedCallback, #[case] expected: Forged) {
         assert_eq!(check(&callback.body()), Err(expected));
     }
 
@@ -366,6 +387,8 @@ mod tests {
     #[case::an_object_of_another("objectId", json!("33880000000000000012.x"), Forged::NotAMessage("objectId of the issuer"))]
     #[case::a_class_of_another("classId", json!("3388.x"), Forged::NotAMessage("classId of the issuer"))]
     #[case::no_nonce("nonce", json!(""), Forged::NotAMessage("nonce"))]
+    #[case::a_long_nonce("nonce", json!("n".repeat(129)), Forged::NotAMessage("nonce"))]
+    #[case::an_odd_object("objectId", json!(format!("{ISSUER}.a b")), Forged::NotAMessage("objectId of the issuer"))]
     fn a_signed_message_is_not_believed_blindly(#[case] member: &str, #[case] value: Value, #[case] expected: Forged) {
         let mut callback = saved();
         callback.message[member] = value;
@@ -417,7 +440,8 @@ mod tests {
         keys["keys"].as_array_mut().unwrap().push(good);
         assert!(verify(&body, &parsed(&keys), &issuers(), now()).is_ok());
         assert!(RootKeys::parse("{}").is_err());
-        assert_eq!(parsed(&json!({"keys": []})).expire_at(), None);
+        assert!(!parsed(&json!({"keys": []})).any_valid_at(now()));
+        assert!(roots(&callback).any_valid_at(now()) && !roots(&callback).any_valid_at(Timestamp::nearest(LATER)));
     }
 
     #[rstest]
@@ -439,11 +463,11 @@ mod tests {
         let mut callback = saved();
         // An escape in the message's own JSON, which decoding and encoding would remove.
         let text = callback.message.to_string().replace("save", "sa\\u0076e");
-        assert!(matches!(check(&callback.body_with(&text)), Ok(Message::Change(_))));
+        assert!(matches!(check(&callback.body_with(&text)), Ok(Message::Callback(_))));
         callback.message["note"] = json!("a=b");
         let text = callback.message.to_string().replace('=', "\\u003d");
         let mut body = callback.body_with(&text);
-        assert!(matches!(check(&body), Ok(Message::Change(_))));
+        assert!(matches!(check(&body), Ok(Message::Callback(_))));
         body["signedMessage"] = json!(text.replace("\\u003d", "="));
         assert_eq!(check(&body), Err(Forged::NotSigned));
     }
@@ -460,7 +484,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_callback_with_one_changed_byte_is_refused(position in any::<prop::sample::Index>(), byte in b'!'..=b'~') {
-            let callback = Callback {
+            let callback = SignedCallback {
                 message: json!({
                     "classId": format!("{ISSUER}.c"), "objectId": OBJECT, "eventType": "save", "expTimeMillis": LATER,
                     "nonce": "n",

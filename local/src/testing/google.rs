@@ -1,8 +1,21 @@
 //! Plays Google Wallet: publishes root keys and signs callbacks, good ones and ones that are wrong in one part.
 
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 /// What precedes the point in a public key of P-256 (RFC 5480, `SubjectPublicKeyInfo`), in base64. Its length is not a
 /// multiple of three bytes, so a key is encoded as a whole.
@@ -10,7 +23,7 @@ const P256_PREFIX: &str = "3059301306072a8648ce3d020106082a8648ce3d030107034200"
 
 /// Google's keys, and the parts of a callback before it is signed. A test changes the part that should be wrong.
 #[derive(Debug, Clone)]
-pub struct Callback {
+pub struct SignedCallback {
     /// The root key.
     pub root: SigningKey,
     /// The intermediate key.
@@ -27,7 +40,7 @@ pub struct Callback {
     pub message: Value,
 }
 
-impl Callback {
+impl SignedCallback {
     /// Returns a callback of `event_type` about an object of the issuer that expires, with its intermediate key, at
     /// `expires_at`, in milliseconds since 1970.
     #[must_use]
@@ -111,4 +124,74 @@ pub fn sign(key: &SigningKey, texts: &[&str]) -> String {
     let signed: Vec<u8> = lengths.zip(texts).flat_map(|(length, text)| [&length, text.as_bytes()].concat()).collect();
     let signature: Signature = key.sign(&signed);
     BASE64_STANDARD.encode(signature.to_der())
+}
+
+/// A server that publishes root keys, and counts how often it is asked. Ends with the runtime.
+#[derive(Debug)]
+pub struct KeysServer {
+    address: SocketAddr,
+    state: Arc<ServerState>,
+}
+
+#[derive(Debug)]
+struct ServerState {
+    answer: Mutex<String>,
+    requests: AtomicUsize,
+}
+
+impl KeysServer {
+    /// How many seconds the published keys are fresh.
+    pub const MAX_AGE: u64 = 3_600;
+
+    /// Starts a server that publishes this key set.
+    pub async fn start(keys: &Value) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(ServerState { answer: Mutex::new(published(keys)), requests: AtomicUsize::new(0) });
+        let served = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                // The client reports what goes wrong with its connection.
+                let _ = connection.read(&mut [0; 1024]).await;
+                served.requests.fetch_add(1, Ordering::Relaxed);
+                let answer = served.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let _ = connection.write_all(answer.as_bytes()).await;
+            }
+        });
+        Ok(Self { address, state })
+    }
+
+    /// Returns the address of the keys.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/gp/m/issuer/keys", self.address)
+    }
+
+    /// Publishes another key set from now on.
+    pub fn publish(&self, keys: &Value) {
+        self.answer_with(published(keys));
+    }
+
+    /// Answers 500 from now on.
+    pub fn fail(&self) {
+        self.answer_with(answer("500 Internal Server Error", ""));
+    }
+
+    /// Returns how many requests were answered.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::Relaxed)
+    }
+
+    fn answer_with(&self, answer: String) {
+        *self.state.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+}
+
+fn published(keys: &Value) -> String {
+    answer(&format!("200 OK\r\nCache-Control: public, max-age={}", KeysServer::MAX_AGE), &keys.to_string())
+}
+
+fn answer(head: &str, body: &str) -> String {
+    format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }

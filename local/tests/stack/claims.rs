@@ -359,3 +359,34 @@ async fn no_campaign_is_moved_to_the_account_of_the_smoke_test() {
     assert!(error.contains(RESERVED), "{error}");
     assert_eq!(table(&sandbox).await, before);
 }
+
+#[tokio::test]
+async fn an_operator_sets_the_google_issuers_of_an_account_and_sees_the_urls_for_wallets() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let set = |account: &str, issuers: Value| {
+        let event = json!({"action": "set_google_issuers", "account_id": account, "issuer_ids": issuers});
+        admin(&sandbox, event)
+    };
+    let show = || admin(&sandbox, json!({"action": "show_wallets", "account_id": "demo"}));
+    let shown = show().await.unwrap();
+    let web_service_url = shown["web_service_url"].as_str().unwrap();
+    assert!(web_service_url.starts_with("https://") && web_service_url.ends_with("/wallet/demo"), "{shown}");
+    assert_eq!(shown["google_callback_url"], format!("{web_service_url}/google"));
+    assert!(shown["warning"].as_str().unwrap().contains("DomainName"), "{shown}");
+    for issuers in [json!(["1", "2"]), json!(["3"]), json!([])] {
+        let answer = set("demo", issuers.clone()).await.unwrap();
+        assert_eq!((&answer["google_issuer_ids"], &answer), (&issuers, &show().await.unwrap()));
+    }
+    for (issuers, expected) in [
+        (Value::Null, "issuer_ids: is required"),
+        (json!("1"), "issuer_ids: expected an array of at most 20"),
+        (json!(vec!["1"; 21]), "issuer_ids: expected an array of at most 20"),
+        (json!(["1", 2]), "issuer_ids: expected 1 to 32 bytes of digits"),
+        (json!(["1", "x"]), "issuer_ids: expected 1 to 32 bytes of digits"),
+    ] {
+        let error = set("demo", issuers).await.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    let error = set("nowhere", json!([])).await.unwrap_err();
+    assert!(error.contains("there is no account nowhere"), "{error}");
+}

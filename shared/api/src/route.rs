@@ -11,6 +11,9 @@ use crate::{error::ApiError, query::encoded};
 pub const WALLETS: &str = "/wallet/{account_id}/{call+}";
 /// The path below which each account has its web service for wallets.
 pub const WALLETS_ROOT: &str = "/wallet/";
+/// The method and the path to which Google Wallet sends its callbacks. They are not for callers of the API, so they are
+/// not a [`Route`].
+pub const GOOGLE_CALLBACKS: (&str, &str) = ("POST", "/wallet/{account_id}/google");
 
 /// A route that handles requests. The catch-all routes, which answer 404 and 405, are not included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]

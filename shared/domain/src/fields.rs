@@ -104,8 +104,8 @@ impl<'a> Fields<'a> {
         text.parse().map_err(|error| self.refuse(name, error)).ok()
     }
 
-    /// Returns the array in the field `name` as a list of up to `max` `T`s. Adds an error and returns `None` if it is absent
-    /// or invalid.
+    /// Returns the array in the field `name` as a list of up to `max` `T`s. Adds an error and returns `None` if it is
+    /// absent or invalid.
     pub fn required_list<T>(&mut self, name: &str, max: usize) -> Option<Vec<T>>
     where
         T: FromStr,

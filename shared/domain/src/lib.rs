@@ -2,8 +2,8 @@
 //!
 //! A wallet *registers* a pass when a person adds the pass to it, and the registration ends when the pass is removed.
 //! An [`event`] reports either. It concerns a [`registration`], its [`campaign`], [`pass`], [`wallet`] and [`device`].
-//! [`google`] is what Google Wallet reports. [`id`] has a type for each kind of id, and [`text`] the error for texts that
-//! are too long or malformed. [`account`] defines the accounts that own campaigns, and [`counts`] defines how installs
+//! [`google`] is what Google Wallet reports. [`id`] has a type for each kind of id, and [`text`] the error for texts
+//! that are too long or malformed. [`account`] defines the accounts that own campaigns, and [`counts`] defines how installs
 //! and uninstalls are counted. [`time`] defines how instants and days are written, and [`names`] the error for unknown
 //! enum names. [`json`] and [`fields`] parse untrusted JSON.
 

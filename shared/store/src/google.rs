@@ -53,11 +53,11 @@ struct KeysItem {
 }
 
 impl Table {
-    /// Returns what the table has about a callback to this account, which claims to be about this object. Reads the root
-    /// keys only if `with_keys` is set.
+    /// Returns what the table has about a callback to this account, which claims to be about this object. Reads the
+    /// root keys only if `with_keys` is set.
     ///
-    /// Costs one call, and one read unit for the issuers, one for the object and one for each 4 KB of the keys. The read
-    /// is strongly consistent, because a callback that finds nothing is refused.
+    /// Costs one call, and one read unit for the issuers, one for the object and one for each 4 KB of the keys. The
+    /// read is strongly consistent, because a callback that finds nothing is refused.
     pub async fn callback_context(
         &self,
         account: &AccountId,

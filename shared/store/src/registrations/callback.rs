@@ -31,7 +31,7 @@ use crate::{Outcome, StoreError, Table, dynamodb::codec::text};
 /// A `save` is applied after every callback and every event so far.
 const SAVE_DECIDES: &str = "(attribute_not_exists(last_event_at) OR last_event_at < :at) \
      AND (attribute_not_exists(callback_order) OR (callback_nonce <> :nonce AND callback_order < :order))";
-/// A `del` is applied on the same condition, or if a `save` of the same order, or an event at the same instant, is stored.
+/// A `del` is applied on the same condition, and also after a `save` of the same order or an event at the same instant.
 const DELETION_DECIDES: &str = "(attribute_not_exists(last_event_at) OR last_event_at <= :at) \
      AND (attribute_not_exists(callback_order) OR (callback_nonce <> :nonce AND (callback_order < :order \
      OR (callback_order = :order AND attribute_exists(created_at)))))";

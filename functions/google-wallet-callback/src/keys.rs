@@ -1,0 +1,283 @@
+//! Google's root keys: remembered, stored in the table, and fetched when neither is fresh.
+//!
+//! All processes share the keys in the table, so a new process needs no fetch, and while Google's server is out of
+//! reach, the keys that are kept go on being used until they expire themselves. Keys are fetched because those that are
+//! kept are no longer fresh, never because a signature is wrong: a forged callback cannot make a process fetch keys.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::time::Timestamp;
+use store::{StoredKeys, Table};
+use thiserror::Error;
+use tokio::sync::Mutex;
+use tracing::warn;
+
+use crate::{
+    published_keys::{self, FetchError, KeysUrl, PublishedKeys},
+    verification::{NotAKeySet, RootKeys},
+};
+
+/// How long no keys are fetched after that failed.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// The root keys, as this process knows them. A clone shares them.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    url: KeysUrl,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: Option<FreshKeys>,
+    /// Before this instant no keys are fetched, because that failed.
+    fetch_after: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct FreshKeys {
+    roots: RootKeys,
+    fresh_until: Timestamp,
+}
+
+/// There are no valid keys, so no callback can be verified now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("there are no valid keys of Google, and none could be fetched")]
+pub struct NoKeys;
+
+/// Why fetched keys are not used.
+#[derive(Debug, Error)]
+enum Unusable {
+    #[error(transparent)]
+    NotFetched(#[from] FetchError),
+    #[error(transparent)]
+    NotAKeySet(#[from] NotAKeySet),
+    #[error("the key set has no valid key")]
+    NoValidKey,
+}
+
+impl Keys {
+    /// Returns the keys of this address. Fetches nothing yet.
+    #[must_use]
+    pub fn new(url: KeysUrl) -> Self {
+        Self { url, known: Arc::default() }
+    }
+
+    /// Returns whether this process knows fresh keys, so that those in the table are not needed.
+    pub async fn are_fresh(&self, now: Timestamp) -> bool {
+        self.known.lock().await.fresh_at(now).is_some()
+    }
+
+    /// Returns the keys that are valid now. `stored` are the keys in the table, or `None` if there are none, or if they
+    /// were not needed.
+    ///
+    /// Keys that have to be fetched are stored in the table, unless fresher ones are there. Callbacks that arrive
+    /// meanwhile wait for them.
+    ///
+    /// # Errors
+    ///
+    /// If no valid keys are known, and none could be fetched now or less than a minute ago.
+    pub async fn current(&self, table: &Table, stored: Option<StoredKeys>, now: Timestamp) -> Result<RootKeys, NoKeys> {
+        let mut known = self.known.lock().await;
+        if let Some(stored) = stored {
+            known.learn(&stored);
+        }
+        if let Some(roots) = known.fresh_at(now) {
+            return Ok(roots.clone());
+        }
+        if known.fetch_after.is_none_or(|instant| instant <= now) {
+            match self.fetch(now).await {
+                Ok(fetched) => {
+                    known.learn(&fetched);
+                    known.fetch_after = None;
+                    store(table, &fetched).await;
+                }
+                Err(error) => {
+                    known.fetch_after = Some(now.plus(PAUSE));
+                    warn!(%error, "the keys of Google were not fetched");
+                }
+            }
+        }
+        known.keys.as_ref().map(|keys| &keys.roots).filter(|roots| roots.any_valid_at(now)).cloned().ok_or(NoKeys)
+    }
+
+    /// Fetches the keys. An empty key set or a broken one replaces nothing.
+    async fn fetch(&self, now: Timestamp) -> Result<StoredKeys, Unusable> {
+        let PublishedKeys { text: key_set, fresh_for } = published_keys::fetch(&self.url).await?;
+        if RootKeys::parse(&key_set)?.any_valid_at(now) {
+            Ok(StoredKeys { key_set, fresh_until: now.plus(fresh_for) })
+        } else {
+            Err(Unusable::NoValidKey)
+        }
+    }
+}
+
+impl Known {
+    fn fresh_at(&self, now: Timestamp) -> Option<&RootKeys> {
+        self.keys.as_ref().filter(|keys| keys.fresh_until > now && keys.roots.any_valid_at(now)).map(|keys| &keys.roots)
+    }
+
+    /// Remembers keys that stay fresh longer than the known ones. Only keys that could be parsed were ever stored.
+    fn learn(&mut self, stored: &StoredKeys) {
+        let StoredKeys { key_set, fresh_until } = stored;
+        let is_fresher = self.keys.as_ref().is_none_or(|keys| keys.fresh_until < *fresh_until);
+        if let (true, Ok(roots)) = (is_fresher, RootKeys::parse(key_set)) {
+            self.keys = Some(FreshKeys { roots, fresh_until: *fresh_until });
+        }
+    }
+}
+
+/// Stores the keys for other processes. This one has them, so a failure does not matter to it.
+async fn store(table: &Table, keys: &StoredKeys) {
+    if let Err(error) = table.store_google_keys(keys).await {
+        warn!(%error, "the keys of Google were not stored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use local::testing::{
+        google::{self, KeysServer, SignedCallback},
+        sandbox::Sandbox,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const FRESH: Duration = Duration::from_secs(KeysServer::MAX_AGE);
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    fn now() -> Timestamp {
+        "2026-01-01T00:00:00.000Z".parse().unwrap()
+    }
+
+    /// Returns a key set with this root key, which expires after this time.
+    fn key_set(root: u8, expires_after: Duration) -> Value {
+        let root = google::key(root);
+        let callback = SignedCallback { root, ..SignedCallback::new("save", "1", "1.x", 0) };
+        callback.published_keys(now().plus(expires_after).unix_milliseconds())
+    }
+
+    fn roots(keys: &Value) -> RootKeys {
+        RootKeys::parse(&keys.to_string()).unwrap()
+    }
+
+    fn just_before(instant: Timestamp) -> Timestamp {
+        instant.minus(MOMENT).unwrap()
+    }
+
+    /// Returns how long the keys of a good key set are valid.
+    fn long() -> Duration {
+        FRESH * 10
+    }
+
+    /// A table, a server with the root key 1, and processes that use both.
+    struct Setting {
+        _sandbox: Sandbox,
+        table: Table,
+        server: KeysServer,
+    }
+
+    impl Setting {
+        async fn start() -> Self {
+            let sandbox = Sandbox::start().await.unwrap();
+            let table = sandbox.store().unwrap();
+            Self { _sandbox: sandbox, table, server: KeysServer::start(&key_set(1, long())).await.unwrap() }
+        }
+
+        fn process(&self) -> Keys {
+            Keys::new(self.server.url().parse().unwrap())
+        }
+
+        /// Returns the keys of a process, which reads the table as the function does.
+        async fn current(&self, process: &Keys, now: Timestamp) -> Result<RootKeys, NoKeys> {
+            let with_keys = !process.are_fresh(now).await;
+            let context = self.table.callback_context(&"demo".parse().unwrap(), None, with_keys).await.unwrap();
+            process.current(&self.table, context.keys, now).await
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_fetched_once_for_all_processes_while_they_are_fresh() {
+        let setting = Setting::start().await;
+        let processes = [setting.process(), setting.process()];
+        for process in [&processes[0], &processes[0], &processes[1]] {
+            for now in [now(), just_before(now().plus(FRESH))] {
+                assert_eq!(setting.current(process, now).await, Ok(roots(&key_set(1, long()))));
+            }
+        }
+        assert_eq!(setting.server.requests(), 1);
+    }
+
+    #[tokio::test]
+    async fn keys_are_replaced_when_they_are_no_longer_fresh() {
+        let setting = Setting::start().await;
+        let (one, other) = (setting.process(), setting.process());
+        setting.current(&one, now()).await.unwrap();
+        setting.current(&other, now()).await.unwrap();
+        setting.server.publish(&key_set(2, long()));
+        let later = now().plus(FRESH);
+        for process in [&one, &other, &setting.process()] {
+            assert_eq!(setting.current(process, later).await, Ok(roots(&key_set(2, long()))));
+        }
+        assert_eq!(setting.server.requests(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_bridged_until_the_keys_expire() {
+        let setting = Setting::start().await;
+        let process = setting.process();
+        setting.current(&process, now()).await.unwrap();
+        setting.server.fail();
+        let expected = Ok(roots(&key_set(1, long())));
+        let last = just_before(now().plus(long()));
+        for now in [now().plus(FRESH), last] {
+            assert_eq!(setting.current(&process, now).await, expected);
+            assert_eq!(setting.current(&setting.process(), now).await, expected, "a new process, with the table only");
+        }
+        for process in [process, setting.process()] {
+            assert_eq!(setting.current(&process, now().plus(long())).await, Err(NoKeys));
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_no_keys_are_fetched_for_a_minute() {
+        let setting = Setting::start().await;
+        let process = setting.process();
+        setting.server.fail();
+        for now in [now(), now().plus(MOMENT), just_before(now().plus(PAUSE))] {
+            assert_eq!(setting.current(&process, now).await, Err(NoKeys));
+        }
+        assert_eq!(setting.server.requests(), 1);
+        setting.server.publish(&key_set(1, long()));
+        assert!(setting.current(&process, now().plus(PAUSE)).await.is_ok());
+        assert_eq!(setting.server.requests(), 2);
+    }
+
+    #[tokio::test]
+    async fn keys_that_another_process_fetched_after_a_failure_are_used_at_once() {
+        let setting = Setting::start().await;
+        let process = setting.process();
+        setting.server.fail();
+        assert_eq!(setting.current(&process, now()).await, Err(NoKeys));
+        setting.server.publish(&key_set(1, long()));
+        setting.current(&setting.process(), now()).await.unwrap();
+        assert!(setting.current(&process, now().plus(MOMENT)).await.is_ok());
+        assert_eq!(setting.server.requests(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_key_set_without_valid_keys_replaces_none() {
+        let setting = Setting::start().await;
+        let process = setting.process();
+        setting.current(&process, now()).await.unwrap();
+        let later = now().plus(FRESH);
+        for (unusable, minutes) in [(json!({"keys": []}), 0), (json!({}), 1), (key_set(2, FRESH), 2)] {
+            setting.server.publish(&unusable);
+            let later = later.plus(PAUSE * minutes);
+            assert_eq!(setting.current(&process, later).await, Ok(roots(&key_set(1, long()))), "{unusable}");
+            assert_eq!(setting.current(&setting.process(), later).await, Ok(roots(&key_set(1, long()))), "{unusable}");
+        }
+        assert_eq!(setting.server.requests(), 7);
+    }
+}
