@@ -18,6 +18,7 @@ pub mod id;
 pub mod json;
 pub mod names;
 pub mod pass;
+pub mod push_target;
 pub mod registration;
 pub mod text;
 pub mod time;

@@ -178,6 +178,12 @@ pub fn unreadable_sk(shard: &str, sequence_number: &str) -> String {
     format!("{shard}#{sequence_number}")
 }
 
+/// Returns the pass with this sort key, or `None` if it is not a pass's key.
+#[must_use]
+pub fn parse_pass_sk(sk: &str) -> Option<PassId> {
+    sk.strip_prefix(PASSES_PREFIX)?.parse().ok()
+}
+
 /// Returns the pass and the registration with this sort key, or `None` if it is not a registration's key.
 #[must_use]
 pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
@@ -284,6 +290,7 @@ mod tests {
 
         assert!(sk.starts_with(&pass_sk(pass)));
         assert_eq!(parse_registration_sk(&sk), Some((pass, registration)));
+        assert_eq!((parse_pass_sk(&pass_sk(pass)), parse_pass_sk(&sk)), (Some(pass), None));
         for other in [CAMPAIGN_SK, &pass_sk(pass), "PASS#x#y", ""] {
             assert_eq!(parse_registration_sk(other), None);
         }

@@ -52,7 +52,8 @@ pub use self::{
     outcome::Outcome,
     pass_names::NamedPass,
     registrations::{
-        Collection, CreatedAtRange, DeviceRegistration, Direction, Registered, Segment, Stretch, Unregistered,
+        Collection, CreatedAtRange, DeviceRegistration, Direction, PushTargets, Registered, Segment, Stretch,
+        TargetPosition, Unregistered,
     },
     updates::Updates,
 };

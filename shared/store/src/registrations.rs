@@ -8,10 +8,12 @@ pub(crate) mod items;
 mod list;
 mod of_device;
 mod page_reader;
+mod push_targets;
 
 pub use self::{
     apply::{Registered, Unregistered},
     list::{Collection, CreatedAtRange, Direction, Stretch},
     of_device::DeviceRegistration,
     page_reader::Segment,
+    push_targets::{PushTargets, TargetPosition},
 };

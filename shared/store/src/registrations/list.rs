@@ -214,7 +214,7 @@ impl Table {
     }
 }
 
-fn limit_of(count: usize) -> i32 {
+pub(super) fn limit_of(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 

@@ -13,6 +13,7 @@ mod every_order;
 mod failed_push;
 mod listing;
 mod pass_names;
+mod push_targets;
 mod recount;
 mod recount_parts;
 mod registering;
