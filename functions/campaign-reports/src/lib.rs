@@ -9,7 +9,10 @@ use api::{
     Response, access::ReadRequest, error::ApiError, json, lambda::HttpFunction, path::RegistrationsPath, query,
     route::Route,
 };
-use domain::time::{Day, Timestamp};
+use domain::{
+    account::Access,
+    time::{Day, Timestamp},
+};
 use http::{HeaderValue, StatusCode, header::VARY};
 use lambda_http::Request;
 pub use process::config::TableConfig as Config;
@@ -39,7 +42,8 @@ impl CampaignReports {
     }
 
     async fn report(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
-        let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
+        let reading =
+            ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, Access::ReadOnly, now).await?;
         let period = query::parameters(request).and_then(|parameters| Period::from_parameters(parameters, now.day()));
         let period = reading.check_access_if_invalid(period).await?;
         let counts = self.counts(&reading, period.start, now).await?;
@@ -53,7 +57,8 @@ impl CampaignReports {
     }
 
     async fn totals(&self, request: &Request, now: Timestamp) -> Result<Response, ApiError> {
-        let reading = ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, now).await?;
+        let reading =
+            ReadRequest::new(&self.table, request, RegistrationsPath::of_campaign, Access::ReadOnly, now).await?;
         reading.check_access_if_invalid(query::expect_none(request)).await?;
         let counts = self.counts(&reading, now.day(), now).await?;
         json(StatusCode::OK, &TotalsReport::of(reading.path().collection.campaign(), &counts.totals))

@@ -7,7 +7,7 @@
 //! |--:|---|---|
 //! | 1 | 404 `route_not_found`, 405 `method_not_allowed` | there is no such path or campaign type, or the path does not accept the method; this needs no key |
 //! | 2 | 401 `unauthorized` | there are no valid credentials |
-//! | 3 | 403 `forbidden` | the key may only read |
+//! | 3 | 403 `forbidden` | the key is read-only, and the request writes or lists push tokens |
 //! | 4 | 400 `invalid_parameter` | an id in the path is malformed |
 //! | 5 | 404 `campaign_not_found`, 404 `pass_not_found` | the campaign or the pass is not known to the caller's account |
 //! | 6 | 400, 413, 415, 422 | the query or the body is invalid |
@@ -50,27 +50,32 @@ pub struct ReadRequest<'a> {
     /// The id of the key in the credentials: its SHA-256, computed once.
     key_id: KeyId,
     path: RegistrationsPath,
+    /// The access that the key must have.
+    needed: Access,
     now: Timestamp,
 }
 
 impl<'a> ReadRequest<'a> {
-    /// Parses the credentials of a request, and its path with `read_path`.
+    /// Parses the credentials of a request, and its path with `read_path`. The key must have at least the access
+    /// `needed`.
     ///
     /// # Errors
     ///
-    /// Rules 1, 2 and 4. If rule 4 is broken, the key is read from the table, because rule 2 comes first.
+    /// Rules 1, 2 and 4. If rule 4 is broken, the key is read from the table, because rules 2 and 3 come first, so the
+    /// error may be one of them.
     pub async fn new(
         table: &'a Table,
         request: &'a Request,
         read_path: fn(&Request) -> Result<RegistrationsPath, ApiError>,
+        needed: Access,
         now: Timestamp,
     ) -> Result<Self, ApiError> {
         path::campaign_type(request)?;
         let credentials = Credentials::of(request).ok_or_else(ApiError::unauthorized)?;
-        let key_is_valid = async { caller(table, request, &credentials, now).await.map(drop) };
+        let key_is_valid = async { expect_access(&caller(table, request, &credentials, now).await?, needed) };
         let path = check_if_invalid(key_is_valid, read_path(request)).await?;
         let key_id = credentials.key_id();
-        Ok(Self { table, request, credentials, key_id, path, now })
+        Ok(Self { table, request, credentials, key_id, path, needed, now })
     }
 
     /// Returns the path of the request.
@@ -92,14 +97,14 @@ impl<'a> ReadRequest<'a> {
     ///
     /// # Errors
     ///
-    /// Rules 2 and 5, as far as rule 5 concerns the campaign.
+    /// Rules 2, 3 and 5, as far as rule 5 concerns the campaign.
     pub async fn admit(&self, with_totals: bool) -> Result<Option<Counts>, ApiError> {
         let campaign = self.path.collection.campaign();
         let admission = self.table.admission(self.key_id, campaign, with_totals, self.now).await?;
         let Admission { key, campaign, totals } = admission;
-        let Caller { account_id, access: Access::ReadOnly | Access::ReadWrite } =
-            known_caller(self.request, &self.credentials, key)?;
-        if campaign.is_some_and(|campaign| campaign.is_seen_by(&account_id, self.path.campaign_type)) {
+        let caller = known_caller(self.request, &self.credentials, key)?;
+        expect_access(&caller, self.needed)?;
+        if campaign.is_some_and(|campaign| campaign.is_seen_by(&caller.account_id, self.path.campaign_type)) {
             Ok(totals)
         } else {
             Err(ApiError::campaign_not_found())
@@ -146,8 +151,8 @@ impl<'a> ReadRequest<'a> {
         }
     }
 
-    /// Returns `parsed`. If it is an error, checks access first; an access error takes precedence (rules 2 and 5 before
-    /// rule 6).
+    /// Returns `parsed`. If it is an error, checks access first; an access error takes precedence (rules 2, 3 and 5
+    /// before rule 6).
     pub async fn check_access_if_invalid<T>(&self, parsed: Result<T, ApiError>) -> Result<T, ApiError> {
         let check = async {
             self.admit(false).await?;
@@ -175,10 +180,16 @@ pub async fn check_if_invalid<T>(
 /// Rules 2 and 3.
 pub async fn writer(table: &Table, request: &Request, now: Timestamp) -> Result<AccountId, ApiError> {
     let credentials = Credentials::of(request).ok_or_else(ApiError::unauthorized)?;
-    let Caller { account_id, access } = caller(table, request, &credentials, now).await?;
-    match access {
-        Access::ReadWrite => Ok(account_id),
-        Access::ReadOnly => Err(ApiError::forbidden()),
+    let caller = caller(table, request, &credentials, now).await?;
+    expect_access(&caller, Access::ReadWrite)?;
+    Ok(caller.account_id)
+}
+
+/// Checks rule 3.
+fn expect_access(caller: &Caller, needed: Access) -> Result<(), ApiError> {
+    match (needed, caller.access) {
+        (Access::ReadWrite, Access::ReadOnly) => Err(ApiError::forbidden()),
+        (Access::ReadWrite, Access::ReadWrite) | (Access::ReadOnly, Access::ReadOnly | Access::ReadWrite) => Ok(()),
     }
 }
 

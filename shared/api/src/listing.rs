@@ -27,7 +27,10 @@ mod walk;
 
 use std::fmt::Display;
 
-use domain::{account::KeyId, time::Timestamp};
+use domain::{
+    account::{Access, KeyId},
+    time::Timestamp,
+};
 use futures_util::{TryFutureExt as _, try_join};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method,
@@ -72,7 +75,7 @@ pub async fn answer(
     read_path: fn(&Request) -> Result<RegistrationsPath, ApiError>,
     now: Timestamp,
 ) -> Result<Response, ApiError> {
-    let reading = ReadRequest::new(table, request, read_path, now).await?;
+    let reading = ReadRequest::new(table, request, read_path, Access::ReadOnly, now).await?;
     let format = Format::of(request);
     let query = parameters(request).and_then(|parameters| ListingQuery::from_parameters(parameters, format));
     let listing = query.and_then(|query| Listing::new(table, &reading, query, now));

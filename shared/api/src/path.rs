@@ -41,17 +41,26 @@ impl RegistrationsPath {
         let PassPath { campaign_type, campaign_id, pass_id } = PassPath::parse(request)?;
         Ok(Self { campaign_type, collection: Collection::Pass(campaign_id, pass_id) })
     }
+
+    /// Returns the path of the push targets of the same campaign or pass.
+    #[must_use]
+    pub fn push_targets(&self) -> String {
+        format!("{}/push_targets", self.parent())
+    }
+
+    /// Returns the path of the campaign or the pass.
+    fn parent(&self) -> String {
+        let campaign_type = self.campaign_type;
+        match self.collection {
+            Collection::Campaign(campaign) => format!("/v2/{campaign_type}/{campaign}"),
+            Collection::Pass(campaign, pass) => format!("/v2/{campaign_type}/{campaign}/passes/{pass}"),
+        }
+    }
 }
 
 impl fmt::Display for RegistrationsPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let campaign_type = self.campaign_type;
-        match self.collection {
-            Collection::Campaign(campaign) => write!(formatter, "/v2/{campaign_type}/{campaign}/registrations"),
-            Collection::Pass(campaign, pass) => {
-                write!(formatter, "/v2/{campaign_type}/{campaign}/passes/{pass}/registrations")
-            }
-        }
+        write!(formatter, "{}/registrations", self.parent())
     }
 }
 
@@ -151,6 +160,8 @@ mod tests {
         assert_eq!(campaign.to_string(), format!("/v2/event_tickets/{CAMPAIGN}/registrations"));
         let pass = RegistrationsPath::of_pass(&request).unwrap();
         assert_eq!(pass.to_string(), format!("/v2/event_tickets/{CAMPAIGN}/passes/{PASS}/registrations"));
+        assert_eq!(campaign.push_targets(), format!("/v2/event_tickets/{CAMPAIGN}/push_targets"));
+        assert_eq!(pass.push_targets(), format!("/v2/event_tickets/{CAMPAIGN}/passes/{PASS}/push_targets"));
     }
 
     #[rstest]

@@ -1,5 +1,7 @@
 //! The query string: decoding it strictly from a request, and writing it for a link.
 
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+
 use domain::fields::FieldErrors;
 use lambda_http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -35,10 +37,33 @@ pub fn refuse_unknown(parameters: &[(String, String)], known: &[&str], errors: &
 }
 
 /// Adds the error for a parameter that is not one of `known`.
-pub(crate) fn add_unknown(name: &str, known: &[&str], errors: &mut FieldErrors) {
+pub fn add_unknown(name: &str, known: &[&str], errors: &mut FieldErrors) {
     match known {
         [] => errors.add(name, "is not known, expected no parameter"),
         known => errors.add(name, format_args!("is not known, expected one of {}", known.join(", "))),
+    }
+}
+
+/// Parses a whole number of decimal digits that lies in the range.
+///
+/// # Errors
+///
+/// What was expected, if the text is something else.
+pub fn number<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = is_decimal.then(|| text.parse().ok()).flatten().filter(|value| range.contains(value));
+    value.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))
+}
+
+/// Stores a parameter's value, or adds an error if it is invalid or if the parameter was given before.
+pub fn once<T>(slot: &mut Option<T>, name: &str, value: Result<T, String>, errors: &mut FieldErrors) {
+    match value {
+        Err(expected) => errors.add(name, expected),
+        Ok(_) if slot.is_some() => errors.add(name, "expected once"),
+        Ok(value) => *slot = Some(value),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{account::KeyId, registration::Registration};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 /// The length of a cursor's checksum, in bytes. The checksum detects damaged cursors and cursors of other listings. It
@@ -59,22 +59,37 @@ impl Cursor {
     #[must_use]
     #[expect(clippy::expect_used, reason = "numbers and texts, written into memory, are always JSON")]
     pub(crate) fn encode(&self, listing: &ListingId) -> String {
-        let json = serde_json::to_vec(self).expect("a cursor is JSON");
-        let mut bytes = check(listing, &json).to_vec();
-        bytes.extend(json);
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+        encode(self, listing).expect("a cursor is JSON")
     }
 
     /// Decodes a cursor of this listing. `None` if the text was altered or belongs to another listing.
     #[must_use]
     pub fn decode(text: &str, listing: &ListingId) -> Option<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (found, json) = bytes.split_first_chunk()?;
-        (*found == check(listing, json)).then(|| serde_json::from_slice(json).ok()).flatten()
+        decode(text, listing)
     }
 }
 
-/// Returns the checksum of a cursor's JSON for a listing.
+/// Encodes any position in a listing as a text that [`decode`] accepts for the same listing only.
+///
+/// # Errors
+///
+/// If the position cannot be written as JSON.
+pub fn encode(position: &impl Serialize, listing: &ListingId) -> serde_json::Result<String> {
+    let json = serde_json::to_vec(position)?;
+    let mut bytes = check(listing, &json).to_vec();
+    bytes.extend(json);
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// Decodes a position in this listing. `None` if the text was altered or belongs to another listing.
+#[must_use]
+pub fn decode<T: DeserializeOwned>(text: &str, listing: &ListingId) -> Option<T> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (found, json) = bytes.split_first_chunk()?;
+    (*found == check(listing, json)).then(|| serde_json::from_slice(json).ok()).flatten()
+}
+
+/// Returns the checksum of a position's JSON for a listing.
 fn check(listing: &ListingId, json: &[u8]) -> [u8; CHECK_LENGTH] {
     let digest = Sha256::new().chain_update(listing.0.as_bytes()).chain_update([0]).chain_update(json).finalize();
     let mut check = [0; CHECK_LENGTH];

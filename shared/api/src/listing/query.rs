@@ -1,13 +1,13 @@
 //! The query parameters of a listing: the page, its size, the filter and the order.
 
-use std::{num::NonZeroU32, ops::RangeInclusive, str::FromStr};
+use std::num::NonZeroU32;
 
 use domain::fields::FieldErrors;
 
 use super::{filter::Filter, format::Format, order::Order};
 use crate::{
     error::ApiError,
-    query::{add_unknown, query_string},
+    query::{add_unknown, number, once, query_string},
 };
 
 /// The maximum number of registrations to skip before page 1.
@@ -120,25 +120,6 @@ impl ListingQuery {
             parameters.push(("q[s]".to_owned(), order.to_string()));
         }
         parameters
-    }
-}
-
-/// Parses a whole number of decimal digits. The error text says what was expected.
-fn number<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
-where
-    T: FromStr + PartialOrd + std::fmt::Display,
-{
-    let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let value = is_decimal.then(|| text.parse().ok()).flatten().filter(|value| range.contains(value));
-    value.ok_or_else(|| format!("expected a number from {} to {}", range.start(), range.end()))
-}
-
-/// Stores a parameter's value, or adds an error if it is invalid or if the parameter was given before.
-fn once<T>(slot: &mut Option<T>, name: &str, value: Result<T, String>, errors: &mut FieldErrors) {
-    match value {
-        Err(expected) => errors.add(name, expected),
-        Ok(_) if slot.is_some() => errors.add(name, "expected once"),
-        Ok(value) => *slot = Some(value),
     }
 }
 
