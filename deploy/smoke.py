@@ -26,7 +26,7 @@ ACCOUNT = "smoke-test"
 NAMESPACE = uuid.UUID("9f0d7f52-3f0e-4c8c-8c55-0b1a3f0f6f9e")
 # Functions that can be tested only with a key, or with registrations that were made with one.
 NEED_A_KEY = [
-    "campaign-reports", "registration-ingest", "pass-registrations", "campaign-registrations", "registration-tally",
+    "campaign-reports", "registration-ingest", "pass-registrations", "push-targets", "campaign-registrations", "registration-tally",
     "campaign-recount",
 ]  # fmt: skip
 # How many seconds to wait for a result. Indexes, counts and the queue lag by a few seconds at most; a cold start takes longer.
@@ -103,6 +103,8 @@ class Smoke:
         installed = self.install()
         with self.step("pass-registrations", "lists the pass"):
             self.wait(lambda: self.listed(self.pass_path).keys() == installed, f"expected {installed or 'nothing'}")
+        with self.step("push-targets", "lists the push targets of the pass"):
+            self.wait(lambda: self.push_targets() == installed, f"expected {installed or 'nothing'}")
         with self.step("campaign-registrations", "lists the campaign"):
             for registration in installed or {uuid.uuid4()}:
                 path, expected = f"{self.campaign_path}/registrations?q[id_eq]={registration}", installed & {registration}
@@ -136,7 +138,7 @@ class Smoke:
         installed = set()
         by_http, by_queue = str(uuid.uuid4()), str(uuid.uuid4())
         with self.step("registration-writes", "installs"):
-            self.expect(201, "POST", self.pass_path, {"wallet": "passbook", "device_os": "ios", "id": by_http})
+            self.expect(201, "POST", self.pass_path, {"wallet": "passbook", "device_os": "ios", "id": by_http, "push_token": "smoke-test"})
             installed.add(by_http)
         with self.step("registration-ingest", "installs from the queue"):
             self.send(by_queue)
@@ -201,6 +203,12 @@ class Smoke:
         expect(status in (200, 404), f"expected a listing, got {status} {answer}")
         return {registration["id"]: registration["pass_id"] for registration in answer} if status == 200 else {}
 
+    def push_targets(self):
+        """Returns the registrations of the pass that have a push token. The result is empty if the campaign or the pass is new."""
+        status, answer = self.call("GET", f"{self.campaign_path}/passes/{self.pass_id}/push_targets")
+        expect(status in (200, 404), f"expected push targets, got {status} {answer}")
+        return {target["registration_id"] for target in answer} if status == 200 else set()
+
     def seen(self, path):
         """Returns the same as `listed`, but an empty result if the listing fails."""
         try:
@@ -214,7 +222,7 @@ class Smoke:
     def send(self, registration):
         url = urlsplit(self.queue_url)
         sqs = boto3.client("sqs", endpoint_url=f"{url.scheme}://{url.netloc}")
-        extra = {"registration_id": registration, "device_os": "ios", "device_app_vendor": "passbook"}
+        extra = {"registration_id": registration, "device_os": "ios", "device_app_vendor": "passbook", "push_token": "smoke-test"}
         event = {
             "event": "installed",
             "account_id": ACCOUNT,

@@ -40,6 +40,10 @@ PERMISSIONS = {
         {*LISTS, ("dynamodb:Query", TABLE, None), ("dynamodb:Query", BY_PASS, None)},
         {LOGS, TRACES},
     ),
+    "push-targets": (
+        {*READS, ("dynamodb:Query", TABLE, "CAMPAIGN#*")},
+        {LOGS, TRACES},
+    ),
     "registration-writes": ({*READS, *APPLIES}, {LOGS, TRACES}),
     "registration-ingest": (
         {("dynamodb:BatchGetItem", TABLE, "ACCOUNT#*"), *APPLIES},

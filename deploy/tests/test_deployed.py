@@ -231,6 +231,7 @@ def test_a_rollout_is_stopped_by_the_alarm_about_its_own_function_only(deployed)
     assert by_function == {
         "CampaignRegistrations": ["<RequestsFailAlarm>"],
         "PassRegistrations": ["<RequestsFailAlarm>"],
+        "PushTargets": ["<RequestsFailAlarm>"],
         "RegistrationWrites": ["<RequestsFailAlarm>"],
         "CampaignReports": ["<RequestsFailAlarm>"],
         "ApiContract": ["<RequestsFailAlarm>"],

@@ -66,6 +66,7 @@ def test_a_working_stack_passes_twice(local):
         ("POST", "/wallet/.*", "google-wallet-callback"),
         ("DELETE", PASS + "/.*", "registration-writes"),
         ("GET", PASS, "pass-registrations"),
+        ("GET", r"/v2/coupons/[^/]+/passes/[^/]+/push_targets", "push-targets"),
         ("GET", r"/v2/coupons/[^/]+/registrations.*", "campaign-registrations"),
         ("GET", r"/v2/coupons/[^/]+/reports/totals", "campaign-reports (not tried: registration-tally)"),
     ],
@@ -92,8 +93,8 @@ def test_a_queue_that_invokes_no_function_is_reported(local, aws):
     [
         (
             "account-admin",
-            "account-admin (not tried: campaign-reports; registration-ingest; pass-registrations; campaign-registrations; "
-            "registration-tally; campaign-recount)",
+            "account-admin (not tried: campaign-reports; registration-ingest; pass-registrations; push-targets; "
+            "campaign-registrations; registration-tally; campaign-recount)",
         ),
         ("campaign-recount", "campaign-recount"),
     ],
@@ -142,6 +143,9 @@ class NewStack(smoke_test.Smoke):
 
     def listed(self, path):
         return {id: pass_id for id, pass_id in self.registrations().items() if "id_eq" not in path or path.endswith(id)}
+
+    def push_targets(self):
+        return self.registrations().keys()
 
     def send(self, registration):
         self.by_queue[registration] = str(self.pass_id)

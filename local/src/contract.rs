@@ -51,7 +51,8 @@ operation also answers `HEAD`, with the same status and headers and without a bo
 
 **Formats.** Timestamps in responses are in UTC with milliseconds. Maximum lengths of strings are in bytes of UTF-8.
 
-**Consistency.** A listing comes from an index that may lag a few milliseconds behind a write.
+**Consistency.** A listing of registrations comes from an index that may lag a few milliseconds behind a write. A \
+list of push targets does not lag.
 
 **Gateway.** The gateway in front of this API sends 429 and 431, and in some cases 413, 500 and 503. These responses \
 have the schema `GatewayError`. Every other response has the headers `Cache-Control`, `X-Content-Type-Options: nosniff` and \
@@ -117,6 +118,7 @@ pub fn openapi() -> Result<OpenApi, SampleError> {
         .servers(Some([Server::new("/")]))
         .tags(Some([
             tag("Registrations", "List active registrations, create one, or end one."),
+            tag("Pushes", "List where pushes reach the wallets."),
             tag("Events", "Report events in the shape of the Passworks webhook body."),
             tag("Reports", "Get counts of installs, uninstalls and active registrations."),
             tag("Contract", "Get this OpenAPI document."),

@@ -155,6 +155,7 @@ functions! {
         campaign_reports::CampaignReports,
         google_wallet_callback::GoogleWalletCallback,
         pass_registrations::PassRegistrations,
+        push_targets::PushTargets,
         registration_writes::RegistrationWrites,
         unmatched_route::UnmatchedRoute,
         wallet_web_service::WalletWebService,

@@ -86,6 +86,8 @@ impl HttpFunction for CampaignReports {
             Route::Totals => self.totals(&request, now).await,
             other @ (Route::ListCampaign
             | Route::ListPass
+            | Route::CampaignPushTargets
+            | Route::PassPushTargets
             | Route::Register
             | Route::Unregister
             | Route::Events

@@ -188,9 +188,13 @@ impl HttpFunction for RegistrationWrites {
             Route::Register => self.register(&request, now).await,
             Route::Unregister => self.unregister(&request, now).await,
             Route::Events => self.apply_events(&request, now).await,
-            other @ (Route::ListCampaign | Route::ListPass | Route::Report | Route::Totals | Route::Contract) => {
-                Err(other.misrouted())
-            }
+            other @ (Route::ListCampaign
+            | Route::ListPass
+            | Route::CampaignPushTargets
+            | Route::PassPushTargets
+            | Route::Report
+            | Route::Totals
+            | Route::Contract) => Err(other.misrouted()),
         }
     }
 }

@@ -22,8 +22,9 @@ const ALLOWANCE: u64 = 5;
 const LISTER: &str = "campaign-registrations";
 
 /// The sample events that cost the same however often they are sent.
-const REPEATABLE: [(&str, &str); 6] = [
+const REPEATABLE: [(&str, &str); 7] = [
     ("pass-registrations", "http/list-pass.json"),
+    ("push-targets", "http/list-pass-push-targets.json"),
     ("registration-writes", "http/register.json"),
     ("registration-ingest", "sqs/source-document.json"),
     ("campaign-reports", "http/report.json"),

@@ -45,6 +45,8 @@ pub(super) fn operation(route: Route, examples: &Examples) -> Operation {
     match route {
         Route::ListCampaign => list_campaign(examples),
         Route::ListPass => list_pass(examples),
+        Route::CampaignPushTargets => campaign_push_targets(examples),
+        Route::PassPushTargets => pass_push_targets(examples),
         Route::Register => register(examples),
         Route::Unregister => unregister(examples),
         Route::Events => report_events(examples),
@@ -100,6 +102,57 @@ fn listing(operation: OperationBuilder, example: &[Registration], errors: &[Erro
     ];
     let operation = operation.tag("Registrations").description(Some(description));
     answers(parameters(operation, page_parameters()), [("200", listed.build())], &codes.concat())
+}
+
+fn campaign_push_targets(examples: &Examples) -> Operation {
+    let operation = OperationBuilder::new()
+        .operation_id(Some("listCampaignPushTargets"))
+        .summary(Some("List the push targets of a campaign"));
+    push_targets(parameters(operation, campaign_parameters(examples)), &[])
+}
+
+fn pass_push_targets(examples: &Examples) -> Operation {
+    let operation = OperationBuilder::new()
+        .operation_id(Some("listPassPushTargets"))
+        .summary(Some("List the push targets of a pass"));
+    push_targets(parameters(operation, pass_parameters(examples)), &[PassNotFound])
+}
+
+/// Builds the parts that both lists of push targets share.
+fn push_targets(operation: OperationBuilder, errors: &[ErrorCode]) -> Operation {
+    let (per_page, max_per_page) = push_targets::format::Format::Json.per_page();
+    let description = format!(
+        "Returns the active registrations that have a push token, ordered by the ids of the pass and of the \
+         registration. Needs a `read_write` key.\n\n\
+         **Paging.** Follow the `next` link in the `Link` header. A page may be short or empty although more targets \
+         follow, because the API examines a limited number of registrations without a push token and of removed ones. \
+         Continue as long as `Link` has a `next` link.\n\n\
+         **Export.** With `Accept: application/x-ndjson`, the response is NDJSON, in parts of {} push targets unless \
+         `per_page` is smaller.",
+        push_targets::format::MAX_EXPORT,
+    );
+    let lines = ContentBuilder::new().schema(Some(schemas::text(None))).build();
+    let link = "</v2/coupons/bd69162b-8995-4c89-bdca-898fae6050d0/push_targets?per_page=25>; rel=\"first\"";
+    let listed = responses::json("One page of push targets.", array(named("PushTarget")), None)
+        .content("application/x-ndjson", lines)
+        .header("Vary", header("The format of the response depends on `Accept`.", text(None), "accept"))
+        .header(
+            "Link",
+            header("Links to the `next` and `first` pages (RFC 8288), relative to the API.", text(None), link),
+        );
+    let per_page = number(1, Some(max_per_page), Some(per_page));
+    let operation = operation.tag("Pushes").description(Some(description)).parameter(query_parameter(
+        "per_page",
+        "The number of push targets per page.",
+        per_page,
+    ));
+    let cursor = "The position of a page, taken from a link in `Link`.";
+    let operation = operation.parameter(query_parameter("cursor", cursor, text(None)));
+    let codes = [
+        &[InvalidParameter, InvalidCursor, Unauthorized, Forbidden, RouteNotFound, CampaignNotFound] as &[ErrorCode],
+        errors,
+    ];
+    answers(operation, [("200", listed.build())], &codes.concat())
 }
 
 fn register(examples: &Examples) -> Operation {
@@ -317,6 +370,16 @@ fn path_parameter(name: &str, description: &str, schema: RefOr<Schema>, example:
         .description(Some(description))
         .schema(Some(schema))
         .example(example)
+        .build()
+}
+
+fn query_parameter(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema))
         .build()
 }
 

@@ -19,6 +19,7 @@ use domain::{
     wallet::{DeviceOs, Wallet},
 };
 use registration_writes::{EventResult, MAX_EVENTS};
+use serde_json::json;
 use strum::VariantNames;
 use utoipa::{
     ToSchema,
@@ -58,6 +59,7 @@ pub(super) fn components() -> ComponentsBuilder {
         .schema("Filter", filter())
         .schema("Instant", instant())
         .schema("NewRegistration", new_registration())
+        .schema("PushTarget", push_target())
         .schema("Event", event())
         .schema("InstalledEvent", installed_event())
         .schema("UninstalledEvent", uninstalled_event())
@@ -201,6 +203,26 @@ fn new_registration() -> Schema {
         ))
         .build();
     naming_the_pass(having(object, [&["id"], &["device_library_identifier"]]))
+}
+
+fn push_target() -> Object {
+    required(["registration_id", "pass_id", "wallet", "pass_type_identifier", "push_token", "push_service_url"])
+        .property("registration_id", of::<RegistrationId>())
+        .property("pass_id", of::<PassId>())
+        .property("wallet", of::<Wallet>())
+        .property("pass_type_identifier", or_null(pass_type()))
+        .property("push_token", bounded(PushToken::MAX_LENGTH, "The token to which push notifications are sent."))
+        .property("push_service_url", push_service_url())
+        .description(Some("An active registration with a push token. A value that is not known is `null`."))
+        .examples([json!({
+            "registration_id": "ed2951b4-1127-4a96-a2b1-8a73adb4b2db",
+            "pass_id": "22d5b0ed-cc82-4743-a4fb-ee655d928037",
+            "wallet": Wallet::Passbook,
+            "pass_type_identifier": "pass.com.example.coupon",
+            "push_token": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+            "push_service_url": null,
+        })])
+        .build()
 }
 
 fn event() -> Schema {

@@ -7,7 +7,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::{
-    CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post, reports::report_path,
+    CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, get, pass_path, post,
+    push_targets::{campaign_targets, pass_targets},
+    reports::report_path,
 };
 
 /// Adds a key to an account, and creates the account if it does not exist. Returns the key and its id.
@@ -19,7 +21,7 @@ pub(crate) async fn key_of(sandbox: &Sandbox, account: &str, access: &str) -> (S
 }
 
 /// Returns a valid request for every route that needs a key.
-fn routes() -> [(Method, String, Value); 7] {
+fn routes() -> [(Method, String, Value); 9] {
     let event = json!({
         "event": "uninstalled", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-12-01T00:00:00Z",
         "event_extra": {"registration_id": REGISTRATION},
@@ -28,6 +30,8 @@ fn routes() -> [(Method, String, Value); 7] {
     [
         (Method::GET, campaign_path(), Value::Null),
         (Method::GET, pass_path(), Value::Null),
+        (Method::GET, campaign_targets(), Value::Null),
+        (Method::GET, pass_targets(), Value::Null),
         (Method::GET, report_path(), Value::Null),
         (Method::GET, format!("{}/totals", report_path()), Value::Null),
         (Method::POST, pass_path(), registration),
@@ -169,13 +173,14 @@ async fn a_campaign_belongs_to_the_account_that_made_it_known() {
 }
 
 #[tokio::test]
-async fn a_read_only_key_lists_and_does_not_write() {
+async fn a_read_only_key_lists_registrations_and_counts_and_does_not_write() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let (key, _) = key_of(&sandbox, "demo", "read_only").await;
     let front = sandbox.fresh_front().unwrap();
     for route in routes() {
         let answer = ask(&front, &route, &key).await;
-        let expected = if route.0 == Method::GET { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        let may_read = route.0 == Method::GET && !route.1.ends_with("/push_targets");
+        let expected = if may_read { StatusCode::OK } else { StatusCode::FORBIDDEN };
         assert_eq!(answer.status, expected, "{answer:?}");
     }
     assert_eq!(get(&sandbox, &campaign_path()).await.ids().len(), 3);

@@ -12,7 +12,9 @@ use local::{aws::front::ApiFront, contract, template::Template, testing::sandbox
 use serde_json::{Value, json};
 
 use crate::{
-    Answer, CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, exchange, pass_path, reports::report_path,
+    Answer, CAMPAIGN, DEMO, PASS, REGISTRATION, admin, call, campaign_path, exchange, pass_path,
+    push_targets::{campaign_targets, pass_targets},
+    reports::report_path,
 };
 
 /// The contract as it is served.
@@ -228,7 +230,12 @@ fn bad_requests(reader: &str, stranger: &str) -> Vec<Bad> {
         bad.extend([query("per_page=0"), query("cursor=x"), query("page=4000000000")]);
         bad.push(Bad::get(unknown(listing.clone())));
     }
-    bad.push(Bad::get(pass_path().replace(PASS, CAMPAIGN)));
+    for listing in [campaign_targets(), pass_targets()] {
+        bad.extend(["per_page=0", "cursor=x"].map(|query| Bad::get(format!("{listing}?{query}"))));
+        bad.extend([unknown(listing.clone()), no_type(listing.clone())].map(Bad::get));
+        bad.extend(["", reader].map(|authorization| Bad::get(listing.clone()).by(authorization)));
+    }
+    bad.extend([pass_path(), pass_targets()].map(|path| Bad::get(path.replace(PASS, CAMPAIGN))));
     let totals = format!("{}/totals", report_path());
     bad.push(Bad::get(format!("{}?start_date=x", report_path())));
     bad.extend([Bad::get("/v2/openapi.json?x=1".to_owned()), Bad::post(format!("{events}?x=1"), "{}")]);

@@ -8,7 +8,11 @@ use local::testing::{campaigns, recorder::Call, sandbox::Sandbox};
 use rstest::rstest;
 use serde_json::json;
 
-use crate::{call, campaign_path, get, pass_path, post, reports::report_path};
+use crate::{
+    call, campaign_path, get, pass_path, post,
+    push_targets::{campaign_targets, pass_targets},
+    reports::report_path,
+};
 
 fn operations(calls: &[Call]) -> Vec<&str> {
     let mut operations: Vec<_> = calls.iter().map(|call| call.operation.as_str()).collect();
@@ -92,6 +96,8 @@ async fn a_request_without_a_valid_key_costs_at_most_six_read_units() {
         (Method::GET, pass.clone(), "", CHECK_AND_PAGE),
         (Method::GET, format!("{pass}?q[id_match]=zz%25"), "", CHECK),
         (Method::GET, format!("{pass}?page=2"), "", CHECK),
+        (Method::GET, campaign_targets(), "", CHECK),
+        (Method::GET, pass_targets(), "", CHECK),
         (Method::GET, report.clone(), "", CHECK_AND_PAGE),
         (Method::GET, format!("{report}?start_date=2016-11-09&end_date=2016-11-09"), "", CHECK),
         (Method::GET, format!("{report}?start_date=x"), "", CHECK),
@@ -218,6 +224,29 @@ async fn a_page_of_a_pass_costs_the_same_at_any_depth() {
     // The first request also reads the key and the campaign. The last page has two registrations.
     assert_eq!((costs.len(), costs[20].0), (21, 2));
     assert!(costs[1..20].iter().all(|cost| *cost == costs[1]), "{costs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_push_targets_is_one_strongly_consistent_query_at_any_depth() {
+    let sandbox = Sandbox::start().await.unwrap();
+    sandbox.load_campaign(crate::CAMPAIGN.parse().unwrap(), 1_000).await.unwrap();
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    let mut costs = Vec::new();
+    let mut next = Some(format!("{}?per_page=50", campaign_targets()));
+    while let Some(target) = next {
+        let answer = call(&front, Method::GET, &target, &[], "").await;
+        next = answer.link("next");
+        let calls = recorder.take();
+        costs.push((operations(&calls).join(" "), units(&calls)));
+    }
+    assert_eq!(costs.len(), 20);
+    // The first request also reads the key and the campaign.
+    assert_eq!(costs[0].0, "BatchGetItem Query");
+    assert_eq!(costs[1].0, "Query");
+    assert!(costs[1..19].iter().all(|cost| *cost == costs[1]), "{costs:?}");
+    // 51 items of about half a kilobyte, at one unit for each 4 KB.
+    assert!((5.0..=9.0).contains(&costs[1].1), "{costs:?}");
 }
 
 #[rstest]

@@ -23,6 +23,7 @@ mod lives;
 mod pages;
 mod paths;
 mod permissions;
+mod push_targets;
 mod queue;
 mod refusals;
 mod reports;

@@ -119,7 +119,7 @@ fn only_pages_of_the_origin_in_the_parameter_may_call() {
 fn a_listing_function_may_write_bookmarks_only() {
     let text = std::fs::read_to_string(Template::default_path()).unwrap();
     for (lister, next) in
-        [("  CampaignRegistrations:", "  PassRegistrations:"), ("  PassRegistrations:", "  RegistrationWrites:")]
+        [("  CampaignRegistrations:", "  PassRegistrations:"), ("  PassRegistrations:", "  PushTargets:")]
     {
         let resource = text.split(lister).nth(1).and_then(|rest| rest.split(next).next()).unwrap();
         let statements: Vec<_> = resource.split("- Effect: Allow").filter(|part| part.contains("PutItem")).collect();

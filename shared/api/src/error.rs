@@ -242,10 +242,10 @@ impl ApiError {
         Self { header: Header::Authenticate, ..Self::new(ErrorCode::Unauthorized, message) }
     }
 
-    /// Returns a 403: the key may only read.
+    /// Returns a 403: the key is read-only.
     #[must_use]
     pub fn forbidden() -> Self {
-        Self::new(ErrorCode::Forbidden, "this key may only read")
+        Self::new(ErrorCode::Forbidden, "this needs a read_write key")
     }
 
     /// Returns a 404: the path does not exist.

@@ -22,6 +22,10 @@ pub enum Route {
     ListCampaign,
     /// Lists a pass's registrations.
     ListPass,
+    /// Lists a campaign's push targets.
+    CampaignPushTargets,
+    /// Lists a pass's push targets.
+    PassPushTargets,
     /// Registers a pass.
     Register,
     /// Ends a registration.
@@ -44,7 +48,13 @@ impl Route {
     #[must_use]
     pub const fn method(self) -> &'static str {
         match self {
-            Self::ListCampaign | Self::ListPass | Self::Report | Self::Totals | Self::Contract => "GET",
+            Self::ListCampaign
+            | Self::ListPass
+            | Self::CampaignPushTargets
+            | Self::PassPushTargets
+            | Self::Report
+            | Self::Totals
+            | Self::Contract => "GET",
             Self::Register | Self::Events => "POST",
             Self::Unregister => "DELETE",
         }
@@ -68,6 +78,8 @@ impl Route {
         match self {
             Self::ListCampaign => "/v2/{campaign_type}/{campaign_id}/registrations",
             Self::ListPass | Self::Register => "/v2/{campaign_type}/{campaign_id}/passes/{pass_id}/registrations",
+            Self::CampaignPushTargets => "/v2/{campaign_type}/{campaign_id}/push_targets",
+            Self::PassPushTargets => "/v2/{campaign_type}/{campaign_id}/passes/{pass_id}/push_targets",
             Self::Unregister => "/v2/{campaign_type}/{campaign_id}/passes/{pass_id}/registrations/{registration_id}",
             Self::Events => "/v2/registration_events",
             Self::Report => "/v2/{campaign_type}/{campaign_id}/reports",

@@ -39,7 +39,7 @@ pub struct UserName(String);
     serialize_all = "snake_case", parse_err_ty = UnknownName, parse_err_fn = UnknownName::of::<Access>
 )]
 pub enum Access {
-    /// `read_write`: may list and write.
+    /// `read_write`: may list and write, and may list push tokens.
     ReadWrite,
     /// `read_only`: may list.
     ReadOnly,

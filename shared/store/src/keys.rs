@@ -23,8 +23,8 @@
 //! | Google's root keys | `GOOGLE_KEYS` | `GOOGLE_KEYS` | `key_set` as Google publishes it, `fresh_until` | `google-wallet-callback` |
 //! | bookmark | `BOOKMARK#<key and listing>` | `PAGE#<page>` | `cursor`, `expires_at` | `campaign-registrations`, `pass-registrations` |
 //!
-//! `api-contract`, `campaign-reports` and `unmatched-route` write nothing. `local export` copies all items except
-//! bookmarks, recounts, checkpoints, unreadable records, Google's root keys and the key `demo`.
+//! `api-contract`, `campaign-reports`, `push-targets` and `unmatched-route` write nothing. `local export` copies all items
+//! except bookmarks, recounts, checkpoints, unreadable records, Google's root keys and the key `demo`.
 //!
 //! | index | hash | range | contains |
 //! |---|---|---|---|
