@@ -119,7 +119,7 @@ pub(super) fn text(max_length: Option<usize>) -> ObjectBuilder {
 fn filter() -> Object {
     let attributes = <Attribute as VariantNames>::VARIANTS.join("|");
     let order = text(None)
-        .pattern(Some(format!("^ *(({attributes})( +([Aa][Ss][Cc]|[Dd][Ee][Ss][Cc]))? *)?$")))
+        .pattern(Some(format!("^( *({attributes})( +([Aa][Ss][Cc]|[Dd][Ee][Ss][Cc]))? *)?$")))
         .default(Some("created_at asc".into()))
         .description(Some(
             "The sort order: an attribute, then `asc` (the default) or `desc`. Empty means the default.",
