@@ -1,7 +1,7 @@
 //! Errors, as Google gets them: a status without a body.
 
 use api::{
-    Response,
+    Response, bare,
     error::{ApiError, ErrorCode, FunctionError},
 };
 use http::StatusCode;
@@ -77,8 +77,6 @@ impl FunctionError for CallbackError {
     }
 
     fn into_response(self) -> Response {
-        let mut response = Response::default();
-        *response.status_mut() = self.status;
-        response
+        bare(self.status)
     }
 }

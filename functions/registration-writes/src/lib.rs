@@ -6,7 +6,7 @@ use std::time::Instant;
 use api::{
     Response,
     access::{self, check_if_invalid},
-    body,
+    bare, body,
     error::{ApiError, ErrorCode},
     json,
     lambda::{self, HttpFunction},
@@ -118,11 +118,7 @@ impl RegistrationWrites {
         let unregistered = self.table.unregister(campaign_id, pass_id, registration_id, now).await?;
         RequestLog::event(request, None, &unregistered.outcome());
         match unregistered {
-            Unregistered::Removed | Unregistered::AlreadyRemoved => {
-                let mut response = Response::default();
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                Ok(response)
-            }
+            Unregistered::Removed | Unregistered::AlreadyRemoved => Ok(bare(StatusCode::NO_CONTENT)),
             Unregistered::NeverSeen => Err(ApiError::registration_not_found()),
         }
     }

@@ -7,7 +7,7 @@
 //! API Gateway's own error bodies have another shape, so API Gateway sends `$default` and `ANY` on each path to this
 //! function.
 
-use api::{Response, error::ApiError, lambda::HttpFunction, route};
+use api::{Response, bare, error::ApiError, lambda::HttpFunction, route};
 use domain::time::Timestamp;
 use http::{HeaderValue, StatusCode, header::LOCATION};
 use lambda_http::{Request, RequestExt as _};
@@ -56,8 +56,7 @@ fn moved(path: String, query: Option<&str>) -> Result<Response, ApiError> {
     if location.len() > MAX_LOCATION {
         return Err(ApiError::route_not_found());
     }
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let mut response = bare(StatusCode::PERMANENT_REDIRECT);
     response.headers_mut().insert(LOCATION, HeaderValue::try_from(location).map_err(ApiError::internal)?);
     Ok(response)
 }

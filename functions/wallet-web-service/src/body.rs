@@ -1,7 +1,7 @@
 //! The bodies of the calls.
 
 use domain::device::{PushServiceUrl, PushToken};
-use lambda_http::{Body, Request};
+use lambda_http::Request;
 use serde::Deserialize;
 
 use crate::error::WalletError;
@@ -32,10 +32,6 @@ impl RegistrationBody {
 
 /// Returns the body as text, or `None` if it is too long or not UTF-8.
 pub(crate) fn text(request: &Request) -> Option<String> {
-    let bytes = match request.body() {
-        Body::Text(text) => text.as_bytes(),
-        Body::Binary(bytes) => bytes,
-        _ => &[],
-    };
+    let bytes: &[u8] = request.body();
     (bytes.len() <= MAX_LENGTH).then(|| String::from_utf8(bytes.to_vec()).ok()).flatten()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use api::{
-    Response,
+    Response, bare,
     error::{ApiError, FunctionError},
 };
 use domain::fields::FieldErrors;
@@ -65,8 +65,6 @@ impl FunctionError for WalletError {
     }
 
     fn into_response(self) -> Response {
-        let mut response = Response::default();
-        *response.status_mut() = self.status();
-        response
+        bare(self.status())
     }
 }

@@ -18,7 +18,7 @@ pub mod tag;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{Response, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLETS_ROOT};
+use api::{Response, bare, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLETS_ROOT};
 use domain::{
     device::{DeviceLibraryIdentifier, PushServiceUrl},
     event::Installation,
@@ -48,7 +48,7 @@ use self::{
 const SINCE: &str = "passesUpdatedSince";
 /// The header by which two wallets say who they are.
 const PASS_CLIENT: HeaderName = HeaderName::from_static("x-pass-client");
-/// The hash with which a token is compared if there is no pass, so that the comparison is made in any case.
+/// The token with which the sent one is compared if there is no pass, so that a comparison is made in any case.
 const NO_TOKEN: &str = "the token of no pass";
 
 /// The function.
@@ -195,11 +195,14 @@ impl WalletWebService {
         let names = target.serial_numbers();
         let account = account.filter(|_| !names.is_empty()).ok_or_else(WalletError::unauthorized)?;
         let pass = self.table.pass_with_serial_number(account, &names).await?;
-        let stored = pass.as_ref().and_then(|pass| pass.token.clone());
+        let expected = match pass.as_ref().and_then(|pass| pass.token.clone()) {
+            Some(token) => Some(token),
+            None => NO_TOKEN.parse().ok(),
+        };
         let sent = authorization(request).and_then(|(_, token)| token.parse::<TokenHash>().ok());
-        let of_no_pass = || NO_TOKEN.parse::<TokenHash>().ok();
-        let is_right = sent.is_some() && sent == stored.clone().or_else(of_no_pass) && stored.is_some();
-        pass.filter(|_| is_right).map(|pass| (account, pass)).ok_or_else(WalletError::unauthorized)
+        let is_equal = sent.is_some() && sent == expected;
+        let authorized = pass.filter(|pass| is_equal && pass.token.is_some());
+        authorized.map(|pass| (account, pass)).ok_or_else(WalletError::unauthorized)
     }
 }
 
@@ -250,13 +253,6 @@ fn count_complaints(request: &Request) {
         let (kind, pass_type) = (kind.as_str(), pass_type.as_ref().map(PassTypeIdentifier::as_str));
         info!(request_id, kind, pass_type, complaints, "wallets complained");
     }
-}
-
-/// Returns a response without a body.
-fn bare(status: StatusCode) -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = status;
-    response
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -21,6 +21,14 @@ use serde::Serialize;
 /// A handler's response. [`lambda::service`] puts it into API Gateway's envelope.
 pub type Response = http::Response<String>;
 
+/// Returns a response without a body.
+#[must_use]
+pub fn bare(status: StatusCode) -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = status;
+    response
+}
+
 /// Returns a response with `body` as JSON.
 ///
 /// # Errors
