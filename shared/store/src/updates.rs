@@ -21,7 +21,7 @@ use crate::{
     StoreError, Table,
     dynamodb::codec::{self, ItemKey},
     keys,
-    registrations::apply::MAX_ATTEMPTS,
+    registrations::apply::{MAX_ATTEMPTS, contended},
 };
 
 /// An update is stored if it is the first one or later than the stored one.
@@ -109,6 +109,6 @@ impl Table {
                 (UpdateInstant::Received, None) => {}
             }
         }
-        Err(StoreError::Unavailable(format!("{sk} was changed by another writer {MAX_ATTEMPTS} times in a row")))
+        Err(contended(&sk))
     }
 }

@@ -185,7 +185,7 @@ impl Table {
                 return Ok(Registered::Active(active));
             }
         }
-        Err(contended(pass, installation.registration_id))
+        Err(contended(&keys::registration_sk(pass, installation.registration_id)))
     }
 
     /// Registers a pass now for its wallet, unless it is registered already, like [`register`](Self::register). If the
@@ -208,7 +208,7 @@ impl Table {
                 registered @ (Registered::Created(_) | Registered::Active(_)) => return Ok(registered),
             }
         }
-        Err(contended(pass, installation.registration_id))
+        Err(contended(&keys::registration_sk(pass, installation.registration_id)))
     }
 
     /// Ends a registration now, or at the instant of its last event if that is in the future. The campaign must be
@@ -232,7 +232,7 @@ impl Table {
                 Err(Some(existing)) => at = at.max(existing.last_event_at),
             }
         }
-        Err(contended(pass, registration))
+        Err(contended(&keys::registration_sk(pass, registration)))
     }
 
     /// Stores the attributes that differ, and leaves the tie as it is, so that a repetition of the install that was
@@ -326,7 +326,7 @@ pub(crate) fn has_written(result: Result<PutItemOutput, SdkError<PutItemError>>)
     }
 }
 
-pub(super) fn contended(pass: PassId, registration: RegistrationId) -> StoreError {
-    let key = keys::registration_sk(pass, registration);
+/// Returns the error for an item that other writers keep changing. `key` is its sort key.
+pub(crate) fn contended(key: &str) -> StoreError {
     StoreError::Unavailable(format!("{key} was changed by another writer {MAX_ATTEMPTS} times in a row"))
 }

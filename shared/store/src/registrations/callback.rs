@@ -26,7 +26,7 @@ use super::{
     apply::{MAX_ATTEMPTS, contended, written_or_existing},
     items::{RegistrationItem, StoredRegistration, TombstoneItem},
 };
-use crate::{Outcome, StoreError, Table, dynamodb::codec::text};
+use crate::{Outcome, StoreError, Table, dynamodb::codec::text, keys};
 
 /// A `save` is applied after every callback and every event so far.
 const SAVE_DECIDES: &str = "(attribute_not_exists(last_event_at) OR last_event_at < :at) \
@@ -91,7 +91,7 @@ impl Table {
             }
             at = earliest;
         }
-        Err(contended(pass, registration))
+        Err(contended(&keys::registration_sk(pass, registration)))
     }
 
     async fn put_callback(
