@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use domain::pass::GoogleObjectId;
 use jiff::Timestamp;
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
@@ -16,6 +17,7 @@ use local::{
     samples,
     stack::{Stack, StackError},
     template::Template,
+    testing::google::{self, SignedCallback},
     wallet::{self, Extent, Visit, behaviour::Behaviour, http::ServiceUrl, rules},
 };
 
@@ -35,6 +37,9 @@ struct Arguments {
     /// Use the DynamoDB-compatible engine at this URL instead of the embedded one
     #[arg(long, global = true, value_name = "URL", conflicts_with = "ephemeral")]
     dynamodb_endpoint: Option<String>,
+    /// Trust the callbacks that the command google-callback signs instead of those of Google
+    #[arg(long, requires = "ephemeral")]
+    play_google: bool,
     /// Template to read [default: the one in the repository]; data is kept in the folder .local next to it
     #[arg(long, global = true, value_name = "FILE")]
     template: Option<PathBuf>,
@@ -63,6 +68,17 @@ enum Command {
     },
     /// Generate the OpenAPI document from the code into the file that api-contract serves, and print its path
     Contract,
+    /// Print a callback of Google Wallet, signed with a key that a stack started with --play-google trusts
+    GoogleCallback {
+        /// What happened to the object: save, or del if it was deleted
+        #[arg(value_parser = ["save", "del"])]
+        event_type: String,
+        /// The object's id: the issuer's id, a full stop and the rest
+        object_id: GoogleObjectId,
+        /// Minutes after which the callback expires; of two callbacks the one that expires later decides
+        #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+        expires_in: i64,
+    },
     /// Behave as a wallet towards a web service for passes, and name the rules that its answers break
     #[command(after_help = "Without --keep-registered and --unregister, the wallet registers the pass, repeats that, \
         asks for the list, fetches the pass, tries a wrong token, sends its log and unregisters the pass. All requests \
@@ -132,9 +148,9 @@ fn log() {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, StackError> {
-    let Arguments { port, ephemeral, dynamodb_endpoint, template, command } = arguments;
+    let Arguments { port, ephemeral, dynamodb_endpoint, play_google, template, command } = arguments;
     let path = template.unwrap_or_else(Template::default_path);
-    let template = Template::read(&path)?;
+    let mut template = Template::read(&path)?;
     let data = match dynamodb_endpoint {
         Some(url) => Data::Endpoint(url),
         None if ephemeral => Data::Temporary,
@@ -159,7 +175,14 @@ async fn run(arguments: Arguments) -> Result<ExitCode, StackError> {
         Some(Command::Contract) => println!("{}", contract::write()?.display()),
         Some(Command::Wallet { rules: _, visit: None }) => print!("{}", rules::table()),
         Some(Command::Wallet { rules: _, visit: Some(visit) }) => return Ok(visit_as_wallet(visit).await),
+        Some(Command::GoogleCallback { event_type, object_id, expires_in }) => {
+            let expires_at = Timestamp::now().as_millisecond().saturating_add(expires_in.saturating_mul(60_000));
+            println!("{}", SignedCallback::new(&event_type, object_id.issuer(), object_id.as_str(), expires_at).body());
+        }
         None => {
+            if play_google {
+                google::play(&mut template).await.map_err(|cause| StackError::Port { port: 0, cause })?;
+            }
             let running = Stack::open(template, &data).await?.serve(port).await?;
             println!("API       {}", running.url);
             println!("DynamoDB  {}", running.engine_url);

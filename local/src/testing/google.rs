@@ -7,15 +7,19 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use domain::time;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
+
+use crate::template::Template;
 
 /// What precedes the point in a public key of P-256 (RFC 5480, `SubjectPublicKeyInfo`), in base64. Its length is not a
 /// multiple of three bytes, so a key is encoded as a whole.
@@ -124,6 +128,17 @@ pub fn sign(key: &SigningKey, texts: &[&str]) -> String {
     let signed: Vec<u8> = lengths.zip(texts).flat_map(|(length, text)| [&length, text.as_bytes()].concat()).collect();
     let signature: Signature = key.sign(&signed);
     BASE64_STANDARD.encode(signature.to_der())
+}
+
+/// Plays Google for a template: starts a server that publishes the root key of every [`SignedCallback::new`] for two
+/// days, and makes `google-wallet-callback` fetch its keys there.
+pub async fn play(template: &mut Template) -> io::Result<KeysServer> {
+    let expires_at = time::now().plus(Duration::from_hours(48)).unix_milliseconds();
+    let server = KeysServer::start(&SignedCallback::new("", "", "", 0).published_keys(expires_at)).await?;
+    if let Some(function) = template.functions.get_mut("google-wallet-callback") {
+        function.variables.insert("GOOGLE_KEYS_URL".to_owned(), server.url());
+    }
+    Ok(server)
 }
 
 /// A server that publishes root keys, and counts how often it is asked. Ends with the runtime.

@@ -12,6 +12,7 @@ use local::{
     },
 };
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::{Answer, CAMPAIGN, PASS, admin, call, campaign_path, get};
 
@@ -30,11 +31,8 @@ struct Setting {
 
 impl Setting {
     async fn start() -> Self {
-        let keys = callback("save", 0).published_keys(now() + 48 * HOUR);
-        let server = KeysServer::start(&keys).await.unwrap();
         let mut sandbox = Sandbox::with_first_events().await.unwrap();
-        let function = sandbox.template.functions.get_mut("google-wallet-callback").unwrap();
-        function.variables.insert("GOOGLE_KEYS_URL".to_owned(), server.url());
+        let server = google::play(&mut sandbox.template).await.unwrap();
         let issuers = json!({"action": "set_google_issuers", "account_id": "demo", "issuer_ids": ["1", ISSUER]});
         admin(&sandbox, issuers).await.unwrap();
         let front = sandbox.fresh_front().unwrap();
@@ -161,6 +159,19 @@ async fn a_callback_that_comes_before_created_is_applied_when_it_comes_again() {
     setting.create().await;
     assert_eq!(setting.send(&saved).await, StatusCode::OK);
     assert_eq!(setting.installed().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stack_that_plays_google_applies_what_the_command_signs() {
+    let setting = Setting::start().await;
+    setting.create().await;
+    for (event_type, expires_in, expected) in [("save", "60", 1), ("del", "30", 1), ("del", "90", 0)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+        command.args(["google-callback", event_type, OBJECT, "--expires-in", expires_in]);
+        let callback = serde_json::from_slice(&command.output().await.unwrap().stdout).unwrap();
+        assert_eq!(setting.send(&callback).await, StatusCode::OK);
+        assert_eq!(setting.installed().await.len(), expected, "{event_type} {expires_in}");
+    }
 }
 
 #[tokio::test]
