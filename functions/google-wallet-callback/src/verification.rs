@@ -136,6 +136,9 @@ struct SignedMessage {
     event_type: Option<String>,
     class_id: Option<String>,
     object_id: Option<String>,
+    /// Names the pass in place of class and object, if it is a generic private pass ("Add and delete callbacks" of
+    /// Google's documentation of these passes). It has the form of an object's id (`setPassUpdateNotice`).
+    external_pass_id: Option<String>,
     exp_time_millis: Option<i64>,
     nonce: Option<String>,
 }
@@ -218,7 +221,8 @@ impl Claim {
     /// Returns the object that the callback names, or `None` if it names none.
     #[must_use]
     pub fn object_id(&self) -> Option<GoogleObjectId> {
-        self.message.object_id.as_ref()?.parse().ok()
+        let SignedMessage { object_id, external_pass_id, .. } = &self.message;
+        external_pass_id.as_ref().or(object_id.as_ref())?.parse().ok()
     }
 
     /// Returns the message of the callback, which was received at `now`, if Google has signed it for one of
@@ -261,7 +265,7 @@ impl IntermediateKey {
 impl SignedMessage {
     /// Returns what the message says if it was signed for this issuer.
     fn read(self, issuer_id: &GoogleIssuerId, now: Timestamp) -> Result<Message, Forged> {
-        let Self { event_type, class_id, object_id, exp_time_millis, nonce } = self;
+        let Self { event_type, class_id, object_id, external_pass_id, exp_time_millis, nonce } = self;
         // The type comes first: a message of another type may have no object (a real `activate` had `objectIds`).
         let kind = match event_type.ok_or(Forged::NotAMessage("eventType"))?.as_str() {
             "save" => CallbackKind::Saved,
@@ -277,8 +281,12 @@ impl SignedMessage {
             let id: GoogleObjectId = id?.parse().ok()?;
             id.is_of(issuer_id).then_some(id)
         };
-        id_of_issuer(class_id).ok_or(Forged::NotAMessage("classId of the issuer"))?;
-        let object_id = id_of_issuer(object_id).ok_or(Forged::NotAMessage("objectId of the issuer"))?;
+        let object_id = if external_pass_id.is_some() {
+            id_of_issuer(external_pass_id).ok_or(Forged::NotAMessage("externalPassId of the issuer"))?
+        } else {
+            id_of_issuer(class_id).ok_or(Forged::NotAMessage("classId of the issuer"))?;
+            id_of_issuer(object_id).ok_or(Forged::NotAMessage("objectId of the issuer"))?
+        };
         let nonce = nonce.and_then(|nonce| nonce.parse().ok()).ok_or(Forged::NotAMessage("nonce"))?;
         Ok(Message::Callback(Callback { object_id, kind, order: expires_at, nonce }))
     }
@@ -358,6 +366,21 @@ mod tests {
         assert_eq!(object(&signed), Some(OBJECT.parse().unwrap()));
         signed.message["objectId"] = json!("x");
         assert_eq!(object(&signed), None);
+    }
+
+    #[test]
+    fn a_generic_private_pass_is_named_without_a_class() {
+        let private = |id: &str| {
+            let mut signed = saved();
+            signed.message.as_object_mut().unwrap().retain(|member, _| member != "classId" && member != "objectId");
+            signed.message["externalPassId"] = json!(id);
+            signed.body()
+        };
+        let object = Claim::parse(private(OBJECT).to_string().as_bytes()).unwrap().object_id();
+        assert_eq!(object, Some(OBJECT.parse().unwrap()));
+        let Ok(Message::Callback(callback)) = check(&private(OBJECT)) else { panic!("expected a callback") };
+        assert_eq!((callback.object_id, callback.kind), (OBJECT.parse().unwrap(), CallbackKind::Saved));
+        assert_eq!(check(&private("1.x")), Err(Forged::NotAMessage("externalPassId of the issuer")));
     }
 
     #[test]
