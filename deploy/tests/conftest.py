@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 
@@ -66,16 +67,25 @@ def executed_stack(backend, change_set_name):
 @pytest.fixture(scope="module")
 def local():
     """Starts the local stack; yields the URLs that it prints, by name."""
-    with subprocess.Popen([LOCAL, "--port", "0", "--ephemeral"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with local_stack() as urls:
+        yield urls
+
+
+@contextmanager
+def local_stack(*options):
+    """Starts the local stack with these options; yields the URLs that it prints, by name."""
+    with subprocess.Popen([LOCAL, "--port", "0", "--ephemeral", *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         found = {}
         for line in process.stdout:
             name, _, value = line.partition(" ")
             found[name] = value.strip()
             if line.startswith("Ctrl-C"):
                 break
-        yield found
-        process.terminate()
-        process.stdout.read()
+        try:
+            yield found
+        finally:
+            process.terminate()
+            process.stdout.read()
 
 
 @pytest.fixture(scope="session")

@@ -64,13 +64,13 @@ PYTHON = '#!/usr/bin/env bash\nexec "{python}" "$@"\n'
 GH = '#!/usr/bin/env bash\nexec "{python}" "{tests}/gh.py" "$@"\n'
 
 
-def blocks():
+def blocks(page):
     """Yields the line, the commands and the expected output of each block of commands; the output is `None` if the page shows none."""
     fence = re.compile(r"^( *)```(sh|text)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-    found = [(match.start(), match[2], re.sub(f"(?m)^{match[1]}", "", match[3])) for match in fence.finditer(PAGE)]
+    found = [(match.start(), match[2], re.sub(f"(?m)^{match[1]}", "", match[3])) for match in fence.finditer(page)]
     for (start, kind, text), following in zip(found, [*found[1:], (0, "sh", "")], strict=True):
         if kind == "sh":
-            yield PAGE.count("\n", 0, start) + 1, text, following[2] if following[1] == "text" else None
+            yield page.count("\n", 0, start) + 1, text, following[2] if following[1] == "text" else None
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_every_command_of_the_page_works_and_prints_what_the_page_shows(aws, cre
         "LOCAL_ENVIRONMENT": "dev",
         "ERRORS": str(checkout.parent / "errors"),
     }
-    page = list(blocks())
+    page = list(blocks(PAGE))
     assert len(page) > 10
     new_shell = PAGE.count("\n", 0, PAGE.index("### In a new shell"))
     first_shell = [block for block in page if block[0] < new_shell]
