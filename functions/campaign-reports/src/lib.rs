@@ -16,7 +16,7 @@ use domain::{
 use http::{HeaderValue, StatusCode, header::VARY};
 use lambda_http::Request;
 pub use process::config::TableConfig as Config;
-use store::{CampaignCounts, Table};
+use store::{CampaignCounts, Table, WantedTotals};
 
 pub use self::history::MAX_DAYS;
 use self::{
@@ -68,7 +68,7 @@ impl CampaignReports {
     async fn counts(&self, reading: &ReadRequest<'_>, start: Day, now: Timestamp) -> Result<CampaignCounts, ApiError> {
         let is_small = start.count_through(now.day()) <= MAX_SMALL_PERIOD;
         let counts = self.table.counts_since(reading.path().collection.campaign(), start);
-        let (_, counts) = reading.admit_and_read(false, is_small, counts).await?;
+        let (_, counts) = reading.admit_and_read(WantedTotals::None, is_small, counts).await?;
         Ok(counts?)
     }
 }

@@ -18,7 +18,7 @@ use http::{
 };
 use lambda_http::Request;
 pub use process::config::TableConfig as Config;
-use store::Table;
+use store::{Table, WantedTotals};
 
 use self::{format::Format, page::PageRequest};
 
@@ -47,7 +47,7 @@ impl PushTargets {
         let page = reading.check_access_if_invalid(page).await?;
 
         let read = self.table.push_targets(page.path.collection, page.after, page.per_page);
-        let (_, read) = reading.admit_and_read(false, false, read).await?;
+        let (_, read) = reading.admit_and_read(WantedTotals::None, false, read).await?;
         let store::PushTargets { targets, next } = read?;
         // A target proves that its pass is known. Otherwise check it.
         if targets.is_empty() {

@@ -1,6 +1,6 @@
 //! The cost of requests: calls, round trips and request units.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{time, wallet::Wallet};
 use http::{Method, StatusCode};
@@ -182,15 +182,19 @@ async fn a_page_costs_the_same_at_any_depth() {
 
     for after in ["", "?per_page=50"] {
         let front = sandbox.recorded_front(&recorder).unwrap();
-        recorder.take().clear();
-        let first = call(&front, Method::GET, &format!("{path}{after}"), &[], "").await;
-        recorder.take().clear();
-        call(&front, Method::GET, &first.link("next").unwrap(), &[], "").await;
-        assert_eq!(
-            operations(&recorder.take()).join(" "),
-            "BatchGetItem Query",
-            "key and campaign are remembered; Link needs no bookmark"
-        );
+        // The totals are remembered for three seconds. On a busy machine, the second page may come later.
+        loop {
+            let began = Instant::now();
+            let first = call(&front, Method::GET, &format!("{path}{after}"), &[], "").await;
+            recorder.take().clear();
+            call(&front, Method::GET, &first.link("next").unwrap(), &[], "").await;
+            let calls = recorder.take();
+            if began.elapsed() < Duration::from_secs(3) {
+                let reason = "key, campaign and totals are remembered; Link needs no bookmark";
+                assert_eq!(operations(&calls), ["Query"], "{reason}");
+                break;
+            }
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use domain::{
 };
 use futures_util::{FutureExt as _, try_join};
 use lambda_http::Request;
-use store::{Admission, Collection, Table};
+use store::{Admission, Collection, Table, WantedTotals};
 
 use self::credentials::Credentials;
 use crate::{
@@ -90,17 +90,16 @@ impl<'a> ReadRequest<'a> {
         self.key_id
     }
 
-    /// Checks the key and the campaign. Returns the campaign's total counts, if requested and complete.
+    /// Checks the key and the campaign. Returns the campaign's totals, if they are wanted and complete.
     ///
-    /// Makes one call to the table, or none if this process remembers the key and the campaign and no counts are
-    /// requested.
+    /// Makes one call to the table, or none if this process remembers the key, the campaign and the wanted totals.
     ///
     /// # Errors
     ///
     /// Rules 2, 3 and 5, as far as rule 5 concerns the campaign.
-    pub async fn admit(&self, with_totals: bool) -> Result<Option<Counts>, ApiError> {
+    pub async fn admit(&self, totals: WantedTotals) -> Result<Option<Counts>, ApiError> {
         let campaign = self.path.collection.campaign();
-        let admission = self.table.admission(self.key_id, campaign, with_totals, self.now).await?;
+        let admission = self.table.admission(self.key_id, campaign, totals, self.now).await?;
         let Admission { key, campaign, totals } = admission;
         let caller = known_caller(self.request, &self.credentials, key)?;
         expect_access(&caller, self.needed)?;
@@ -120,11 +119,11 @@ impl<'a> ReadRequest<'a> {
     /// Those of [`ReadRequest::admit`]. An error of the read is part of `T`, so it is reported only after the check.
     pub async fn admit_and_read<T>(
         &self,
-        with_totals: bool,
+        totals: WantedTotals,
         is_small: bool,
         read: impl Future<Output = T>,
     ) -> Result<(Option<Counts>, T), ApiError> {
-        let (admission, read) = (Box::pin(self.admit(with_totals)), Box::pin(read));
+        let (admission, read) = (Box::pin(self.admit(totals)), Box::pin(read));
         let remembered = self.table.remembered_key(self.key_id, self.now);
         if is_small || remembered.is_some_and(|key| self.credentials.fit(&key)) {
             return try_join!(admission, read.map(Ok));
@@ -155,7 +154,7 @@ impl<'a> ReadRequest<'a> {
     /// before rule 6).
     pub async fn check_access_if_invalid<T>(&self, parsed: Result<T, ApiError>) -> Result<T, ApiError> {
         let check = async {
-            self.admit(false).await?;
+            self.admit(WantedTotals::None).await?;
             self.expect_known_pass().await
         };
         check_if_invalid(check, parsed).await

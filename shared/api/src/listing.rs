@@ -81,7 +81,7 @@ pub async fn answer(
     let listing = query.and_then(|query| Listing::new(table, &reading, query, now));
     let listing = reading.check_access_if_invalid(listing).await?;
 
-    let (totals, page) = reading.admit_and_read(listing.needs_totals(), listing.is_small(), listing.page()).await?;
+    let (totals, page) = reading.admit_and_read(listing.wanted_totals(), listing.is_small(), listing.page()).await?;
     // A page with a registration proves that its pass is known. Otherwise check it.
     if page.as_ref().map_or(true, |page| page.registrations.is_empty()) {
         Box::pin(reading.expect_known_pass()).await?;

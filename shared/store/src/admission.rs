@@ -1,8 +1,8 @@
 //! Admission: reads everything that determines whether a request may read a campaign, in one call.
 //!
 //! Every request that reads needs its key and its campaign, and a listing of a campaign needs the totals too. All three
-//! are single items, so one `BatchGetItem` reads those that this process does not remember. If key and campaign are
-//! remembered and no totals are needed, no call is made at all.
+//! are single items, so one `BatchGetItem` reads those that this process does not remember. If it remembers all that are
+//! needed, no call is made at all.
 //!
 //! A key or a campaign that is not found is looked for once more before the request is refused, with a strongly
 //! consistent read: it may have been made just before.
@@ -29,14 +29,25 @@ pub struct Admission {
     pub totals: Option<Counts>,
 }
 
+/// Which totals of a campaign a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedTotals {
+    /// None.
+    None,
+    /// Those in the table.
+    Current,
+    /// Those that this process read within the last three seconds, or else those in the table.
+    Recent,
+}
+
 impl Table {
-    /// Returns the key, the campaign and, if `with_totals`, the campaign's totals, with at most one `BatchGetItem` if
-    /// key and campaign are found. Without a key, nothing else is returned.
+    /// Returns the key, the campaign and the wanted totals of the campaign, with at most one `BatchGetItem` if key and
+    /// campaign are found. Without a key, nothing else is returned.
     pub async fn admission(
         &self,
         key: KeyId,
         campaign: CampaignId,
-        with_totals: bool,
+        wanted_totals: WantedTotals,
         now: Timestamp,
     ) -> Result<Admission, StoreError> {
         let known_key = self.keys.get(&key, now);
@@ -45,7 +56,9 @@ impl Table {
 
         let key_item = known_key.is_none().then(|| api_key_key(key));
         let campaign_item = known_campaign.is_none().then(|| campaign_key(campaign));
-        let totals_item = with_totals.then(|| totals_key(campaign));
+        let known_totals = (wanted_totals == WantedTotals::Recent).then(|| self.totals.get(&campaign, now)).flatten();
+        let needs_totals = wanted_totals != WantedTotals::None && known_totals.is_none();
+        let totals_item = needs_totals.then(|| totals_key(campaign));
         let wanted = [&key_item, &campaign_item, &totals_item].into_iter().flatten().cloned().collect();
         let mut found = self.items(wanted).await?;
 
@@ -59,6 +72,10 @@ impl Table {
         if key.is_none() {
             return Ok(Admission { key, campaign: None, totals: None });
         }
+        let totals = match totals_item.and_then(|item_key| found.remove(&item_key)) {
+            Some(item) => self.read_totals(campaign, &item, now)?,
+            None => known_totals,
+        };
         let campaign = match campaign_item {
             Some(item_key) => {
                 let item = self.or_consistent_item(found.remove(&item_key), item_key).await?;
@@ -66,7 +83,6 @@ impl Table {
             }
             None => known_campaign,
         };
-        let totals = totals_item.and_then(|item_key| found.remove(&item_key));
-        Ok(Admission { key, campaign, totals: totals.map(|item| Self::read_totals(&item)).transpose()?.flatten() })
+        Ok(Admission { key, campaign, totals })
     }
 }

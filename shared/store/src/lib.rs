@@ -36,12 +36,13 @@ use aws_sdk_dynamodb::Client;
 use domain::{
     account::{KeyId, KeyRecord},
     campaign::Campaign,
+    counts::Counts,
     id::{AccountId, CampaignId},
 };
 
 use self::remembered::Remembered;
 pub use self::{
-    admission::Admission,
+    admission::{Admission, WantedTotals},
     campaigns::{CampaignMove, ClaimError},
     changes::{NotAStreamRecord, RegistrationChange, RegistrationState, StreamRecord},
     copy::{Contents, Copied, CopiedNames},
@@ -66,6 +67,10 @@ const MAX_REMEMBERED_KEYS: usize = 1_000;
 const MAX_REMEMBERED_CAMPAIGNS: usize = 10_000;
 /// How many accounts a process remembers, at about 100 bytes each.
 const MAX_REMEMBERED_ACCOUNTS: usize = 10_000;
+/// How long a process remembers the totals of a campaign. They lag behind the table by seconds anyway.
+const TOTALS_MEMORY: Duration = Duration::from_secs(3);
+/// The number of campaigns whose totals a process remembers, at about a kilobyte each.
+const MAX_REMEMBERED_TOTALS: usize = 1_000;
 /// How long opening the connection may take before the first request is accepted anyway.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -80,6 +85,8 @@ pub struct Table {
     keys: Remembered<KeyId, KeyRecord>,
     /// Accounts that this process has found to exist.
     accounts: Remembered<AccountId, ()>,
+    /// Totals that this process has read.
+    totals: Remembered<CampaignId, Counts>,
 }
 
 impl Table {
@@ -92,6 +99,7 @@ impl Table {
             campaigns: Remembered::new(MAX_REMEMBERED_CAMPAIGNS, MEMORY),
             keys: Remembered::new(MAX_REMEMBERED_KEYS, MEMORY),
             accounts: Remembered::new(MAX_REMEMBERED_ACCOUNTS, MEMORY),
+            totals: Remembered::new(MAX_REMEMBERED_TOTALS, TOTALS_MEMORY),
         }
     }
 

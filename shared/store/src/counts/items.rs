@@ -76,10 +76,19 @@ impl Table {
     }
 
     /// Returns the totals in their item, or `None` if they do not cover the whole campaign.
-    pub(crate) fn read_totals(item: &Item) -> Result<Option<Counts>, StoreError> {
+    pub(crate) fn read_totals(
+        &self,
+        campaign: CampaignId,
+        item: &Item,
+        now: Timestamp,
+    ) -> Result<Option<Counts>, StoreError> {
         let mut counts = CampaignCounts::default();
         counts.read_item(item)?;
-        Ok(counts.counted_since.map(|_| counts.totals))
+        let totals = counts.counted_since.map(|_| counts.totals);
+        if let Some(totals) = &totals {
+            self.totals.insert(campaign, totals.clone(), now);
+        }
+        Ok(totals)
     }
 
     /// Converts `update` into a write of a transaction.

@@ -10,7 +10,7 @@ use domain::{
     id::{AccountId, CampaignId},
 };
 use rstest::rstest;
-use store::{CampaignMove, ClaimError, Outcome, Table};
+use store::{CampaignMove, ClaimError, Outcome, Table, WantedTotals};
 
 use super::{
     TestTable, at, deadline, interrupted_after, new_campaign, now, pass, registration,
@@ -27,7 +27,7 @@ fn account(name: &str) -> AccountId {
 /// Returns the campaign as a request that reads sees it.
 async fn campaign_read(table: &Table, campaign: CampaignId) -> Option<Campaign> {
     let key = ApiKey::claimed("demo").id();
-    table.admission(key, campaign, false, now()).await.unwrap().campaign
+    table.admission(key, campaign, WantedTotals::None, now()).await.unwrap().campaign
 }
 
 #[tokio::test]

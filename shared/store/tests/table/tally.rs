@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
+    account::ApiKey,
     counts::{ChangeKind, Counts, Part},
     event::{Change, Event, Subject},
     id::{CampaignId, PassId, RegistrationId},
@@ -14,7 +15,7 @@ use domain::{
 use futures_util::future::join_all;
 use local::{aws::stream::TableStream, testing::faults::Fault};
 use serde_json::{Value, json};
-use store::{CampaignCounts, Collection, StoreError, StreamRecord, Tallied, limits};
+use store::{CampaignCounts, Collection, StoreError, StreamRecord, Table, Tallied, WantedTotals, limits};
 
 use super::{TestTable, at, deadline, event, expect_done, installation, new_campaign, now, pass, registration};
 
@@ -76,6 +77,46 @@ pub(crate) fn expect_exact(counts: &CampaignCounts, listed: &[Registration]) {
             assert_eq!(sum, counts.totals.get(kind, part), "{part:?} of {counts:?}");
         }
     }
+}
+
+/// Returns the number of active registrations of the totals that a request gets at `now`.
+async fn active_in_totals(table: &Table, campaign: CampaignId, wanted: WantedTotals, now: Timestamp) -> Option<i64> {
+    let key = table.admission(ApiKey::claimed("demo").id(), campaign, wanted, now).await.unwrap();
+    key.totals.map(|totals| totals.active(Part::All))
+}
+
+#[tokio::test]
+async fn recent_totals_are_at_most_three_seconds_old_and_current_ones_are_read() {
+    let table = TestTable::start().await;
+    let (campaign, other) = (new_campaign(), new_campaign());
+    let mut stream = table.stream();
+    let mut tally = async |number| {
+        apply(&table, &[install(campaign, pass(1), registration(number), at(0))]).await;
+        table.tally(SHARD, &read(&new_records(&table, &mut stream).await), now(), deadline()).await.unwrap();
+    };
+    tally(1).await;
+    let later = |milliseconds| now().plus(Duration::from_millis(milliseconds));
+    let process = table.fresh();
+    for (wanted, now, counted, expected) in [
+        (WantedTotals::None, later(0), None, None),
+        (WantedTotals::Recent, later(0), Some(2), Some(1)),
+        (WantedTotals::Recent, later(2_999), None, Some(1)),
+        (WantedTotals::Current, later(2_999), None, Some(2)),
+        (WantedTotals::Recent, later(2_999), Some(3), Some(2)),
+        (WantedTotals::Recent, later(5_998), None, Some(2)),
+        (WantedTotals::Recent, later(5_999), None, Some(3)),
+    ] {
+        assert_eq!(active_in_totals(&process, campaign, wanted, now).await, expected, "{wanted:?} at {now}");
+        if let Some(number) = counted {
+            tally(number).await;
+        }
+    }
+
+    // A campaign without counts that cover its whole life is not remembered, so they are found as soon as they exist.
+    assert_eq!(active_in_totals(&process, other, WantedTotals::Recent, now()).await, None);
+    apply(&table, &[install(other, pass(1), registration(1), at(0))]).await;
+    table.tally(SHARD, &read(&records(&table).await), now(), deadline()).await.unwrap();
+    assert_eq!(active_in_totals(&process, other, WantedTotals::Recent, now()).await, Some(1));
 }
 
 /// Returns a campaign with three installs, one repeated later and one removed, and an uninstall without an install.
