@@ -11,6 +11,9 @@ use crate::wallet::Wallet;
 /// The namespace of the registration ids that are derived from a device.
 const REGISTRATION_NAMESPACE: Uuid = Uuid::from_u128(0x3809_4546_e4ad_49f8_8eec_0d03_a2a4_0ca6);
 
+/// The length of the text of an id that is a UUID.
+pub const ID_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+
 /// The error for a text that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidId {
@@ -22,6 +25,64 @@ pub enum InvalidId {
     NotAnAccount,
 }
 
+/// A UUID in its hyphenated form, in lower case.
+///
+/// Most ids are only read and written again, so they are kept as text: that is several times cheaper than to convert
+/// them into numbers and back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Hyphenated([u8; ID_LENGTH]);
+
+impl Hyphenated {
+    /// The form, with zeros in place of its digits.
+    const FORM: [u8; ID_LENGTH] = *b"00000000-0000-0000-0000-000000000000";
+
+    /// Parses the hyphenated form only, in either case. The `uuid` crate also accepts braces, URNs and 32 bare digits,
+    /// but an id has only one form in URLs and in events.
+    fn parse(text: &str) -> Option<Self> {
+        let text: [u8; ID_LENGTH] = text.as_bytes().try_into().ok()?;
+        if Self::is_of_form(&text) {
+            return Some(Self(text));
+        }
+        let text = text.map(|byte| byte.to_ascii_lowercase());
+        Self::is_of_form(&text).then_some(Self(text))
+    }
+
+    fn is_of_form(text: &[u8; ID_LENGTH]) -> bool {
+        text.map(|byte| ZERO_FOR_DIGIT[usize::from(byte)]) == Self::FORM
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// For each byte: `0` for a hexadecimal digit in lower case, `-` for itself, 0 for any other.
+const ZERO_FOR_DIGIT: [u8; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut table = [0; 256];
+    table[b'-' as usize] = b'-';
+    let mut index = 0;
+    while index < digits.len() {
+        table[digits[index] as usize] = b'0';
+        index += 1;
+    }
+    table
+};
+
+impl From<Uuid> for Hyphenated {
+    fn from(uuid: Uuid) -> Self {
+        let mut text = Self::FORM;
+        uuid.hyphenated().encode_lower(&mut text);
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Hyphenated {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -30,13 +91,27 @@ macro_rules! uuid_ids {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         #[serde(try_from = "String")]
         #[cfg_attr(feature = "contract", derive(utoipa::ToSchema), schema(value_type = String, format = "uuid"))]
-        pub struct $name(Uuid);
+        pub struct $name(Hyphenated);
+
+        impl $name {
+            /// Returns the id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+
+            /// Returns the bytes of the id as text.
+            #[must_use]
+            pub fn as_bytes(&self) -> &[u8; ID_LENGTH] {
+                &self.0.0
+            }
+        }
 
         impl FromStr for $name {
             type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                hyphenated(text).map(Self)
+                Hyphenated::parse(text).map(Self).ok_or(InvalidId::NotAUuid)
             }
         }
 
@@ -56,13 +131,13 @@ macro_rules! uuid_ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+                formatter.write_str(self.as_str())
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+                serializer.serialize_str(self.as_str())
             }
         }
     )+};
@@ -85,7 +160,7 @@ impl RegistrationId {
     #[must_use]
     pub fn of_device(pass: PassId, wallet: Wallet, device_library_identifier: &str) -> Self {
         let name = format!("{pass}/{wallet}/{device_library_identifier}");
-        Self(Uuid::new_v5(&REGISTRATION_NAMESPACE, name.as_bytes()))
+        Self(Uuid::new_v5(&REGISTRATION_NAMESPACE, name.as_bytes()).into())
     }
 }
 
@@ -136,16 +211,6 @@ impl fmt::Display for AccountId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
-}
-
-/// Parses the hyphenated form only. The `uuid` crate also accepts braces, URNs and 32 bare digits, but an id has only
-/// one form in URLs and in events.
-fn hyphenated(text: &str) -> Result<Uuid, InvalidId> {
-    const HYPHENATED_LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
-    if text.len() != HYPHENATED_LENGTH {
-        return Err(InvalidId::NotAUuid);
-    }
-    Uuid::try_parse(text).map_err(|_| InvalidId::NotAUuid)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@
 use domain::{
     account::KeyId,
     device::DeviceLibraryIdentifier,
-    id::{AccountId, CampaignId, PassId, RegistrationId},
+    id::{AccountId, CampaignId, ID_LENGTH, PassId, RegistrationId},
     pass::{GoogleObjectId, TypedSerialNumber},
     time::Day,
 };
@@ -187,8 +187,8 @@ pub fn parse_pass_sk(sk: &str) -> Option<PassId> {
 /// Returns the pass and the registration with this sort key, or `None` if it is not a registration's key.
 #[must_use]
 pub fn parse_registration_sk(sk: &str) -> Option<(PassId, RegistrationId)> {
-    let (pass, registration) = sk.strip_prefix(PASSES_PREFIX)?.split_once('#')?;
-    Some((pass.parse().ok()?, registration.parse().ok()?))
+    let (pass, registration) = sk.strip_prefix(PASSES_PREFIX)?.split_at_checked(ID_LENGTH)?;
+    Some((pass.parse().ok()?, registration.strip_prefix('#')?.parse().ok()?))
 }
 
 /// Returns the hash key of a pass in [`BY_PASS`]. It includes the campaign, so that registrations of another campaign
