@@ -5,7 +5,7 @@
 //! conditions. Filtered reads start small, for filters that match often, and grow, for filters that rarely match.
 
 use domain::registration::Registration;
-use store::{Collection, CreatedAtRange, Direction, StoreError, Stretch, Table};
+use store::{Collection, CreatedAtRange, Direction, Segment, StoreError, Stretch, Table};
 
 use super::filter::Filter;
 
@@ -78,23 +78,17 @@ impl Walker<'_> {
             let missing = (skip - walk.skipped).saturating_add(count - walk.matches.len());
             let limit = if filter.is_empty() { missing } else { filtered_read }.min(budget - examined);
             let stretch = Stretch { created_at: self.created_at, direction, after: last.as_ref(), limit };
-            let segment = self.table.list(self.collection, stretch).await?;
-            for registration in segment.registrations {
-                examined += 1;
-                if filter.matches(&registration) {
-                    if walk.skipped < skip {
-                        walk.skipped += 1;
-                    } else {
-                        walk.matches.push(registration.clone());
-                    }
-                    if walk.matches.len() == count && walk.skipped == skip {
-                        return Ok(Walk { end: WalkEnd::Found, ..walk });
-                    }
-                }
-                last = Some(registration);
+            let Segment { registrations, has_more } = self.table.list(self.collection, stretch).await?;
+            examined += registrations.len();
+            last = registrations.last().cloned().or(last);
+            let mut matches = registrations.into_iter().filter(|registration| filter.matches(registration));
+            walk.skipped += matches.by_ref().take(skip - walk.skipped).count();
+            walk.matches.extend(matches.take(count - walk.matches.len()));
+            if walk.matches.len() == count && walk.skipped == skip {
+                return Ok(Walk { end: WalkEnd::Found, ..walk });
             }
             match last {
-                _ if !segment.has_more => return Ok(walk),
+                _ if !has_more => return Ok(walk),
                 Some(last) if examined >= budget => return Ok(Walk { end: WalkEnd::Limit(last), ..walk }),
                 _ => filtered_read = filtered_read.saturating_mul(READ_GROWTH).min(MAX_FILTERED_READ.max(count)),
             }
