@@ -31,7 +31,7 @@ impl HttpFunction for ApiContract {
 
     async fn handle(&self, request: Request, _: Timestamp) -> Result<Response, ApiError> {
         query::expect_none(&request)?;
-        let mut response = Response::new(OPENAPI.to_owned());
+        let mut response = Response::new(OPENAPI.into());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));

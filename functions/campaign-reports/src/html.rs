@@ -44,7 +44,7 @@ pub(crate) fn is_preferred(request: &Request) -> bool {
 
 /// Returns the page as a response.
 pub(crate) fn response(history: &History) -> Response {
-    let mut response = Response::new(page(history).into_string());
+    let mut response = Response::new(page(history).into_string().as_str().into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(VARY, HeaderValue::from_static("accept"));

@@ -55,7 +55,7 @@ impl PushTargets {
         }
         RequestLog::listed(request, targets.len());
 
-        let mut response = Response::new(format.write(&targets)?);
+        let mut response = Response::new(format.write(&targets)?.as_str().into());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
         headers.insert(VARY, ACCEPT.into());

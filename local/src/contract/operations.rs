@@ -90,7 +90,7 @@ fn listing(operation: OperationBuilder, example: &[Registration], errors: &[Erro
     );
     let listed = responses::json("One page of registrations.", array(of::<Registration>()), value(&example));
     let exports = [Format::Csv, Format::Ndjson].into_iter().filter_map(|format| {
-        let text = Value::from(format.write(example).ok()?);
+        let text = Value::from(format.write(example).ok()?.text().ok()?);
         let content = ContentBuilder::new().schema(Some(schemas::text(None))).example(Some(text)).build();
         Some((format.media_type(), content))
     });

@@ -97,7 +97,7 @@ fn error(status: u16, codes: &[ErrorCode]) -> Response {
             let value = value.to_str().unwrap_or_default();
             response = response.header(name.as_str(), header("", String::schema(), value));
         }
-        let body: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+        let body = answer.body().text().and_then(|text| serde_json::from_str::<Value>(&text)).unwrap_or_default();
         content = content.examples_from_iter([(code.as_str(), ExampleBuilder::new().value(Some(body)).build())]);
     }
     response.content(JSON, content.build()).build()

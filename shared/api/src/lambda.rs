@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use store::StoreError;
 
-use crate::{Response, error::FunctionError, request_log::RequestLog};
+use crate::{Body, Response, error::FunctionError, request_log::RequestLog};
 
 /// The headers of every answer that does not set them itself.
 ///
@@ -94,7 +94,7 @@ pub fn service(
 struct Envelope<'a> {
     status_code: u16,
     headers: BTreeMap<&'a str, Cow<'a, str>>,
-    body: &'a str,
+    body: &'a Body,
     is_base64_encoded: bool,
 }
 

@@ -13,31 +13,7 @@ pub mod listing;
 pub mod path;
 pub mod query;
 pub mod request_log;
+mod response;
 pub mod route;
 
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
-use serde::Serialize;
-
-/// A handler's response. [`lambda::service`] puts it into API Gateway's envelope.
-pub type Response = http::Response<String>;
-
-/// Returns a response without a body.
-#[must_use]
-pub fn bare(status: StatusCode) -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = status;
-    response
-}
-
-/// Returns a response with `body` as JSON.
-///
-/// # Errors
-///
-/// 500 if `body` cannot be written as JSON.
-pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, error::ApiError> {
-    let body = serde_json::to_string(body).map_err(error::ApiError::internal)?;
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
-}
+pub use self::response::{Body, Response, bare, json};

@@ -25,6 +25,10 @@ use thiserror::Error;
 )]
 pub struct Timestamp(jiff::Timestamp);
 
+/// The written form of a [`Timestamp`].
+#[derive(Debug, Clone, Copy)]
+pub struct TimestampText([u8; 24]);
+
 /// A day in UTC between 1970 and 9999, written `2016-11-09`, so that texts sort as the days do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -127,8 +131,10 @@ impl Timestamp {
         (instant >= jiff::Timestamp::UNIX_EPOCH).then_some(Self(instant))
     }
 
-    /// Writes the digits of the instant into `form`, a copy of [`FORM`], and returns it as text.
-    fn write_to(self, form: &mut [u8; 24]) -> &str {
+    /// Returns the written form. It is cheaper than `to_string`, because it does not allocate.
+    #[must_use]
+    pub fn text(self) -> TimestampText {
+        let mut form = FORM;
         let at = Offset::UTC.to_datetime(self.0);
         let millisecond = at.subsec_nanosecond() / 1_000_000;
         let small = [(5, at.month()), (8, at.day()), (11, at.hour()), (14, at.minute()), (17, at.second())];
@@ -137,13 +143,27 @@ impl Timestamp {
         for (from, number) in small {
             write_digits(&mut form[from..from + 2], number.into());
         }
-        str::from_utf8(form).unwrap_or_default()
+        TimestampText(form)
     }
 
     fn cut(instant: jiff::Timestamp) -> Option<Self> {
         let rounding = jiff::TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Floor);
         let cut = instant.round(rounding).ok()?;
         (cut >= jiff::Timestamp::UNIX_EPOCH).then_some(Self(cut))
+    }
+}
+
+impl TimestampText {
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Returns the bytes of the text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; FORM.len()] {
+        &self.0
     }
 }
 
@@ -225,13 +245,13 @@ impl From<Timestamp> for String {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.write_to(&mut FORM.clone()))
+        formatter.write_str(self.text().as_str())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.write_to(&mut FORM.clone()))
+        serializer.serialize_str(self.text().as_str())
     }
 }
 

@@ -1,11 +1,9 @@
 //! The formats of a listing: a page of JSON, or an export as CSV or NDJSON.
 
-use std::fmt::{self, Write as _};
-
 use domain::registration::Registration;
 use lambda_http::Request;
 
-use crate::{accept, error::ApiError};
+use crate::{Body, accept, error::ApiError};
 
 /// The default number of registrations on a page (Passworks API v2, "Pagination").
 pub const DEFAULT_PER_PAGE: usize = 25;
@@ -16,8 +14,8 @@ pub const MAX_PER_PAGE: usize = 1000;
 /// text; Lambda limits a response to 6 MB.
 pub const MAX_EXPORT: usize = 10_000;
 
-/// The maximum length of a registration in JSON, in bytes.
-const MAX_JSON_LENGTH: usize = 200;
+/// The maximum length of a registration in escaped JSON, in bytes.
+const MAX_JSON_LENGTH: usize = 220;
 
 /// A format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,49 +57,74 @@ impl Format {
         }
     }
 
-    /// Writes registrations in this format. Escapes nothing, because no id, name or instant contains a character that
-    /// any of the formats has to escape.
-    pub fn write(self, registrations: &[Registration]) -> Result<String, ApiError> {
-        let mut text = String::with_capacity((registrations.len() + 1) * MAX_JSON_LENGTH);
+    /// Writes registrations in this format, in the escaped form that the envelope needs. No id, name or instant contains
+    /// a character that has to be escaped, in any of the formats or in the envelope.
+    pub fn write(self, registrations: &[Registration]) -> Result<Body, ApiError> {
+        let mut text = Vec::with_capacity((registrations.len() + 1) * MAX_JSON_LENGTH);
+        text.push(b'"');
         match self {
             Self::Json => {
-                let mut separator = '[';
+                let mut separator = b'[';
                 for registration in registrations {
                     text.push(separator);
-                    write_json(&mut text, registration).map_err(ApiError::internal)?;
-                    separator = ',';
+                    write_json(&mut text, registration);
+                    separator = b',';
                 }
-                text.push_str(if registrations.is_empty() { "[]" } else { "]" });
+                text.extend_from_slice(if registrations.is_empty() { b"[]" } else { b"]" });
             }
             Self::Csv => {
-                text.push_str("id,pass_id,wallet,device_os,created_at\r\n");
-                for Registration { id, pass_id, wallet, device_os, created_at } in registrations {
-                    write!(text, "{id},{pass_id},{wallet},{device_os},{created_at}\r\n").map_err(ApiError::internal)?;
+                text.extend_from_slice(br"id,pass_id,wallet,device_os,created_at\r\n");
+                for registration in registrations {
+                    write_csv(&mut text, registration);
                 }
             }
             Self::Ndjson => {
                 for registration in registrations {
-                    write_json(&mut text, registration).map_err(ApiError::internal)?;
-                    text.push('\n');
+                    write_json(&mut text, registration);
+                    text.extend_from_slice(br"\n");
                 }
             }
         }
-        Ok(text)
+        text.push(b'"');
+        Body::of_json_string(String::from_utf8(text).map_err(ApiError::internal)?).map_err(ApiError::internal)
     }
 }
 
-/// Writes a registration exactly as serde does, at a third of the cost.
-fn write_json(text: &mut String, registration: &Registration) -> fmt::Result {
+/// Writes a registration as serde does, but with escaped quotation marks, and at a fraction of the cost: most parts have
+/// a length that the compiler knows.
+fn write_json(text: &mut Vec<u8>, registration: &Registration) {
     let Registration { id, pass_id, wallet, device_os, created_at } = registration;
-    write!(text, r#"{{"id":"{id}","pass_id":"{pass_id}","wallet":"{wallet}","#)?;
-    write!(text, r#""device_os":"{device_os}","created_at":"{created_at}"}}"#)
+    text.extend_from_slice(br#"{\"id\":\""#);
+    text.extend_from_slice(id.as_bytes());
+    text.extend_from_slice(br#"\",\"pass_id\":\""#);
+    text.extend_from_slice(pass_id.as_bytes());
+    text.extend_from_slice(br#"\",\"wallet\":\""#);
+    text.extend_from_slice(wallet.as_str().as_bytes());
+    text.extend_from_slice(br#"\",\"device_os\":\""#);
+    text.extend_from_slice(device_os.as_str().as_bytes());
+    text.extend_from_slice(br#"\",\"created_at\":\""#);
+    text.extend_from_slice(created_at.text().as_bytes());
+    text.extend_from_slice(br#"\"}"#);
+}
+
+fn write_csv(text: &mut Vec<u8>, registration: &Registration) {
+    let Registration { id, pass_id, wallet, device_os, created_at } = registration;
+    text.extend_from_slice(id.as_bytes());
+    text.push(b',');
+    text.extend_from_slice(pass_id.as_bytes());
+    text.push(b',');
+    text.extend_from_slice(wallet.as_str().as_bytes());
+    text.push(b',');
+    text.extend_from_slice(device_os.as_str().as_bytes());
+    text.push(b',');
+    text.extend_from_slice(created_at.text().as_bytes());
+    text.extend_from_slice(br"\r\n");
 }
 
 #[cfg(test)]
 mod tests {
     use domain::wallet::{DeviceOs, Wallet};
     use http::header::ACCEPT;
-    use lambda_http::Body;
     use proptest::{prelude::*, sample::select};
     use rstest::rstest;
 
@@ -123,9 +146,10 @@ mod tests {
         #[test]
         fn json_is_the_same_as_serde_writes(registrations in prop::collection::vec(registration(), 0..5)) {
             let written = Format::Json.write(&registrations).unwrap();
-            prop_assert_eq!(&written, &serde_json::to_string(&registrations).unwrap());
-            prop_assert!(written.len() <= (registrations.len() + 1) * MAX_JSON_LENGTH);
-            let lines = Format::Ndjson.write(&registrations).unwrap();
+            prop_assert_eq!(written.text().unwrap(), serde_json::to_string(&registrations).unwrap());
+            let escaped = serde_json::to_string(&written).unwrap();
+            prop_assert!(escaped.len() <= (registrations.len() + 1) * MAX_JSON_LENGTH);
+            let lines = Format::Ndjson.write(&registrations).unwrap().text().unwrap();
             let read: Vec<Registration> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
             prop_assert_eq!(read, registrations);
         }
@@ -146,7 +170,7 @@ mod tests {
     #[case("text/csv;q=high", Format::Json)]
     #[case(",;,=;q=", Format::Json)]
     fn the_format_is_the_one_that_accept_prefers(#[case] accept: &str, #[case] expected: Format) {
-        let mut request = Request::new(Body::Empty);
+        let mut request = Request::new(lambda_http::Body::Empty);
         if !accept.is_empty() {
             request.headers_mut().insert(ACCEPT, accept.parse().unwrap());
         }
