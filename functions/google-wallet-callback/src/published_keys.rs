@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use store::with_causes;
 use thiserror::Error;
 
 /// How long fetching may take.
@@ -88,7 +89,7 @@ async fn fetch_within(timeout: Duration, url: &KeysUrl) -> Result<PublishedKeys,
 async fn get(KeysUrl(url): &KeysUrl) -> Result<PublishedKeys, FetchError> {
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).build::<_, Empty<&'static [u8]>>(connector);
-    let response = client.get(url.clone()).await.map_err(|error| FetchError::Unreachable(causes(&error)))?;
+    let response = client.get(url.clone()).await.map_err(|error| FetchError::Unreachable(with_causes(&error)))?;
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status()));
     }
@@ -122,17 +123,6 @@ fn freshness(headers: &HeaderMap) -> Duration {
     let age = text(header::AGE).trim().parse().unwrap_or(0);
     let fresh = max_age.map_or(DEFAULT_FRESHNESS, |seconds: u64| Duration::from_secs(seconds.saturating_sub(age)));
     fresh.clamp(MIN_FRESHNESS, MAX_FRESHNESS)
-}
-
-/// Returns the error and its causes as text.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -73,13 +73,19 @@ where
         let metadata = service.err().meta();
         return format!("{}: {}", metadata.code().unwrap_or("no code"), metadata.message().unwrap_or("no message"));
     }
-    let mut cause = error.to_string();
+    with_causes(error)
+}
+
+/// Returns the error and its causes as text for the log.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        cause = format!("{cause}: {error}");
+        text = format!("{text}: {error}");
         source = error.source();
     }
-    cause
+    text
 }
 
 /// The body of a throttling error. The member begins with a small letter for `ThrottlingException`, and with a capital

@@ -48,7 +48,7 @@ pub use self::{
     copy::{Contents, Copied, CopiedNames},
     counts::{CampaignCounts, Comparison, Recount, RecountOutcome, RecountRun, Tallied},
     dynamodb::{Connection, Credentials, limits},
-    error::StoreError,
+    error::{StoreError, with_causes},
     google::{CallbackContext, StoredKeys},
     outcome::Outcome,
     pass_names::NamedPass,
