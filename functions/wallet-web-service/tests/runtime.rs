@@ -19,7 +19,7 @@ const FUNCTION: &str = "wallet-web-service";
 const BINARY: &str = env!("CARGO_BIN_EXE_wallet-web-service");
 
 /// The sample events in an order in which each has an effect.
-const CALLS: [&str; 5] = ["register", "register-attido", "list", "unregister", "log"];
+const CALLS: [&str; 6] = ["register", "register-attido", "list", "unregister", "log", "lifecycle-update"];
 
 fn sample(call: &str) -> Value {
     samples::read(&samples::folder().join(format!("http/wallet-{call}.json"))).unwrap()
@@ -86,6 +86,7 @@ async fn the_log_names_the_call_and_its_pass_type_and_counts_events_and_complain
         ("list", 200, &of_type),
         ("unregister", 200, &of_type),
         ("log", 200, &Value::Null),
+        ("lifecycle_update", 200, &Value::Null),
         ("register", 401, &of_type),
         ("register", 401, &Value::Null),
     ];
