@@ -54,8 +54,9 @@ operation also answers `HEAD`, with the same status and headers and without a bo
 **Consistency.** A listing of registrations comes from an index that may lag a few milliseconds behind a write. A \
 list of push targets does not lag.
 
-**Gateway.** The gateway in front of this API sends 429 and 431, and in some cases 413, 500 and 503. These responses \
-have the schema `GatewayError`. Every other response has the headers `Cache-Control`, `X-Content-Type-Options: nosniff` and \
+**Gateway.** The gateway in front of this API sends 429 and 431, and in some cases 400, 413, 500 and 503. These \
+responses have the schema `GatewayError`. It decodes a path, cuts it at a `?`, decodes it again, and answers 400 if \
+that is not possible. Every other response has the headers `Cache-Control`, `X-Content-Type-Options: nosniff` and \
 `Strict-Transport-Security`. Every response has the header `apigw-requestid`. Quote its value when you report a \
 problem: it identifies the request in the log.";
 

@@ -2,7 +2,7 @@
 //!
 //! API Gateway has one route for all of them, because it could not match some paths that devices send: with two slashes
 //! at the start (the pass names a URL with a slash at its end), with a slash at the end, or with a slash within the
-//! serial number. API Gateway decodes the path once before this function gets it.
+//! serial number. API Gateway decodes the path twice before this function gets it.
 
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -95,7 +95,7 @@ impl Call {
 
 impl Target {
     /// Returns the serial number decoded once more, or `None` if that changes nothing. iOS encodes each part of the path
-    /// and then the whole path, so most special characters of a serial number arrive encoded, but not a slash.
+    /// and then the whole path, so a serial number arrives encoded if what is in front of this function decodes only once.
     #[must_use]
     pub fn decoded_serial_number(&self) -> Option<String> {
         let decoded = decoded(&self.serial_number);

@@ -86,7 +86,10 @@ impl Front for ApiFront {
         let Some(matched) = self.gateway.route(&request.method, request.uri.path()) else {
             return gateway::own_response(StatusCode::NOT_FOUND, "Not Found");
         };
-        let event = gateway::event(&matched, &request, &body, &caller.ip().to_string());
+        let Some(path) = gateway::received_path(request.uri.path()) else {
+            return gateway::own_response(StatusCode::BAD_REQUEST, "Bad Request");
+        };
+        let event = gateway::event(&matched, &request, &path, &body, &caller.ip().to_string());
         if event.to_string().len() > MAX_PAYLOAD_BYTES {
             return gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }

@@ -137,10 +137,26 @@ fn matchable(path: &str) -> String {
     }
 }
 
-/// Returns the event for a request, in payload format 2.0.
+/// Returns the path of a request as a function gets it, or `None` if API Gateway answers 400.
+///
+/// An HTTP API decodes a path, cuts it at a `?`, and decodes it again. It refuses one that cannot be decoded twice. AWS
+/// does not document this. It was captured on AWS (`vokerhttp/testdata/ingress-paths.json` of
+/// <https://github.com/hotsock/voker/pull/8>).
 #[must_use]
-pub fn event(matched: &Matched<'_>, request: &Parts, body: &[u8], source_ip: &str) -> Value {
-    let path = decoded(request.uri.path());
+pub fn received_path(path: &str) -> Option<String> {
+    let once = decoded_or_refused(path)?;
+    decoded_or_refused(once.split('?').next()?)
+}
+
+/// Decodes a text, or returns `None` if a `%` is not followed by two hexadecimal digits.
+fn decoded_or_refused(text: &str) -> Option<String> {
+    let is_encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    text.split('%').skip(1).all(is_encoded).then(|| decoded(text))
+}
+
+/// Returns the event for a request, in payload format 2.0, whose path is `path` after it was decoded.
+#[must_use]
+pub fn event(matched: &Matched<'_>, request: &Parts, path: &str, body: &[u8], source_ip: &str) -> Value {
     let query = request.uri.query().unwrap_or_default();
     let now = jiff::Timestamp::now();
     let mut event = json!({
@@ -352,7 +368,8 @@ mod tests {
             [("X-Many", "1"), ("X-Many", "2"), ("Cookie", "a=1; b=2"), ("Content-Type", "application/octet-stream")];
         let request = parts("GET", "/v2/event%5Ftickets/c/registrations?q[s]=a+b&x=1&x=2", &headers);
         let matched = gateway.route(&request.method, request.uri.path()).unwrap();
-        let event = event(&matched, &request, b"\xff", "127.0.0.1");
+        let path = received_path(request.uri.path()).unwrap();
+        let event = event(&matched, &request, &path, b"\xff", "127.0.0.1");
 
         assert_eq!(event["routeKey"], "GET /v2/{campaign_type}/{campaign_id}/registrations");
         assert_eq!(event["rawPath"], "/v2/event_tickets/c/registrations");
@@ -364,14 +381,30 @@ mod tests {
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("/w=="), &json!(true)));
     }
 
+    /// The captures of <https://github.com/hotsock/voker/pull/8>.
+    #[rstest]
+    #[case("/capture/plain", Some("/capture/plain"))]
+    #[case("/capture/space%20value", Some("/capture/space value"))]
+    #[case("/capture/question%3Fvalue", Some("/capture/question"))]
+    #[case("/capture/percent%25done", None)]
+    #[case("/capture/hash%23value", Some("/capture/hash#value"))]
+    #[case("/capture/slash%2Fvalue", Some("/capture/slash/value"))]
+    #[case("/capture/unicode-%CE%BB-%E4%B8%96%E7%95%8C", Some("/capture/unicode-λ-世界"))]
+    #[case("/capture/literal%252Fvalue", Some("/capture/literal/value"))]
+    #[case("/capture/literal%253Fvalue", Some("/capture/literal?value"))]
+    #[case("/capture/literal%2525value", Some("/capture/literal%value"))]
+    fn a_path_is_decoded_twice_and_cut_in_between(#[case] sent: &str, #[case] received: Option<&str>) {
+        assert_eq!(received_path(sent).as_deref(), received);
+    }
+
     #[test]
-    fn a_greedy_variable_is_the_rest_of_the_path_decoded_once() {
+    fn a_greedy_variable_is_the_rest_of_the_path() {
         let gateway = gateway();
-        let request = parts("GET", "/wallet/demo//v1/a%252Fb/c%2Fd/", &[]);
-        let event = event(&gateway.route(&request.method, request.uri.path()).unwrap(), &request, b"", "127.0.0.1");
+        let matched = gateway.route(&Method::GET, "/wallet/demo//v1/a/c%2Fd/").unwrap();
+        let event = event(&matched, &parts("GET", "/", &[]), "/wallet/demo//v1/a/c/d/", b"", "127.0.0.1");
         assert_eq!(event["routeKey"], "ANY /wallet/{account_id}/{call+}");
-        assert_eq!(event["rawPath"], "/wallet/demo//v1/a%2Fb/c/d/");
-        assert_eq!(event["pathParameters"], json!({"account_id": "demo", "call": "/v1/a%2Fb/c/d/"}));
+        assert_eq!(event["rawPath"], "/wallet/demo//v1/a/c/d/");
+        assert_eq!(event["pathParameters"], json!({"account_id": "demo", "call": "/v1/a/c/d/"}));
     }
 
     #[rstest]
@@ -394,7 +427,8 @@ mod tests {
         let gateway = gateway();
         let headers: Vec<_> = content_type.map(|value| ("content-type", value)).into_iter().collect();
         let request = parts("POST", "/v2/registration_events", &headers);
-        let event = event(&gateway.route(&request.method, request.uri.path()).unwrap(), &request, b"{}", "127.0.0.1");
+        let path = request.uri.path();
+        let event = event(&gateway.route(&request.method, path).unwrap(), &request, path, b"{}", "127.0.0.1");
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!(expected), &json!(expected != "{}")));
     }
 

@@ -88,7 +88,8 @@ fn error(status: u16, codes: &[ErrorCode]) -> Response {
             ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes.iter().map(|code| code.as_str()))),
         );
     let ours = Schema::from(AllOfBuilder::new().item(schemas::of::<ErrorBody<'_>>()).item(narrowed).build());
-    let schema = if matches!(status, 413 | 500 | 503) { any_of([ours.into(), named("GatewayError")]) } else { ours };
+    let schema =
+        if matches!(status, 400 | 413 | 500 | 503) { any_of([ours.into(), named("GatewayError")]) } else { ours };
     let mut content = ContentBuilder::new().schema(Some(schema));
     let mut response = ResponseBuilder::new().description(meanings.join("\n\n"));
     for code in codes {
