@@ -4,12 +4,14 @@
 //! `functions/api-contract` serves a copy of the generated file; a test fails if the copy is out of date.
 //!
 //! - `operations` builds one operation for each route.
+//! - `wallets` builds the operations that wallets and Google call.
 //! - `schemas` builds the schemas of bodies and parameters.
 //! - `responses` builds the error responses.
 
 mod operations;
 mod responses;
 mod schemas;
+mod wallets;
 
 use std::{fs, io, path::PathBuf};
 
@@ -53,6 +55,9 @@ operation also answers `HEAD`, with the same status and headers and without a bo
 
 **Consistency.** A listing of registrations comes from an index that may lag a few milliseconds behind a write. A \
 list of push targets does not lag.
+
+**Wallets.** For the operations with the tag `Wallets`, none of the above holds: a request is refused only as its \
+operation says, other paths and methods are answered with 404, and responses have no body unless a schema is given.
 
 **Gateway.** The gateway in front of this API sends 429 and 431, and in some cases 400, 413, 500 and 503. These \
 responses have the schema `GatewayError`. It decodes a path, cuts it at a `?`, decodes it again, and answers 400 if \
@@ -111,6 +116,9 @@ pub fn openapi() -> Result<OpenApi, SampleError> {
         let operation = operations::operation(route, &examples);
         paths.add_path_operation(route.path(), vec![method(route.method())], operation);
     }
+    for (method, path, operation) in wallets::operations() {
+        paths.add_path_operation(path, vec![method], operation);
+    }
     let mut info = Info::new("Wallet registrations", env!("CARGO_PKG_VERSION"));
     info.description = Some(DESCRIPTION.to_owned());
     info.license = Some(License::new(env!("CARGO_PKG_LICENSE")));
@@ -123,6 +131,7 @@ pub fn openapi() -> Result<OpenApi, SampleError> {
             tag("Events", "Report events in the shape of the Passworks webhook body."),
             tag("Reports", "Get counts of installs, uninstalls and active registrations."),
             tag("Contract", "Get this OpenAPI document."),
+            tag(wallets::TAG, "What wallets and Google Wallet call. They send what they send, and get bare statuses."),
         ]))
         .security(Some(SCHEMES.map(|scheme| SecurityRequirement::new(scheme, [""; 0]))))
         .paths(paths)
@@ -175,6 +184,9 @@ fn components() -> Components {
     );
     components.add_security_scheme(bearer, http(HttpAuthScheme::Bearer, "An API key as the bearer token."));
     components.add_security_scheme(key, SecurityScheme::ApiKey(ApiKey::Header(bare)));
+    let token = "The authentication token of the pass after any scheme, such as `ApplePass <token>`.";
+    let token = ApiKeyValue::with_description("Authorization", token);
+    components.add_security_scheme(wallets::PASS_TOKEN, SecurityScheme::ApiKey(ApiKey::Header(token)));
     components
 }
 

@@ -6,12 +6,12 @@
 
 use http::Method;
 use percent_encoding::percent_decode_str;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 /// A call of the protocol (Apple, "Adding a Web Service to Update Passes").
 ///
 /// Its name is the one in the log.
-#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Call {
     /// A device registers a pass.

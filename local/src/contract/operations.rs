@@ -343,7 +343,11 @@ fn answers<const N: usize>(
         .build()
 }
 
-fn parameters(operation: OperationBuilder, parameters: impl IntoIterator<Item = Parameter>) -> OperationBuilder {
+/// Adds parameters to an operation.
+pub(super) fn parameters(
+    operation: OperationBuilder,
+    parameters: impl IntoIterator<Item = Parameter>,
+) -> OperationBuilder {
     parameters.into_iter().fold(operation, OperationBuilder::parameter)
 }
 
@@ -362,7 +366,13 @@ fn pass_parameters(examples: &Examples) -> Vec<Parameter> {
     parameters
 }
 
-fn path_parameter(name: &str, description: &str, schema: RefOr<Schema>, example: Option<Value>) -> Parameter {
+/// Builds a parameter of the path.
+pub(super) fn path_parameter(
+    name: &str,
+    description: &str,
+    schema: RefOr<Schema>,
+    example: Option<Value>,
+) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
@@ -373,7 +383,8 @@ fn path_parameter(name: &str, description: &str, schema: RefOr<Schema>, example:
         .build()
 }
 
-fn query_parameter(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+/// Builds a parameter of the query.
+pub(super) fn query_parameter(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)

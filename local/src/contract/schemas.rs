@@ -410,22 +410,26 @@ fn device_library_identifier() -> Schema {
     or_null(bounded(DeviceLibraryIdentifier::MAX_LENGTH, "The identifier that the wallet uses for the device."))
 }
 
-fn push_token() -> Schema {
+/// Returns the schema of a push token, or of none.
+pub(super) fn push_token() -> Schema {
     or_null(bounded(PushToken::MAX_LENGTH, "The token to which push notifications about changes to the pass are sent."))
 }
 
-fn push_service_url() -> Schema {
+/// Returns the schema of the URL of a push service, or of none.
+pub(super) fn push_service_url() -> Schema {
     let url = text(Some(PushServiceUrl::MAX_LENGTH))
         .pattern(Some("^https?://[\\u0021\\u0022\\u0024-\\u002E\\u0030-\\u003E\\u0040-\\u007E][\\u0021-\\u007E]*$"))
         .description(Some("The server that passes push notifications on to the wallet, if there is one."));
     or_null(url)
 }
 
-fn serial_number() -> ObjectBuilder {
+/// Returns the schema of a serial number.
+pub(super) fn serial_number() -> ObjectBuilder {
     bounded(SerialNumber::MAX_LENGTH, "The serial number of the pass.")
 }
 
-fn pass_type() -> ObjectBuilder {
+/// Returns the schema of a pass type identifier.
+pub(super) fn pass_type() -> ObjectBuilder {
     text(Some(PassTypeIdentifier::MAX_LENGTH))
         .pattern(Some("^pass\\.[A-Za-z0-9.-]+$"))
         .description(Some("The pass type that Apple assigned to the issuer of the pass."))
@@ -452,7 +456,8 @@ fn gateway_error() -> Object {
         .build()
 }
 
-fn required<const N: usize>(names: [&str; N]) -> ObjectBuilder {
+/// Returns the schema of an object that must have these members.
+pub(super) fn required<const N: usize>(names: [&str; N]) -> ObjectBuilder {
     names.into_iter().fold(ObjectBuilder::new(), ObjectBuilder::required)
 }
 
@@ -472,7 +477,7 @@ fn kinds<const N: usize>(names: [&'static str; N]) -> ObjectBuilder {
 
 /// Returns the schema of a string of 1 to `max_length` characters without control characters. The API counts bytes
 /// instead, which a schema cannot express.
-fn bounded(max_length: usize, description: &str) -> ObjectBuilder {
+pub(super) fn bounded(max_length: usize, description: &str) -> ObjectBuilder {
     text(Some(max_length))
         .min_length(Some(1))
         .pattern(Some("^[^\\u0000-\\u001F\\u007F-\\u009F]+$"))

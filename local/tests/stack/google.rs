@@ -16,21 +16,21 @@ use tokio::process::Command;
 
 use crate::{Answer, CAMPAIGN, PASS, admin, call, campaign_path, get};
 
-const PATH: &str = "/wallet/demo/google";
-const ISSUER: &str = "3388000000022000000";
-const OBJECT: &str = "3388000000022000000.pass-1";
+pub(crate) const PATH: &str = "/wallet/demo/google";
+pub(crate) const ISSUER: &str = "3388000000022000000";
+pub(crate) const OBJECT: &str = "3388000000022000000.pass-1";
 /// How many milliseconds after the test a callback expires. A later callback expires later.
-const HOUR: i64 = 3_600_000;
+pub(crate) const HOUR: i64 = 3_600_000;
 
 /// A stack whose account `demo` has the issuer, and a server that publishes the root key of the callbacks.
-struct Setting {
-    sandbox: Sandbox,
-    server: KeysServer,
-    front: ApiFront,
+pub(crate) struct Setting {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) server: KeysServer,
+    pub(crate) front: ApiFront,
 }
 
 impl Setting {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut sandbox = Sandbox::with_first_events().await.unwrap();
         let server = google::play(&mut sandbox.template).await.unwrap();
         let issuers = json!({"action": "set_google_issuers", "account_id": "demo", "issuer_ids": ["1", ISSUER]});
@@ -40,7 +40,7 @@ impl Setting {
     }
 
     /// Reports the pass that the object stands for.
-    async fn create(&self) {
+    pub(crate) async fn create(&self) {
         let created = json!({
             "event": "created", "account_id": "demo", "campaign_id": CAMPAIGN, "pass_id": PASS,
             "event_at": "2016-11-09T11:09:00Z", "google_object_id": OBJECT,
@@ -69,27 +69,32 @@ impl Setting {
     }
 
     /// Returns all that is stored.
-    async fn stored(&self) -> BTreeSet<String> {
-        let client = self.sandbox.client().unwrap();
-        let scan = client.scan().table_name(&self.sandbox.template.table.name).send().await.unwrap();
-        scan.items
-            .unwrap_or_default()
-            .into_iter()
-            .map(|item| {
-                let mut attributes: Vec<_> = item.into_iter().collect();
-                attributes.sort_by(|one, other| one.0.cmp(&other.0));
-                format!("{attributes:?}")
-            })
-            .collect()
+    pub(crate) async fn stored(&self) -> BTreeSet<String> {
+        stored(&self.sandbox).await
     }
 }
 
-fn now() -> i64 {
+/// Returns every item of the table, as text.
+pub(crate) async fn stored(sandbox: &Sandbox) -> BTreeSet<String> {
+    let client = sandbox.client().unwrap();
+    let scan = client.scan().table_name(&sandbox.template.table.name).into_paginator().items().send();
+    let items: Vec<_> = scan.try_collect().await.unwrap();
+    items
+        .into_iter()
+        .map(|item| {
+            let mut attributes: Vec<_> = item.into_iter().collect();
+            attributes.sort_by(|one, other| one.0.cmp(&other.0));
+            format!("{attributes:?}")
+        })
+        .collect()
+}
+
+pub(crate) fn now() -> i64 {
     time::now().unix_milliseconds()
 }
 
 /// Returns a callback that expires in this many hours.
-fn callback(event_type: &str, hours: i64) -> SignedCallback {
+pub(crate) fn callback(event_type: &str, hours: i64) -> SignedCallback {
     SignedCallback::new(event_type, ISSUER, OBJECT, now() + hours * HOUR)
 }
 

@@ -30,6 +30,7 @@ mod reports;
 mod stream;
 mod template;
 mod walks;
+mod wallet_calls;
 mod wallet_events;
 mod wallets;
 
