@@ -17,6 +17,7 @@ mod exports;
 mod faults;
 mod filters;
 mod first_start;
+mod fuzzing;
 mod google;
 mod invoke;
 mod lives;
