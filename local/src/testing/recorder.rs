@@ -5,6 +5,7 @@
 //! that its caller gives up is still made and recorded, because DynamoDB would still execute it.
 
 use std::{
+    collections::VecDeque,
     error::Error,
     io,
     net::SocketAddr,
@@ -41,9 +42,8 @@ struct Log {
 /// Calls that are held back until several are under way.
 #[derive(Default)]
 struct Held {
-    barrier: Option<Arc<Barrier>>,
-    /// How many more calls are held back.
-    calls: usize,
+    /// What the next calls wait for, and how many calls wait for it.
+    rounds: VecDeque<(Arc<Barrier>, usize)>,
 }
 
 /// One call to the engine.
@@ -95,25 +95,37 @@ impl Recorder {
 
     /// Holds back each call until `count` calls are under way. If fewer than `count` calls run concurrently, they hang.
     pub fn hold_until(&self, count: usize) {
-        self.hold(count, usize::MAX);
+        self.hold([(count, usize::MAX)]);
     }
 
     /// Holds back the next `count` calls until all of them are under way, and none after them.
     pub fn hold_next(&self, count: usize) {
-        self.hold(count, count);
+        self.hold_rounds(&[count]);
     }
 
-    fn hold(&self, count: usize, calls: usize) {
-        let held = Held { barrier: Some(Arc::new(Barrier::new(count))), calls };
-        *self.log.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    /// Holds back the calls of each round trip until all of them are under way: first as many calls as the first number
+    /// says, then as many as the second one says, and so on. If those of a round trip do not run concurrently, they hang.
+    pub fn hold_rounds(&self, rounds: &[usize]) {
+        self.hold(rounds.iter().map(|calls| (*calls, *calls)));
+    }
+
+    fn hold(&self, rounds: impl IntoIterator<Item = (usize, usize)>) {
+        let rounds = rounds.into_iter().filter(|(count, _)| *count > 0);
+        let rounds = rounds.map(|(count, calls)| (Arc::new(Barrier::new(count)), calls)).collect();
+        *self.log.held.lock().unwrap_or_else(PoisonError::into_inner) = Held { rounds };
     }
 }
 
 impl Held {
     /// Returns what the call that arrives now has to wait for.
     fn next(&mut self) -> Option<Arc<Barrier>> {
-        self.calls = self.calls.checked_sub(1)?;
-        self.barrier.clone()
+        let (barrier, calls) = self.rounds.front_mut()?;
+        let barrier = Arc::clone(barrier);
+        *calls -= 1;
+        if *calls == 0 {
+            self.rounds.pop_front();
+        }
+        Some(barrier)
     }
 }
 

@@ -4,12 +4,19 @@ use std::time::{Duration, Instant};
 
 use domain::{time, wallet::Wallet};
 use http::{Method, StatusCode};
-use local::testing::{campaigns, recorder::Call, sandbox::Sandbox};
+use local::testing::{
+    campaigns,
+    google::SignedCallback,
+    recorder::{Call, Recorder},
+    sandbox::Sandbox,
+};
 use rstest::rstest;
 use serde_json::json;
 
 use crate::{
-    call, campaign_path, get, pass_path, post,
+    call, campaign_path, get,
+    google::{self, Setting, callback},
+    pass_path, post,
     push_targets::{campaign_targets, pass_targets},
     reports::report_path,
 };
@@ -295,34 +302,150 @@ async fn an_install_costs_a_write_unit_for_the_item_and_one_for_each_index_and_a
     }
 }
 
+/// Fails unless the request makes exactly the calls of `rounds`, those of each round trip concurrently, and writes at a
+/// cost of `written` write units. The recorder holds back the calls of a round trip until all of them are under way.
+async fn expect_rounds(
+    recorder: &Recorder,
+    case: &str,
+    rounds: &[&[&str]],
+    written: f64,
+    request: impl Future<Output = ()>,
+) {
+    recorder.hold_rounds(&rounds.iter().map(|calls| calls.len()).collect::<Vec<_>>());
+    let answered = tokio::time::timeout(Duration::from_secs(25), request).await;
+    answered.unwrap_or_else(|_| panic!("{case}: the calls of a round trip do not run concurrently"));
+    let calls = recorder.take();
+    let mut expected: Vec<_> = rounds.concat();
+    expected.sort_unstable();
+    assert_eq!(operations(&calls), expected, "{case}");
+    let writes: Vec<_> =
+        calls.into_iter().filter(|call| ["PutItem", "UpdateItem"].contains(&&*call.operation)).collect();
+    assert!((units(&writes) - written).abs() < f64::EPSILON, "{case}: {writes:?}");
+}
+
+const WALLET_HEADERS: [(&str, &str); 2] =
+    [("authorization", "ApplePass c0ffee3141592653c0ffee5897932384"), ("user-agent", "passd/1.0")];
+const READ: &[&str] = &["BatchGetItem"];
+const PUT: &[&str] = &["PutItem"];
+const UPDATE: &[&str] = &["UpdateItem"];
+const READ_AND_QUERY: &[&str] = &["BatchGetItem", "Query"];
+
+fn wallet_path(device: &str, serial_number: &str) -> String {
+    format!("/wallet/demo/v1/devices/{device}/registrations/pass.com.example.coupon/{serial_number}")
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registration_of_a_wallet_takes_two_round_trips_and_a_new_push_token_three() {
+async fn a_call_of_a_wallet_takes_at_most_three_round_trips_and_five_write_units() {
     let sandbox = Sandbox::with_wallet_events().await.unwrap();
     let recorder = sandbox.recorder().await.unwrap();
     let front = sandbox.recorded_front(&recorder).unwrap();
-    let path = format!("/wallet/demo/v1/devices/{}/registrations/pass.com.example.coupon/1", "d".repeat(128));
-    let headers = [("authorization", "ApplePass c0ffee3141592653c0ffee5897932384"), ("user-agent", "passd/1.0")];
+    let path = wallet_path(&"d".repeat(128), "1");
     let token = |letter: &str| json!({"pushToken": letter.repeat(384)}).to_string();
-    for (method, body, status, expected, written) in [
-        (Method::POST, token("a"), StatusCode::CREATED, vec!["BatchGetItem", "PutItem"], 4.0),
-        (Method::POST, token("b"), StatusCode::OK, vec!["BatchGetItem", "PutItem", "UpdateItem"], 2.0),
-        (
-            Method::DELETE,
-            String::new(),
-            StatusCode::OK,
-            // The registrations are looked for under their derived ids and in the index, concurrently.
-            vec!["BatchGetItem", "BatchGetItem", "PutItem", "Query"],
-            4.0,
-        ),
-        (Method::DELETE, String::new(), StatusCode::OK, vec!["BatchGetItem", "BatchGetItem", "Query"], 0.0),
-        (Method::POST, token("a"), StatusCode::CREATED, vec!["BatchGetItem", "PutItem"], 4.0),
+    let unknown = wallet_path("d", "2");
+    let (own, wrong) = (WALLET_HEADERS, [("authorization", "ApplePass 0000000000000000"), WALLET_HEADERS[1]]);
+    let (post, delete) = (Method::POST, Method::DELETE);
+    for (case, method, path, headers, body, status, rounds, written) in [
+        ("new", &post, &path, own, token("a"), 201, &[READ, PUT][..], 4.0),
+        ("again", &post, &path, own, token("a"), 200, &[READ, PUT, UPDATE], 2.0),
+        ("a new push token", &post, &path, own, token("b"), 200, &[READ, PUT, UPDATE], 2.0),
+        ("a wrong token", &post, &path, wrong, token("b"), 401, &[READ], 0.0),
+        ("a wrong token", &delete, &path, wrong, String::new(), 401, &[READ], 0.0),
+        ("an unknown pass", &post, &unknown, own, token("b"), 401, &[READ], 0.0),
+        // The registrations are looked for under their derived ids and in the index.
+        ("ended", &delete, &path, own, String::new(), 200, &[READ, READ_AND_QUERY, PUT], 4.0),
+        ("ended before", &delete, &path, own, String::new(), 200, &[READ, READ_AND_QUERY], 0.0),
+        ("registered after its end", &post, &path, own, token("a"), 201, &[READ, PUT], 4.0),
     ] {
-        assert_eq!(call(&front, method.clone(), &path, &headers, &body).await.status, status);
-        let calls = recorder.take();
-        assert_eq!(operations(&calls), expected, "{method}");
-        let writes: Vec<_> =
-            calls.into_iter().filter(|call| ["PutItem", "UpdateItem"].contains(&&*call.operation)).collect();
-        assert!((units(&writes) - written).abs() < f64::EPSILON, "{method}: {writes:?}");
+        let request = async {
+            let answer = call(&front, method.clone(), path, &headers, &body).await;
+            assert_eq!(answer.status.as_u16(), status, "{case}");
+        };
+        expect_rounds(&recorder, case, rounds, written, request).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_ahead_takes_a_third_round_trip_and_a_serial_number_found_decoded_does_not() {
+    let sandbox = Sandbox::with_wallet_events().await.unwrap();
+    let pass = "22d5b0ed-cc82-4743-a4fb-ee655d928037";
+    let ahead = time::now().plus(Duration::from_mins(4)).to_string();
+    let events = json!([
+        {
+            "event": "uninstalled", "campaign_id": crate::CAMPAIGN, "pass_id": pass, "event_at": ahead,
+            "event_extra": {"device_library_identifier": "d", "device_app_vendor": "passbook"},
+        },
+        {
+            "event": "created", "campaign_id": crate::CAMPAIGN, "pass_id": pass, "event_at": "2016-11-09T11:09:00Z",
+            "serial_number": "a b", "pass_type_identifier": "pass.com.example.coupon",
+            "authentication_token": "c0ffee3141592653c0ffee5897932384",
+        },
+    ]);
+    let results = post(&sandbox, "/v2/registration_events", &events).await.json();
+    assert!(results.as_array().unwrap().iter().all(|result| result["result"] == "applied"), "{results}");
+    let recorder = sandbox.recorder().await.unwrap();
+    let front = sandbox.recorded_front(&recorder).unwrap();
+    for (case, path, rounds, written) in [
+        // The write that fails costs a unit too.
+        ("a removal ahead", wallet_path("d", "1"), &[READ, PUT, PUT][..], 5.0),
+        // One call reads it as it came and decoded.
+        ("a serial number found decoded", wallet_path("e", "a%252520b"), &[READ, PUT], 4.0),
+    ] {
+        let request = async {
+            let answer = call(&front, Method::POST, &path, &WALLET_HEADERS, r#"{"pushToken":"t"}"#).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{case}");
+        };
+        expect_rounds(&recorder, case, rounds, written, request).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_of_google_takes_two_round_trips_and_a_third_to_store_fetched_keys() {
+    let setting = Setting::start().await;
+    setting.create().await;
+    let recorder = setting.sandbox.recorder().await.unwrap();
+    let front = setting.sandbox.recorded_front(&recorder).unwrap();
+    let saved = callback("save", 1).body().to_string();
+    let forged = SignedCallback { recipient: "1".to_owned(), ..callback("save", 2) }.body().to_string();
+    let expires_at = google::now() + google::HOUR;
+    let unknown = SignedCallback::new("save", google::ISSUER, "3388000000022000000.unknown", expires_at);
+    for (case, body, status, rounds, written) in [
+        // The keys are fetched, and stored for other processes.
+        ("save, first of all", saved.clone(), 200, &[READ, PUT, PUT][..], 4.0),
+        ("save again", saved, 200, &[READ, PUT], 1.0),
+        ("del", callback("del", 3).body().to_string(), 200, &[READ, PUT], 3.0),
+        ("save after del", callback("save", 4).body().to_string(), 200, &[READ, PUT], 3.0),
+        ("forged", forged, 400, &[READ], 0.0),
+        ("an unknown object", unknown.body().to_string(), 404, &[READ], 0.0),
+        ("malformed", "{}".to_owned(), 400, &[], 0.0),
+    ] {
+        let request = async {
+            let headers = [("content-type", "application/json")];
+            let answer = call(&front, Method::POST, google::PATH, &headers, body).await;
+            assert_eq!(answer.status.as_u16(), status, "{case}");
+        };
+        expect_rounds(&recorder, case, rounds, written, request).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_push_targets_is_read_after_the_key() {
+    let sandbox = Sandbox::with_first_events().await.unwrap();
+    let installed = json!({
+        "event": "installed", "campaign_id": crate::CAMPAIGN, "pass_id": crate::PASS,
+        "event_at": "2016-11-10T00:00:00Z",
+        "event_extra": {
+            "device_library_identifier": "d", "device_os": "ios", "device_app_vendor": "passbook", "push_token": "t",
+        },
+    });
+    assert_eq!(post(&sandbox, "/v2/registration_events", &installed).await.json()["result"], "applied");
+    let recorder = sandbox.recorder().await.unwrap();
+    for target in [campaign_targets(), pass_targets()] {
+        // A new front has functions that remember nothing.
+        let front = sandbox.recorded_front(&recorder).unwrap();
+        let request = async {
+            assert_eq!(call(&front, Method::GET, &target, &[], "").await.status, StatusCode::OK);
+        };
+        expect_rounds(&recorder, &target, &[READ, &["Query"]], 0.0, request).await;
     }
 }
 
@@ -344,19 +467,29 @@ async fn the_list_of_a_device_takes_two_round_trips_however_many_passes_it_has()
     let front = sandbox.recorded_front(&recorder).unwrap();
     let path = "/wallet/demo/v1/devices/device/registrations/pass.com.example.coupon";
     let mut count = 0;
-    // The updates of 100 passes, less the one of their campaign, are read with one call, and those calls run
-    // concurrently (store/tests/table/updates.rs).
+    for unknown in [path.replace("/device/", "/unknown/"), path.replace("coupon", "other")] {
+        let request = async {
+            assert_eq!(call(&front, Method::GET, &unknown, &[], "").await.status, StatusCode::NO_CONTENT);
+        };
+        expect_rounds(&recorder, &unknown, &[&["Query"]], 0.0, request).await;
+    }
+    // The updates of 100 passes, less the one of their campaign, are read with one call.
     for (passes, reads) in [(1, 1), (99, 1), (100, 2), (300, 4)] {
         let events: Vec<_> = (count..passes).map(named).collect();
         assert_eq!(post(&sandbox, "/v2/registration_events", &json!(events)).await.status, StatusCode::OK);
         count = passes;
-        let answer = call(&front, Method::GET, path, &[], "").await;
-        assert_eq!(answer.json()["serialNumbers"].as_array().unwrap().len(), passes);
-        let tag = answer.json()["lastUpdated"].as_str().unwrap().to_owned();
-        let expected: Vec<_> = std::iter::repeat_n("BatchGetItem", reads).chain(["Query"]).collect();
-        assert_eq!(operations(&recorder.take()), expected, "{passes}");
-        let unchanged = call(&front, Method::GET, &format!("{path}?passesUpdatedSince={tag}"), &[], "").await;
-        assert_eq!(unchanged.status, StatusCode::NO_CONTENT);
-        assert_eq!(operations(&recorder.take()), expected, "{passes}");
+        let reads = vec!["BatchGetItem"; reads];
+        let mut tag = String::new();
+        let first = async {
+            let body = call(&front, Method::GET, path, &[], "").await.json();
+            assert_eq!(body["serialNumbers"].as_array().unwrap().len(), passes);
+            body["lastUpdated"].as_str().unwrap().clone_into(&mut tag);
+        };
+        expect_rounds(&recorder, "first", &[&["Query"], &reads], 0.0, first).await;
+        let unchanged = async {
+            let target = format!("{path}?passesUpdatedSince={tag}");
+            assert_eq!(call(&front, Method::GET, &target, &[], "").await.status, StatusCode::NO_CONTENT);
+        };
+        expect_rounds(&recorder, "unchanged", &[&["Query"], &reads], 0.0, unchanged).await;
     }
 }
