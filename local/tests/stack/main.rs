@@ -28,6 +28,7 @@ mod push_targets;
 mod queue;
 mod refusals;
 mod reports;
+mod secrets;
 mod stream;
 mod template;
 mod walks;

@@ -370,12 +370,13 @@ async fn an_uninstall_by_the_derived_id_ends_what_a_wallet_registered() {
 }
 
 /// A running API, at a port of its own.
-struct Served {
-    url: String,
+pub(crate) struct Served {
+    /// The URL of the web service for wallets of the account `demo`.
+    pub(crate) url: String,
     _stop: watch::Sender<bool>,
 }
 
-async fn serve(sandbox: &Sandbox) -> Served {
+pub(crate) async fn serve(sandbox: &Sandbox) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/wallet/demo", listener.local_addr().unwrap());
     let (stop, stopping) = watch::channel(false);
