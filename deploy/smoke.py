@@ -53,6 +53,7 @@ class Smoke:
         self.key = None
         self.campaign = uuid.uuid5(NAMESPACE, ACCOUNT)
         self.pass_id = uuid.uuid4()
+        self.wallet_pass_id = uuid.uuid5(NAMESPACE, "wallet")
         self.campaign_path = f"/v2/coupons/{self.campaign}"
         self.pass_path = self.path_of(self.pass_id)
         # Dictionaries as ordered sets: functions in the order in which they failed or were skipped.
@@ -116,11 +117,30 @@ class Smoke:
                 expected = before + len(installed)
                 # There may be more, because installs of an earlier run may be counted only now.
                 self.wait(lambda: self.installs() >= expected, f"expected {expected} installs", self.polled_patience)
+        self.use_wallet()
         is_empty = self.remove(installed)
         with self.step("campaign-recount", "counts the campaign"):
             counted = self.recount()
             expect("active_count" in counted, f"expected an active_count, got {counted}")
             expect(counted["active_count"] == 0 or not is_empty, f"expected no active registration, got {counted}")
+
+    def use_wallet(self):
+        """Makes a pass known, and registers, lists and unregisters it as a wallet does. Every run uses the same pass, with another token."""
+        token, device, serial_number, pass_type = uuid.uuid4().hex, uuid.uuid4().hex, ACCOUNT, f"pass.{ACCOUNT}"
+        is_known = False
+        with self.step("registration-writes", "makes a pass known to wallets"):
+            names = {"serial_number": serial_number, "pass_type_identifier": pass_type, "authentication_token": token}
+            result = self.expect(200, "POST", "/v2/registration_events", self.event("created", self.wallet_pass_id) | names)
+            expect(result == {"result": "applied"}, f"expected an applied event, got {result}")
+            is_known = True
+        if not is_known:
+            return self.skip("wallet-web-service", "no pass is known to wallets")
+        path, authorization = f"/wallet/{ACCOUNT}/v1/devices/{device}/registrations/{pass_type}", f"ApplePass {token}"
+        with self.step("wallet-web-service", "registers a pass, lists it and unregisters it"):
+            self.expect(201, "POST", f"{path}/{serial_number}", {"pushToken": "smoke-test"}, authorization)
+            self.wait(lambda: serial_number in ((self.call("GET", path)[1] or {}).get("serialNumbers", [])), "the pass is not listed")
+            self.expect(200, "DELETE", f"{path}/{serial_number}", None, authorization)
+            self.wait(lambda: self.call("GET", path)[0] == 204, "the pass is still listed")
 
     def recount(self):
         """Recounts the campaign and returns the last answer. Invokes the function again while a recount of another run is in progress."""
@@ -223,25 +243,22 @@ class Smoke:
         url = urlsplit(self.queue_url)
         sqs = boto3.client("sqs", endpoint_url=f"{url.scheme}://{url.netloc}")
         extra = {"registration_id": registration, "device_os": "ios", "device_app_vendor": "passbook", "push_token": "smoke-test"}
-        event = {
-            "event": "installed",
-            "account_id": ACCOUNT,
-            "campaign_id": str(self.campaign),
-            "pass_id": str(self.pass_id),
-            "event_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "event_extra": extra,
-        }
+        event = self.event("installed", self.pass_id) | {"event_extra": extra}
         sqs.send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(event))
 
-    def expect(self, status, method, path, body=None):
-        got, answer = self.call(method, path, body)
+    def event(self, event, pass_id):
+        event_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {"event": event, "account_id": ACCOUNT, "campaign_id": str(self.campaign), "pass_id": str(pass_id), "event_at": event_at}
+
+    def expect(self, status, method, path, body=None, authorization=None):
+        got, answer = self.call(method, path, body, authorization)
         expect(got == status, f"{method} {path}: expected {status}, got {got} {answer}")
         return answer
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, authorization=None):
         request = urllib.request.Request(self.api + path, method=method)
-        if self.key:
-            request.add_header("Authorization", f"Bearer {self.key}")
+        if authorization or self.key:
+            request.add_header("Authorization", authorization or f"Bearer {self.key}")
         if body is not None:
             request.add_header("Content-Type", "application/json")
             request.data = json.dumps(body).encode()
