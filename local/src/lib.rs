@@ -6,10 +6,11 @@
 //! - [`template`] reads `template.yaml`, [`functions`] calls the handlers, and [`stack`] puts everything together.
 //! - [`aws`] stands in for the services, [`pages`] has the HTML pages, and [`contract`] generates the OpenAPI document.
 //! - [`samples`] reads the sample events, and [`export`] copies the data to AWS. [`progress`] tells how far it is.
-//! - [`wallet`] behaves as a wallet towards any web service for passes.
+//! - [`wallet`] behaves as a wallet towards any web service for passes. [`client`] sends requests to one server.
 //! - [`testing`] has tools for tests and measurements.
 
 pub mod aws;
+pub mod client;
 pub mod contract;
 pub mod export;
 pub mod functions;

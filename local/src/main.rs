@@ -12,13 +12,14 @@ use jiff::Timestamp;
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{
     aws::dynamodb::Data,
+    client::ServiceUrl,
     contract, export,
     progress::Pace,
     samples,
     stack::{Stack, StackError},
     template::Template,
     testing::google::{self, SignedCallback},
-    wallet::{self, Extent, Visit, behaviour::Behaviour, http::ServiceUrl, rules},
+    wallet::{self, Extent, Visit, behaviour::Behaviour, rules},
 };
 
 /// The path of the sample campaign's registrations. Every new table has this campaign.

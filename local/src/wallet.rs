@@ -7,12 +7,11 @@
 //! - [`Visit`] says which wallet does what with which pass, and [`run`] does it.
 //! - [`behaviour`] has the wallets and their signs, from which `requests` makes their requests.
 //! - [`rules`] has the rules with their sources, and `checks` holds the answers against them.
-//! - [`exchange`] is one request with its answer. [`http`] sends it, to the given web service only.
+//! - [`exchange`] is one request with its answer. [`client`](crate::client) sends it, to the given web service only.
 
 pub mod behaviour;
 mod checks;
 pub mod exchange;
-pub mod http;
 mod requests;
 pub mod rules;
 
@@ -22,9 +21,9 @@ use uuid::Uuid;
 use self::{
     behaviour::{Behaviour, FALLBACK_LOG},
     exchange::{Broken, Check, Exchange},
-    http::{Call, Client, HttpError, ServiceUrl},
     requests::Requests,
 };
+use crate::client::{Call, Client, HttpError, ServiceUrl};
 
 /// What a wallet does with one pass.
 #[derive(Debug, Clone)]

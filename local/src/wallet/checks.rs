@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::{
     behaviour::{REFUSALS, Signs},
     exchange::Check,
-    http::Answer,
     rules::Rule,
 };
+use crate::client::Answer;
 
 /// The content type of a pass.
 const PKPASS: &str = "application/vnd.apple.pkpass";

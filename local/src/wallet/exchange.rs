@@ -4,11 +4,8 @@ use std::fmt::{self, Write as _};
 
 use http::{StatusCode, header::AUTHORIZATION};
 
-use super::{
-    behaviour::Behaviour,
-    http::{Answer, Call, ServiceUrl},
-    rules::Rule,
-};
+use super::{behaviour::Behaviour, rules::Rule};
+use crate::client::{Answer, Call, ServiceUrl};
 
 /// A request with its answer.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{
     Visit,
     behaviour::{PassClient, Signs},
-    http::Call,
 };
+use crate::client::Call;
 
 /// The header by which Pass2U and Passworks Wallet name themselves.
 const X_PASS_CLIENT: &str = "x-pass-client";

@@ -1,11 +1,12 @@
-//! Sends requests to one web service: HTTP/1.1, over TLS if its URL has `https`. It follows no redirect and uses no
-//! proxy, so nothing is sent to any other server.
+//! Sends requests to one server: HTTP/1.1, over TLS if its URL has `https`. It follows no redirect and uses no proxy, so
+//! nothing is sent to any other server.
 
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, Method, Request, StatusCode, Uri,
     header::HOST,
+    request,
     uri::{Authority, Scheme},
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -27,7 +28,7 @@ const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// function.
 const TIMEOUT: Duration = Duration::from_secs(35);
 
-/// The `webServiceURL` of a pass.
+/// The URL of a server: the `webServiceURL` of a pass, or the origin of the passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     is_tls: bool,
@@ -94,7 +95,7 @@ pub struct Answer {
 
 impl Answer {
     /// Returns a header as text, or `None` if it is missing or not ASCII.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
@@ -118,38 +119,47 @@ pub enum HttpError {
     #[error("an answer is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
     /// The exchange took too long.
-    #[error("there is no answer within {} seconds", TIMEOUT.as_secs())]
-    TimedOut,
+    #[error("there is no answer within {} seconds", .0.as_secs())]
+    TimedOut(Duration),
 }
 
-/// Sends requests to one web service.
-pub(super) struct Client<'a> {
+/// Sends requests to one server.
+pub(crate) struct Client<'a> {
     service: &'a ServiceUrl,
     tls: Option<TlsConnector>,
     timeout: Duration,
 }
 
 impl<'a> Client<'a> {
-    /// Reads the system's root certificates if the web service has TLS.
-    pub(super) fn new(service: &'a ServiceUrl) -> Result<Self, HttpError> {
+    /// Reads the system's root certificates if the server has TLS.
+    pub(crate) fn new(service: &'a ServiceUrl) -> Result<Self, HttpError> {
         let tls = if service.is_tls { Some(connector()?) } else { None };
         Ok(Self { service, tls, timeout: TIMEOUT })
     }
 
     /// Sends one request over a connection of its own.
-    pub(super) async fn send(&self, call: &Call) -> Result<Answer, HttpError> {
-        let mut request = Request::builder()
-            .method(&call.method)
-            .uri(format!("{}{}", self.service.path, call.target))
-            .header(HOST, self.service.authority.as_str());
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, HttpError> {
+        let mut request = self.request(&call.method, &call.target);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Full::from(call.body.clone()))?;
-        tokio::time::timeout(self.timeout, self.exchange(request)).await.unwrap_or(Err(HttpError::TimedOut))
+        self.exchange(request.body(Full::from(call.body.clone()))?).await
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
+    /// Begins a request. `target` follows the URL of the server: a path that begins with a slash, and the query.
+    pub(crate) fn request(&self, method: &Method, target: &str) -> request::Builder {
+        let target = format!("{}{target}", self.service.path);
+        Request::builder().method(method).uri(target).header(HOST, self.service.authority.as_str())
+    }
+
+    /// Sends a request from [`request`](Self::request) over a connection of its own.
+    pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
+        tokio::time::timeout(self.timeout, self.exchange_untimed(request))
+            .await
+            .unwrap_or(Err(HttpError::TimedOut(self.timeout)))
+    }
+
+    async fn exchange_untimed(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
         let unreachable = |error| HttpError::Unreachable(self.service.clone(), error);
         let ServiceUrl { is_tls, authority, .. } = self.service;
         // An IPv6 address has brackets in a URL.
@@ -219,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_does_not_finish_its_answer_is_given_up(#[case] answer: &str) {
         let answer = send(answer.as_bytes().to_vec(), Duration::from_millis(10)).await;
-        assert!(matches!(answer, Err(HttpError::TimedOut)), "{answer:?}");
+        assert!(matches!(answer, Err(HttpError::TimedOut(_))), "{answer:?}");
     }
 
     #[rstest]
