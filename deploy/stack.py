@@ -186,7 +186,7 @@ def plan(environment):
     yield from _section(
         "routes",
         (
-            (f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}", _called(functions, _target(operation)))
+            (f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}", _target(functions, operation))
             for path, methods in api.items()
             for method, operation in methods.items()
             if "x-amazon-apigateway-integration" in operation
@@ -261,9 +261,12 @@ def _permissions(role):
         yield arn.rsplit("/", 1)[-1]
 
 
-def _target(operation):
-    uri = operation["x-amazon-apigateway-integration"]["uri"]
-    return uri.rsplit("<", 1)[-1].split(">", 1)[0]
+def _target(functions, operation):
+    """Returns the function that answers an operation, or the URL to which it is passed on."""
+    integration = operation["x-amazon-apigateway-integration"]
+    if integration["type"] == "http_proxy":
+        return integration["uri"]
+    return _called(functions, integration["uri"].rsplit("<", 1)[-1].split(">", 1)[0])
 
 
 def _called(functions, alias):
