@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod lambda;
 pub mod local_only;
 pub mod log_limit;
+mod origin;
 pub mod queue;
 pub mod sqs;
 pub mod stream;

@@ -1,5 +1,5 @@
-//! Sends requests to one server: HTTP/1.1, over TLS if its URL has `https`. It follows no redirect and uses no proxy, so
-//! nothing is sent to any other server.
+//! Sends requests to one server: HTTP/1.1, over TLS if its URL has `https`. It follows no redirect and uses no proxy,
+//! so nothing is sent to any other server.
 
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
@@ -135,6 +135,11 @@ impl<'a> Client<'a> {
     pub(crate) fn new(service: &'a ServiceUrl) -> Result<Self, HttpError> {
         let tls = if service.is_tls { Some(connector()?) } else { None };
         Ok(Self { service, tls, timeout: TIMEOUT })
+    }
+
+    /// Limits how long an exchange may take, from the connection to the end of the answer.
+    pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Sends one request over a connection of its own.

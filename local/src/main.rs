@@ -41,6 +41,9 @@ struct Arguments {
     /// Trust the callbacks that the command google-callback signs instead of those of Google
     #[arg(long, requires = "ephemeral")]
     play_google: bool,
+    /// URL of the server that has the passes, to which wallets' requests for a pass are passed on [default: none]
+    #[arg(long, value_name = "URL")]
+    pass_origin: Option<ServiceUrl>,
     /// Template to read [default: the one in the repository]; data is kept in the folder .local next to it
     #[arg(long, global = true, value_name = "FILE")]
     template: Option<PathBuf>,
@@ -149,9 +152,10 @@ fn log() {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, StackError> {
-    let Arguments { port, ephemeral, dynamodb_endpoint, play_google, template, command } = arguments;
+    let Arguments { port, ephemeral, dynamodb_endpoint, play_google, pass_origin, template, command } = arguments;
     let path = template.unwrap_or_else(Template::default_path);
-    let mut template = Template::read(&path)?;
+    let parameters = pass_origin.map(|origin| ("PassOrigin".to_owned(), origin.to_string())).into_iter().collect();
+    let mut template = Template::read_with(&path, &parameters)?;
     let data = match dynamodb_endpoint {
         Some(url) => Data::Endpoint(url),
         None if ephemeral => Data::Temporary,

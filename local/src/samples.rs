@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::{
     aws::dynamodb::{Engine, EngineError},
     functions::{Functions, InvokeError},
-    template::Template,
+    template::{RouteDefinition, Template},
 };
 
 /// The sample that fills a new table: the three installs of the source document.
@@ -154,7 +154,7 @@ pub fn function_of<'a>(event: &Value, template: &'a Template) -> Option<&'a str>
         let route = template.routes.iter().find(|route| {
             route.path == key || key.split_once(' ') == Some((route.method.as_str(), route.path.as_str()))
         });
-        return route.map(|route| route.function.as_str());
+        return route.and_then(RouteDefinition::function);
     }
     let arn = &event["eventSourceARN"];
     if let Some(source) = template.streams.iter().find(|source| arn == &source.arn) {

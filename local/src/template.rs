@@ -2,7 +2,8 @@
 //! and streams.
 //!
 //! It understands `!Ref`, `!GetAtt A.B`, `!Sub` of one string, and `!If` with conditions of `!Equals` and `!Not`. It
-//! merges `Globals` into each function. Anything else in the parts that it reads is an error that names the line.
+//! merges `Globals` into each function, and the routes of the functions into the API's `DefinitionBody`, as SAM does.
+//! Anything else in the parts that it reads is an error that names the line.
 
 mod node;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use self::node::{Document, Node};
+use crate::client::ServiceUrl;
 
 /// The region that the local stack pretends to be in. It is a real region, because some engines reject any other.
 pub const REGION: &str = "eu-west-1";
@@ -125,8 +127,39 @@ pub struct RouteDefinition {
     pub method: String,
     /// The path with its parameters in braces, or `$default`.
     pub path: String,
-    /// The function that answers the route.
-    pub function: String,
+    /// What answers the route.
+    pub integration: Integration,
+}
+
+/// What answers a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Integration {
+    /// A function, by its folder name.
+    Function(String),
+    /// A server on the internet.
+    Http(HttpIntegration),
+}
+
+/// A server to which the API passes requests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpIntegration {
+    /// The server, without a path.
+    pub server: ServiceUrl,
+    /// The path there, with the parameters of the route in braces.
+    pub path: String,
+    /// How long the server may take to answer.
+    pub timeout: Duration,
+}
+
+impl RouteDefinition {
+    /// Returns the folder name of the function that answers the route, or `None` if it is no function.
+    #[must_use]
+    pub fn function(&self) -> Option<&str> {
+        match &self.integration {
+            Integration::Function(function) => Some(function),
+            Integration::Http(_) => None,
+        }
+    }
 }
 
 /// The permissions for pages of other origins (Amazon API Gateway developer guide, "Configure CORS for HTTP APIs").
@@ -236,13 +269,18 @@ impl Template {
 
     /// Reads the template at `path`. Each parameter has its default.
     pub fn read(path: &Path) -> Result<Self, TemplateError> {
-        let text =
-            fs::read_to_string(path).map_err(|cause| TemplateError::Unreadable { path: path.to_owned(), cause })?;
-        Self::parse(path, &text)
+        Self::read_with(path, &BTreeMap::new())
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, TemplateError> {
-        let document = Document::parse(path, text)?;
+    /// Reads the template at `path`. A parameter that is not in `parameters` has its default.
+    pub fn read_with(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let text =
+            fs::read_to_string(path).map_err(|cause| TemplateError::Unreadable { path: path.to_owned(), cause })?;
+        let document = Document::parse(path, &text, parameters)?;
+        Self::of(&document)
+    }
+
+    fn of(document: &Document<'_>) -> Result<Self, TemplateError> {
         let resources = document.root().field("Resources")?;
         let globals = document.root().optional("Globals")?.map(|node| node.field("Function")).transpose()?;
         let (mut functions, mut routes) = (BTreeMap::new(), Vec::new());
@@ -274,7 +312,12 @@ impl Template {
                         }
                     }
                 }
-                ("AWS::Serverless::HttpApi", Some(properties)) => cors = read_cors(&properties)?,
+                ("AWS::Serverless::HttpApi", Some(properties)) => {
+                    cors = read_cors(&properties)?;
+                    if let Some(definition) = properties.optional("DefinitionBody")? {
+                        routes.extend(read_definition(&definition)?);
+                    }
+                }
                 ("AWS::Logs::MetricFilter", Some(properties)) => log_metrics.push(read_log_metric(&properties)?),
                 ("AWS::DynamoDB::Table", Some(_)) if table.is_some() => {
                     return Err(resource.unexpected("expected one table"));
@@ -363,7 +406,43 @@ fn read_statement(statement: &Node<'_>) -> Result<Statement, TemplateError> {
 fn read_route(function: &str, event: &Node<'_>) -> Result<RouteDefinition, TemplateError> {
     let method = event.field("Method")?.text()?;
     let path = event.field("Path")?.text()?;
-    Ok(RouteDefinition { method, path, function: function.to_owned() })
+    Ok(RouteDefinition { method, path, integration: Integration::Function(function.to_owned()) })
+}
+
+/// Reads the operations of an API's OpenAPI definition. A path or an operation whose condition is false does not exist.
+fn read_definition(definition: &Node<'_>) -> Result<Vec<RouteDefinition>, TemplateError> {
+    let mut routes = Vec::new();
+    for (path, operations) in definition.field("paths")?.entries()? {
+        let Some(operations) = operations.chosen()? else { continue };
+        for (method, operation) in operations.entries()? {
+            let Some(operation) = operation.chosen()? else { continue };
+            let integration = Integration::Http(read_http_integration(&operation)?);
+            routes.push(RouteDefinition { method: method.to_ascii_uppercase(), path: path.clone(), integration });
+        }
+    }
+    Ok(routes)
+}
+
+fn read_http_integration(operation: &Node<'_>) -> Result<HttpIntegration, TemplateError> {
+    let integration = operation.field("x-amazon-apigateway-integration")?;
+    for (name, expected) in
+        [("type", "http_proxy"), ("httpMethod", "GET"), ("connectionType", "INTERNET"), ("payloadFormatVersion", "1.0")]
+    {
+        let field = integration.field(name)?;
+        if field.text()? != expected {
+            return Err(field.unexpected(&format!("expected {expected}")));
+        }
+    }
+    let uri = integration.field("uri")?;
+    let text = uri.text()?;
+    // Everything before the path is the template's, so that no caller can choose the server.
+    let path = text.split_once("://").and_then(|(_, rest)| rest.find('/').map(|slash| text.len() - rest.len() + slash));
+    let Some((server, path)) = path.and_then(|path| text.split_at_checked(path)) else {
+        return Err(uri.unexpected("expected a URL with a path"));
+    };
+    let server = server.parse().map_err(|error| uri.unexpected(&format!("{error}")))?;
+    let timeout = Duration::from_millis(integration.field("timeoutInMillis")?.number()?);
+    Ok(HttpIntegration { server, path: path.to_owned(), timeout })
 }
 
 fn read_cors(api: &Node<'_>) -> Result<Cors, TemplateError> {

@@ -18,6 +18,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulConnection, GracefulShutdown},
 };
+use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -29,10 +30,11 @@ use self::accept::Acceptor;
 use crate::{
     aws::{
         gateway::{self, Gateway, MAX_HEAD_BYTES, MAX_PAYLOAD_BYTES},
-        local_only,
+        local_only, origin,
     },
     functions::Functions,
     pages::{docs, home::HomePage},
+    template::Integration,
 };
 
 /// How long a server waits for a whole body. It waits as long for a whole head, which is hyper's default.
@@ -89,12 +91,29 @@ impl Front for ApiFront {
         let Some(path) = gateway::received_path(request.uri.path()) else {
             return gateway::own_response(StatusCode::BAD_REQUEST, "Bad Request");
         };
-        let event = gateway::event(&matched, &request, &path, &body, &caller.ip().to_string());
+        let source_ip = caller.ip().to_string();
+        let mut response = match matched.integration() {
+            Integration::Function(function) => {
+                let event = gateway::event(&matched, &request, &path, &body, &source_ip);
+                self.invoke(function, event).await
+            }
+            Integration::Http(integration) => {
+                origin::pass_on(integration, matched.parameters(), &request, body, &source_ip).await
+            }
+        };
+        self.gateway.allow_origin(&request.headers, response.headers_mut());
+        response
+    }
+}
+
+impl ApiFront {
+    /// Returns the answer of a function to an event.
+    async fn invoke(&self, function: &str, event: Value) -> Response<Vec<u8>> {
         if event.to_string().len() > MAX_PAYLOAD_BYTES {
             return gateway::own_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
-        let request_id = gateway::request_id(&event);
-        let answer = tokio::time::timeout(INTEGRATION_TIMEOUT, self.functions.invoke(matched.function(), event)).await;
+        let request_id = event["requestContext"]["requestId"].as_str().and_then(gateway::request_id);
+        let answer = tokio::time::timeout(INTEGRATION_TIMEOUT, self.functions.invoke(function, event)).await;
         let mut response = match answer {
             Err(_) => gateway::own_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
             Ok(Ok(answer)) if answer.to_string().len() <= MAX_PAYLOAD_BYTES => {
@@ -102,12 +121,11 @@ impl Front for ApiFront {
             }
             Ok(Ok(_)) => internal_server_error(),
             Ok(Err(error)) => {
-                error!(%error, function = matched.function(), "a function failed");
+                error!(%error, function, "a function failed");
                 internal_server_error()
             }
         };
         response.headers_mut().extend(request_id);
-        self.gateway.allow_origin(&request.headers, response.headers_mut());
         response
     }
 }

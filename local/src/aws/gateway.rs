@@ -4,7 +4,7 @@
 //! Source: Amazon API Gateway developer guide, "Create AWS Lambda proxy integrations for HTTP APIs" (payload format
 //! 2.0) and "Quotas for configuring and running an HTTP API".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::template::{AWS_ACCOUNT, Cors, REGION, RouteDefinition};
+use crate::template::{AWS_ACCOUNT, Cors, Integration, REGION, RouteDefinition};
 
 /// The largest size of the request line and headers together, in bytes.
 pub const MAX_HEAD_BYTES: usize = 10_240;
@@ -27,8 +27,8 @@ pub const MAX_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 
 /// The routes of an API.
 pub struct Gateway {
-    /// The routes by path, then by method.
-    paths: Router<BTreeMap<String, RouteDefinition>>,
+    /// The routes of each method that a route names, and as `ANY` those of all other methods.
+    methods: BTreeMap<String, Router<RouteDefinition>>,
     default: Option<RouteDefinition>,
     cors: Cors,
 }
@@ -40,10 +40,22 @@ pub struct Matched<'a> {
 }
 
 impl Matched<'_> {
-    /// Returns the folder name of the function that answers the route.
+    /// Returns what answers the route.
     #[must_use]
-    pub fn function(&self) -> &str {
-        &self.route.function
+    pub fn integration(&self) -> &Integration {
+        &self.route.integration
+    }
+
+    /// Returns the folder name of the function that answers the route, or `None` if it is no function.
+    #[must_use]
+    pub fn function(&self) -> Option<&str> {
+        self.route.function()
+    }
+
+    /// Returns the values of the path parameters, decoded once.
+    #[must_use]
+    pub fn parameters(&self) -> &BTreeMap<String, String> {
+        &self.parameters
     }
 
     /// Returns the name of the route in API Gateway: `GET /v2/…`, `ANY /v2/…` or `$default`.
@@ -72,23 +84,34 @@ impl Gateway {
                 by_path.entry(&route.path).or_default().insert(route.method.clone(), route.clone());
             }
         }
-        let mut paths = Router::new();
-        for (path, methods) in by_path {
-            paths.insert(matchable(path), methods).map_err(|error| format!("the route {path}: {error}"))?;
+        let named: BTreeSet<&str> = by_path.values().flat_map(BTreeMap::keys).map(String::as_str).collect();
+        let mut methods = BTreeMap::new();
+        for method in named.into_iter().chain(["ANY"]) {
+            let mut paths = Router::new();
+            for (path, routes) in &by_path {
+                if let Some(route) = routes.get(method).or_else(|| routes.get("ANY")) {
+                    let inserted = paths.insert(matchable(path), route.clone());
+                    inserted.map_err(|error| format!("the route {path}: {error}"))?;
+                }
+            }
+            methods.insert(method.to_owned(), paths);
         }
-        Ok(Self { paths, default, cors })
+        Ok(Self { methods, default, cors })
     }
 
-    /// Returns the route of a request: the path's route for the method, else its `ANY` route, else `$default`, or
-    /// `None` if none of these exists.
+    /// Returns the route of a request: of those with the method or `ANY` the one with the most specific path, at one
+    /// path that with the method, else `$default`, or `None` if none of these exists. A path is decoded before it is
+    /// matched (Amazon API Gateway developer guide, "Create routes for HTTP APIs").
     #[must_use]
     pub fn route(&self, method: &Method, path: &str) -> Option<Matched<'_>> {
-        let matched = self.paths.at(path).ok().and_then(|found| {
-            let route = found.value.get(method.as_str()).or_else(|| found.value.get("ANY"))?;
-            let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
-            Some(Matched { route, parameters })
+        let path = decoded(path);
+        let routes = self.methods.get(method.as_str()).or_else(|| self.methods.get("ANY"))?;
+        let found = routes.at(&path).ok().map(|found| {
+            let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            (found.value, parameters)
         });
-        matched.or_else(|| self.default.as_ref().map(|route| Matched { route, parameters: BTreeMap::new() }))
+        let (route, parameters) = found.or_else(|| Some((self.default.as_ref()?, BTreeMap::new())))?;
+        Some(Matched { route, parameters })
     }
 
     /// Returns API Gateway's own response to a preflight request, or `None` if the request is not a preflight or CORS
@@ -209,11 +232,10 @@ pub fn event(matched: &Matched<'_>, request: &Parts, path: &str, body: &[u8], so
     event
 }
 
-/// Returns the header with the request id of an event, which API Gateway adds to every response.
+/// Returns the header with the request id, which API Gateway adds to every response.
 #[must_use]
-pub fn request_id(event: &Value) -> Option<(HeaderName, HeaderValue)> {
-    let id = HeaderValue::try_from(event["requestContext"]["requestId"].as_str()?).ok()?;
-    Some((HeaderName::from_static("apigw-requestid"), id))
+pub fn request_id(id: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_static("apigw-requestid"), HeaderValue::try_from(id).ok()?))
 }
 
 /// A function's answer.
@@ -358,7 +380,7 @@ mod tests {
     ) {
         let gateway = gateway();
         let matched = gateway.route(&method.parse().unwrap(), path).unwrap();
-        assert_eq!(matched.function(), function);
+        assert_eq!(matched.function(), Some(function));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The YAML of a template: nodes that know their line, for error messages, and resolve CloudFormation's short tags.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
 
 use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 
@@ -13,6 +13,8 @@ const MAX_REFERENCE_DEPTH: usize = 8;
 pub(super) struct Document<'a> {
     path: PathBuf,
     yaml: MarkedYaml<'a>,
+    /// The parameters that do not have their default.
+    parameters: &'a BTreeMap<String, String>,
 }
 
 /// A place in a template.
@@ -23,11 +25,15 @@ pub(super) struct Node<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn parse(path: &std::path::Path, text: &'a str) -> Result<Self, TemplateError> {
+    pub(super) fn parse(
+        path: &std::path::Path,
+        text: &'a str,
+        parameters: &'a BTreeMap<String, String>,
+    ) -> Result<Self, TemplateError> {
         let not_yaml = |cause: String| TemplateError::NotYaml { path: path.to_owned(), cause };
         let documents = MarkedYaml::load_from_str(text).map_err(|error| not_yaml(error.to_string()))?;
         let yaml = documents.into_iter().next().ok_or_else(|| not_yaml("it is empty".to_owned()))?;
-        Ok(Self { path: path.to_owned(), yaml })
+        Ok(Self { path: path.to_owned(), yaml, parameters })
     }
 
     pub(super) fn root(&self) -> Node<'_> {
@@ -76,6 +82,20 @@ impl<'a> Node<'a> {
         match &self.yaml.data {
             YamlData::Sequence(_) => self.texts(),
             _ => Ok(vec![self.text()?]),
+        }
+    }
+
+    /// Returns the node that an `!If` chooses, or this node if it is no `!If`. Returns `None` for `!Ref AWS::NoValue`.
+    pub(super) fn chosen(self) -> Result<Option<Node<'a>>, TemplateError> {
+        let YamlData::Tagged(tag, tagged) = &self.yaml.data else { return Ok(Some(self)) };
+        match (tag.suffix.as_str(), scalar(tagged).as_deref()) {
+            ("If", None) => {
+                let [condition, then, otherwise] = self.arguments(tagged)?;
+                let holds = self.condition(&condition.text()?, MAX_REFERENCE_DEPTH)?;
+                (if holds { then } else { otherwise }).chosen()
+            }
+            ("Ref", Some("AWS::NoValue")) => Ok(None),
+            _ => Ok(Some(self)),
         }
     }
 
@@ -128,7 +148,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Returns whether the condition `name` is true with the parameters' defaults.
+    /// Returns whether the condition `name` is true.
     fn condition(&self, name: &str, depth: usize) -> Result<bool, TemplateError> {
         self.document.root().field("Conditions")?.field(name)?.holds(depth)
     }
@@ -175,7 +195,7 @@ impl<'a> Node<'a> {
         Ok(result)
     }
 
-    /// Resolves `!Ref name` to a pseudo parameter, a parameter's default, or the name of a resource.
+    /// Resolves `!Ref name` to a pseudo parameter, a parameter's value, or the name of a resource.
     fn reference(&self, name: &str, depth: usize) -> Result<String, TemplateError> {
         match name {
             "AWS::AccountId" => return Ok(AWS_ACCOUNT.to_owned()),
@@ -187,7 +207,10 @@ impl<'a> Node<'a> {
         }
         let root = self.document.root();
         if let Some(parameter) = root.optional("Parameters")?.map(|node| node.optional(name)).transpose()?.flatten() {
-            return parameter.field("Default")?.resolve(depth - 1);
+            return match self.document.parameters.get(name) {
+                Some(value) => Ok(value.clone()),
+                None => parameter.field("Default")?.resolve(depth - 1),
+            };
         }
         let (resource, kind) = self.resource(name)?;
         let property = match kind.as_str() {

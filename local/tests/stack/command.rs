@@ -334,3 +334,21 @@ async fn the_data_can_be_exported_into_another_table_repeatedly() {
     let (is_ok, said) = export(&restored.name, "", &["--from", &table.name]).await;
     assert!(is_ok && said.contains("wrote 3 items and their earlier counts"), "{said}");
 }
+
+#[tokio::test]
+async fn passes_come_from_the_given_origin() {
+    let folder = folder();
+    let request =
+        "GET /wallet/demo/v1/passes/pass.com.example.coupon/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    // Nothing listens on this port.
+    for (options, expected) in
+        [(&[][..], "HTTP/1.1 404 "), (&["--pass-origin", "http://127.0.0.1:9/"], "HTTP/1.1 503 ")]
+    {
+        let (mut child, url) = start(folder.path(), &[&["--port", "0", "--ephemeral"], options].concat()).await;
+        let answer = exchange(&url, request).await;
+        assert!(answer.starts_with(expected), "{answer}");
+        child.kill().await.unwrap();
+    }
+    let refusal = failure(folder.path(), &["--pass-origin", "http://user@example.com"]).await;
+    assert!(refusal.contains("without user, query and fragment"), "{refusal}");
+}

@@ -50,8 +50,8 @@ fn error_codes(operation: &'static Value) -> BTreeMap<String, BTreeSet<String>> 
 
 /// Returns whether the contract describes a route as such. It describes each call of a wallet, for which there is only
 /// one route.
-fn is_in_contract(function: &str) -> bool {
-    !["unmatched-route", "wallet-web-service"].contains(&function)
+fn is_in_contract(function: Option<&str>) -> bool {
+    function.is_some_and(|name| !["unmatched-route", "wallet-web-service"].contains(&name))
 }
 
 /// Fails if the contract does not document this answer. Requests that match no route are not part of the contract.
@@ -59,8 +59,9 @@ pub(crate) fn expect_documented(front: &ApiFront, method: &Method, target: &str,
     let uri: Uri = target.parse().unwrap();
     let Some(matched) = front.gateway.route(method, uri.path()) else { return };
     match matched.function() {
-        "wallet-web-service" => return wallet_calls::expect_documented(method, uri.path(), answer),
-        "google-wallet-callback" => return wallet_calls::expect_documented_of(&matched.key(), answer),
+        // The origin of the passes answers instead of the function, if there is one.
+        Some("wallet-web-service") | None => return wallet_calls::expect_documented(method, uri.path(), answer),
+        Some("google-wallet-callback") => return wallet_calls::expect_documented_of(&matched.key(), answer),
         _ => {}
     }
     let operations = operations();
@@ -102,7 +103,7 @@ fn the_served_contract_is_the_generated_one() {
 #[test]
 fn every_route_of_the_template_is_in_the_contract_and_the_other_way_round() {
     let template = Template::read(&Template::default_path()).unwrap();
-    let routes = template.routes.iter().filter(|route| is_in_contract(&route.function) && route.method != "HEAD");
+    let routes = template.routes.iter().filter(|route| is_in_contract(route.function()) && route.method != "HEAD");
     let routes: BTreeSet<_> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
     let operations = operations().into_keys().filter(|key| !wallet_calls::is_call(key));
     assert_eq!(operations.collect::<BTreeSet<_>>(), routes);

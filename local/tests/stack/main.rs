@@ -22,6 +22,7 @@ mod google;
 mod invoke;
 mod lives;
 mod pages;
+mod pass_origin;
 mod paths;
 mod permissions;
 mod push_targets;

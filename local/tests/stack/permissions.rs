@@ -54,7 +54,7 @@ async fn a_policy_allows_every_call_of_its_function() {
                 calls.into_iter().flat_map(|call| [call.clone(), call]).collect()
             }
             _ => {
-                let routes = template.routes.iter().filter(|route| route.function == *name);
+                let routes = template.routes.iter().filter(|route| route.function() == Some(name));
                 let keys: Vec<_> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
                 requests.iter().filter(|event| keys.iter().any(|key| event["routeKey"] == *key)).cloned().collect()
             }
