@@ -18,7 +18,7 @@ fn main() {
         let next = "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: runtime\r\n\r\n";
         let Some((head, _)) = exchange(&mut runtime, next) else { return };
         let Some(id) = header(&head, "lambda-runtime-aws-request-id") else { return };
-        let head = "POST / HTTP/1.1\r\nhost: table\r\nx-amz-target: DynamoDB_20120810.Query\r\n\
+        let head = "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: DynamoDB_20120810.Query\r\n\
             content-type: application/x-amz-json-1.0\r\nx-amz-date: 20260101T000000Z\r\n\
             authorization: AWS4-HMAC-SHA256 Credential=a/20260101/eu-west-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\n";
         let (_, page) = exchange(&mut table, &format!("{head}content-length: {}\r\n\r\n{query}", query.len())).expect("a page");
