@@ -1,4 +1,4 @@
-//! Times, instructions and sizes: prints them as tables, records them, and guards them against growth.
+//! Instructions and sizes of the functions: prints them as tables, records them, and guards them against growth.
 
 use std::{
     collections::BTreeMap,
@@ -6,37 +6,51 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use local::{samples, testing::sandbox::Sandbox};
-use serde_json::{Value, json};
+use local::testing::sandbox::Sandbox;
 
 use crate::{
-    measure::{self, Binary, Measured, Warm},
+    binaries, events,
+    measure::{self, Binary, Measured},
     stage,
-    tls::{self, Tls},
 };
 
 /// The file with the recorded values, with which the guard compares.
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/recorded.json");
 /// How far a count may exceed its recorded value, in per cent. With another libc or processor it differs slightly.
 const ALLOWANCE: u64 = 5;
-const LISTER: &str = "campaign-registrations";
+/// The function that lists a campaign.
+pub(crate) const LISTER: &str = "campaign-registrations";
 
-/// The sample events that cost the same however often they are sent.
-const REPEATABLE: [(&str, &str); 7] = [
-    ("pass-registrations", "http/list-pass.json"),
-    ("push-targets", "http/list-pass-push-targets.json"),
-    ("registration-writes", "http/register.json"),
-    ("registration-ingest", "sqs/source-document.json"),
-    ("campaign-reports", "http/report.json"),
-    ("registration-tally", "dynamodb/source-document.json"),
-    ("api-contract", "http/api-contract.json"),
-];
+/// The instructions of a binary that lists a campaign.
+pub(crate) struct ListingInstructions {
+    pub(crate) until_ready: u64,
+    pub(crate) first_page: u64,
+    pub(crate) next_page: u64,
+    pub(crate) each_registration: u64,
+}
+
+impl ListingInstructions {
+    pub(crate) async fn of(binary: &Binary) -> Measured<Self> {
+        // The page sizes are far apart, so that differences between runs hardly matter.
+        let (page, long_page) = (stage::page(50)?, stage::page(550)?);
+        let next_page = stage::next_page(&page, &binary.answer(&page).await?)?;
+        let until_ready = binary.instructions_until_ready().await?;
+        let first_page = binary.instructions_per_invoke(|_| page.clone()).await?;
+        let next_page = binary.instructions_per_invoke(|_| next_page.clone()).await?;
+        let long_page = binary.instructions_per_invoke(|_| long_page.clone()).await?;
+        Ok(Self { until_ready, first_page, next_page, each_registration: (long_page - first_page) / 500 })
+    }
+}
+
+/// Returns the binary of a function and its variables in the sandbox.
+pub(crate) fn binary(function: &str, binaries: &BTreeMap<String, PathBuf>, sandbox: &Sandbox) -> Measured<Binary> {
+    let path = binaries.get(function).ok_or_else(|| format!("there is no binary of {function}"))?.clone();
+    Ok(Binary { path, variables: sandbox.variables(function), limit: None })
+}
 
 /// Measures instructions, and sizes in bytes, by name. Without valgrind it measures sizes only. The instructions of two
 /// runs differ by a fraction of a per cent.
 async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String, u64>> {
-    let sandbox = stage::build().await?;
-    let binary = |function: &str| Binary { path: binaries[function].clone(), variables: sandbox.variables(function) };
     let mut counts = BTreeMap::new();
     for (function, path) in &binaries {
         counts.insert(format!("{function}: bytes"), fs::metadata(path)?.len());
@@ -45,18 +59,36 @@ async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String
         eprintln!("VALGRIND IS NOT INSTALLED: INSTRUCTIONS ARE NOT COUNTED");
         return Ok(counts);
     }
-    // The page sizes are far apart, so that differences between runs hardly matter.
-    let (page, long_page) = (stage::page(50)?, stage::page(550)?);
-    let lister = binary(LISTER);
-    counts.insert(format!("{LISTER}: instructions until the first request"), lister.instructions(&page, 0).await?);
-    let fifty = lister.instructions_per_invoke(&page).await?;
-    let long = lister.instructions_per_invoke(&long_page).await?;
-    counts.insert(format!("{LISTER}: instructions for a page of 50"), fifty);
-    counts.insert(format!("{LISTER}: instructions for each further registration"), (long - fifty) / 500);
-    for (function, sample) in REPEATABLE {
-        let event = samples::read(&samples::folder().join(sample))?;
-        let cost = binary(function).instructions_per_invoke(&event).await?;
-        counts.insert(format!("{function}: instructions for {sample}"), cost);
+    let sandbox = stage::build().await?;
+    let ListingInstructions { until_ready, first_page, next_page, each_registration } =
+        ListingInstructions::of(&binary(LISTER, &binaries, &sandbox)?).await?;
+    for (name, count) in [
+        ("until the first request", until_ready),
+        ("for a page of 50", first_page),
+        ("for a page of 50 by Link", next_page),
+        ("for each further registration", each_registration),
+    ] {
+        counts.insert(format!("{LISTER}: instructions {name}"), count);
+    }
+    for (function, name, count) in event_counts(&binaries, &sandbox).await? {
+        counts.insert(format!("{function}: instructions for {name}"), count);
+    }
+    Ok(counts)
+}
+
+/// Counts the instructions for events, by function and name.
+async fn event_counts(
+    binaries: &BTreeMap<String, PathBuf>,
+    sandbox: &Sandbox,
+) -> Measured<Vec<(&'static str, &'static str, u64)>> {
+    let (events, google) = events::all(sandbox).await?;
+    let mut counts = Vec::new();
+    for events::Events { function, name, parts, event } in events {
+        let mut binary = binary(function, binaries, sandbox)?;
+        if let Some(url) = binary.variables.get_mut("GOOGLE_KEYS_URL") {
+            *url = google.url();
+        }
+        counts.push((function, name, binary.instructions_per_invoke(event).await? / parts));
     }
     Ok(counts)
 }
@@ -64,7 +96,7 @@ async fn counts(binaries: BTreeMap<String, PathBuf>) -> Measured<BTreeMap<String
 /// Fails if a count exceeds its recorded value by more than [`ALLOWANCE`], or has no recorded value. Measures the
 /// binaries that `sam build` left in `folder`, or builds the binaries if there is no `folder`.
 pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
-    let binaries = folder.map_or_else(measure::build, measure::built)?;
+    let binaries = folder.map_or_else(binaries::build, binaries::built)?;
     let recorded: BTreeMap<String, u64> = serde_json::from_str(&fs::read_to_string(RECORDED)?)?;
     let counts = counts(binaries).await?;
     let mut worse = Vec::new();
@@ -83,72 +115,27 @@ pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
 
 /// Records the values that the guard compares with.
 pub(crate) async fn record(folder: Option<&Path>) -> Measured<()> {
-    let binaries = folder.map_or_else(measure::build, measure::built)?;
+    let binaries = folder.map_or_else(binaries::build, binaries::built)?;
     fs::write(RECORDED, serde_json::to_string_pretty(&counts(binaries).await?)? + "\n")?;
     Ok(())
 }
 
-/// Prints instructions and sizes.
-pub(crate) async fn print_counts() -> Measured<()> {
-    println!("\n| count | |\n|---|--:|");
-    for (name, count) in counts(measure::build()?).await? {
-        println!("| {name} | {count} |");
+/// Prints the instructions for events.
+pub(crate) async fn print_events() -> Measured<()> {
+    if !measure::has_valgrind() {
+        return Ok(());
+    }
+    println!("\n| function | event | instructions |\n|---|---|--:|");
+    let sandbox = stage::build().await?;
+    for (function, name, count) in event_counts(&binaries::build()?, &sandbox).await? {
+        println!("| {function} | {name} | {} |", millions(count));
     }
     Ok(())
 }
 
-/// Prints times, memory and sizes next to those of the raw copy.
-pub(crate) async fn print_times() -> Measured<()> {
-    let binaries = measure::build()?;
-    let sandbox = stage::build().await?;
-    let folder = tempfile::tempdir()?;
-    let event = stage::page(50)?;
-    let lister = Binary { path: binaries[LISTER].clone(), variables: sandbox.variables(LISTER) };
-    let raw = Binary { path: measure::build_raw_copy(folder.path())?, variables: raw_variables(&sandbox) };
-    let tls = Tls::in_front_of(&lister.variables["AWS_ENDPOINT_URL_DYNAMODB"]).await?;
-    let mut over_tls = lister.clone();
-    over_tls.variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), tls.endpoint);
-    over_tls.variables.insert("SSL_CERT_FILE".to_owned(), tls::CERTIFICATE.to_owned());
-
-    println!("| a page of 50 | {LISTER} | over TLS | raw copy |\n|---|--:|--:|--:|");
-    let starts =
-        [lister.start_times(&event).await?, over_tls.start_times(&event).await?, raw.start_times(&event).await?];
-    let milliseconds = |time: std::time::Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
-    row("start until the first request", &starts.map(|(ready, _)| milliseconds(ready)));
-    row("start until the first answer", &starts.map(|(_, answered)| milliseconds(answered)));
-    let warm = [lister.warm(&event).await?, over_tls.warm(&event).await?, raw.warm(&event).await?];
-    let each = |of: fn(&Warm) -> String| warm.iter().map(of).collect::<Vec<_>>();
-    row("warm, median", &each(|warm| format!("{:.2} ms", warm.median.as_secs_f64() * 1e3)));
-    row("warm, 99 of 100", &each(|warm| format!("{:.2} ms", warm.slowest_percent.as_secs_f64() * 1e3)));
-    row("processor time of an invoke", &each(|warm| format!("{:.0} µs", warm.cpu.as_secs_f64() * 1e6)));
-    row("peak memory", &each(|warm| mebibytes(warm.peak_bytes)));
-    let sizes = [lister.size()?, over_tls.size()?, raw.size()?];
-    row("binary", &sizes.map(mebibytes));
-    Ok(())
-}
-
-fn row(name: &str, values: &[String]) {
-    println!("| {name} | {} |", values.join(" | "));
-}
-
-/// Returns the variables of the raw copy. They include a query for the same page that the listing function returns.
-fn raw_variables(sandbox: &Sandbox) -> BTreeMap<String, String> {
-    let query: Value = json!({
-        "TableName": sandbox.template.table.name,
-        "IndexName": "by-campaign",
-        "KeyConditionExpression": "pk = :hash",
-        "ExpressionAttributeValues": {":hash": {"S": format!("CAMPAIGN#{}", stage::CAMPAIGN)}},
-        "ProjectionExpression": "sk, wallet, device_os, created_at",
-        "Limit": 51,
-    });
-    let mut variables = sandbox.table_variables();
-    variables.insert("RAW_QUERY".to_owned(), query.to_string());
-    variables
-}
-
-#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / 1024.0 / 1024.0)
+#[expect(clippy::cast_precision_loss, reason = "it is shown with two digits")]
+fn millions(count: u64) -> String {
+    format!("{:.2} M", count as f64 / 1e6)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]

@@ -1,7 +1,7 @@
 //! Measures the cost of the functions: their release binaries, driven through a Lambda Runtime API, with an embedded
 //! table.
 //!
-//! - `cargo bench -p local` measures everything and prints the tables of `docs/performance.md`.
+//! - `cargo bench -p local` compares the listing with the peer, and prints the tables of `docs/performance.md`.
 //! - `… -- guard` measures instructions and sizes, and fails if one exceeds its recorded value by more than 5 %.
 //!   `… -- guard FOLDER` measures the binaries that `sam build` left in that folder.
 //! - `… -- record` and `… -- record FOLDER` record the values with which the guard compares.
@@ -9,7 +9,10 @@
 //! - `… -- scale` loads a campaign of a million registrations and walks through it.
 
 mod bill;
+mod binaries;
+mod comparison;
 mod cost;
+mod events;
 mod measure;
 mod operations;
 mod scale;
@@ -43,7 +46,7 @@ async fn main() -> ExitCode {
 }
 
 async fn report() -> Measured<()> {
-    cost::print_times().await?;
-    cost::print_counts().await?;
+    comparison::print().await?;
+    cost::print_events().await?;
     operations::print().await
 }

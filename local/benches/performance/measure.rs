@@ -1,15 +1,16 @@
-//! Builds the functions' binaries, and measures the times, memory, size and instructions of a binary.
+//! Measures the times, memory, size and instructions of binaries.
 
 use std::{
     collections::BTreeMap,
     error::Error,
     fs,
-    path::{Path, PathBuf},
+    ops::Range,
+    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use local::{template::kebab_case, testing::runtime_api::LambdaProcess};
+use local::testing::runtime_api::LambdaProcess;
 use serde_json::Value;
 
 /// The number of measured starts.
@@ -26,6 +27,21 @@ pub(crate) type Measured<T> = Result<T, Box<dyn Error + Send + Sync>>;
 pub(crate) struct Binary {
     pub(crate) path: PathBuf,
     pub(crate) variables: BTreeMap<String, String>,
+    /// A file that takes the id of a process to limit its processor time, or `None` for no limit.
+    pub(crate) limit: Option<PathBuf>,
+}
+
+/// A binary and the event that it answers.
+pub(crate) struct Subject {
+    pub(crate) binary: Binary,
+    pub(crate) event: Value,
+}
+
+/// The median times from the start of a process until it requests its first event, and until it has answered that
+/// event.
+pub(crate) struct Start {
+    pub(crate) ready: Duration,
+    pub(crate) answered: Duration,
 }
 
 /// The cost of an event on a warm binary: the median time, the 99th percentile, the mean processor time and the peak
@@ -37,66 +53,69 @@ pub(crate) struct Warm {
     pub(crate) peak_bytes: u64,
 }
 
-/// Builds the functions in release mode, and returns the path of each binary by the function's name.
-pub(crate) fn build() -> Measured<BTreeMap<String, PathBuf>> {
-    let mut cargo = Command::new(env!("CARGO"));
-    // Cargo passes variables about this package to the benchmark. If the build inherited them, build scripts would see
-    // a change and run again.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_cargos_own(&name.to_string_lossy())) {
-        cargo.env_remove(name);
-    }
-    let built = cargo
-        .args(["build", "--release", "--locked", "--message-format", "json-render-diagnostics"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !built.status.success() {
-        return Err("the functions cannot be built".into());
-    }
-    let messages = serde_json::Deserializer::from_slice(&built.stdout).into_iter::<Value>();
-    let mut binaries = BTreeMap::new();
-    for message in messages {
-        let message = message?;
-        if let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str()) {
-            binaries.insert(name.to_owned(), PathBuf::from(path));
-        }
-    }
-    Ok(binaries)
-}
-
-/// Returns the binaries that `sam build` left in `folder`, such as `CampaignReports/bootstrap`, by the function's name.
-pub(crate) fn built(folder: &Path) -> Measured<BTreeMap<String, PathBuf>> {
-    // Cargo runs a benchmark in the folder of its package, but `folder` is relative to the folder of the repository.
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
-    let mut binaries = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let binary = entry.path().join("bootstrap");
-        if binary.is_file() {
-            binaries.insert(kebab_case(&entry.file_name().to_string_lossy()), binary);
-        }
-    }
-    Ok(binaries)
-}
-
-fn is_cargos_own(variable: &str) -> bool {
-    variable == "CARGO" || variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
-}
-
-/// Compiles the raw copy into `folder`.
-pub(crate) fn build_raw_copy(folder: &Path) -> Measured<PathBuf> {
-    let path = folder.join("raw-copy");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/performance/raw_copy.rs");
-    let rustc = Command::new("rustc")
-        .args(["--edition", "2024", "-O", "-C", "strip=symbols", source, "-o"])
-        .arg(&path)
-        .status()?;
-    if rustc.success() { Ok(path) } else { Err("the raw copy cannot be compiled".into()) }
-}
-
 /// Returns whether instructions can be counted on this machine.
 pub(crate) fn has_valgrind() -> bool {
     Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Measures starts. The subjects take turns, so that whatever else the machine does slows all of them down.
+pub(crate) async fn starts(subjects: &[Subject]) -> Measured<Vec<Start>> {
+    let mut times = vec![(Vec::new(), Vec::new()); subjects.len()];
+    for round in 0..STARTS {
+        for at in turns(round, subjects.len()) {
+            let Subject { binary, event } = &subjects[at];
+            let begin = Instant::now();
+            let mut process = binary.start().await?;
+            process.ready().await?;
+            times[at].0.push(begin.elapsed());
+            process.stop().await?;
+
+            let begin = Instant::now();
+            let mut process = binary.start().await?;
+            expect_ok(&process.invoke(event).await?)?;
+            times[at].1.push(begin.elapsed());
+            process.stop().await?;
+        }
+    }
+    let median = |(mut ready, mut answered): (Vec<_>, Vec<_>)| Start {
+        ready: percentile(&mut ready, 50),
+        answered: percentile(&mut answered, 50),
+    };
+    Ok(times.into_iter().map(median).collect())
+}
+
+/// Measures the cost of an event on warm binaries, which take turns as in [`starts`].
+pub(crate) async fn warm(subjects: &[Subject]) -> Measured<Vec<Warm>> {
+    let mut processes = Vec::new();
+    for Subject { binary, event } in subjects {
+        let process = binary.start_warm(event).await?;
+        let id = process.id().ok_or("the binary ended")?;
+        processes.push((process, id, cpu_time(id)?, Vec::new()));
+    }
+    for round in 0..INVOKES {
+        for at in turns(round, subjects.len()) {
+            let (process, _, _, times) = &mut processes[at];
+            let begin = Instant::now();
+            expect_ok(&process.invoke(&subjects[at].event).await?)?;
+            times.push(begin.elapsed());
+        }
+    }
+    let mut warm = Vec::new();
+    for (process, id, before, mut times) in processes {
+        let cpu = cpu_time(id)?.saturating_sub(before) / u32::try_from(INVOKES)?;
+        let peak_bytes = peak_memory(id)?;
+        process.stop().await?;
+        let (median, slowest_percent) = (percentile(&mut times, 50), percentile(&mut times, 99));
+        warm.push(Warm { median, slowest_percent, cpu, peak_bytes });
+    }
+    Ok(warm)
+}
+
+/// Returns the order of the subjects in a round: forwards and backwards in turn, so that none always follows the same
+/// one.
+fn turns(round: usize, subjects: usize) -> Vec<usize> {
+    let forwards = 0..subjects;
+    if round.is_multiple_of(2) { forwards.collect() } else { forwards.rev().collect() }
 }
 
 impl Binary {
@@ -105,59 +124,44 @@ impl Binary {
     }
 
     async fn start(&self) -> Measured<LambdaProcess> {
-        Ok(LambdaProcess::start(&self.path.display().to_string(), self.variables.clone()).await?)
+        let path = self.path.display().to_string();
+        let Some(limit) = &self.limit else {
+            return Ok(LambdaProcess::start(&path, self.variables.clone()).await?);
+        };
+        // The shell limits itself and becomes the binary, so that the binary is limited from its first instruction.
+        let mut shell = tokio::process::Command::new("/bin/sh");
+        shell.args(["-c", r#"echo $$ >"$0" && exec "$1""#]).arg(limit).arg(path);
+        Ok(LambdaProcess::start_by(shell, self.variables.clone()).await?)
     }
 
-    /// Measures the median time from the start of a process until it requests its first event, and until it has
-    /// answered that event.
-    pub(crate) async fn start_times(&self, event: &Value) -> Measured<(Duration, Duration)> {
-        let (mut ready, mut answered) = (Vec::new(), Vec::new());
-        for _ in 0..STARTS {
-            let begin = Instant::now();
-            let mut process = self.start().await?;
-            process.ready().await?;
-            ready.push(begin.elapsed());
-            process.stop().await?;
-
-            let begin = Instant::now();
-            let mut process = self.start().await?;
-            expect_ok(&process.invoke(event).await?)?;
-            answered.push(begin.elapsed());
-            process.stop().await?;
-        }
-        Ok((percentile(&mut ready, 50), percentile(&mut answered, 50)))
-    }
-
-    /// Measures the cost of an event on a warm binary.
-    pub(crate) async fn warm(&self, event: &Value) -> Measured<Warm> {
+    async fn start_warm(&self, event: &Value) -> Measured<LambdaProcess> {
         let mut process = self.start().await?;
         for _ in 0..WARMING {
             expect_ok(&process.invoke(event).await?)?;
         }
-        let id = process.id().ok_or("the binary ended")?;
-        let cpu = cpu_time(id)?;
-        let mut times = Vec::new();
-        for _ in 0..INVOKES {
-            let begin = Instant::now();
-            expect_ok(&process.invoke(event).await?)?;
-            times.push(begin.elapsed());
-        }
-        let cpu = cpu_time(id)?.saturating_sub(cpu) / u32::try_from(INVOKES)?;
-        let peak_bytes = peak_memory(id)?;
-        process.stop().await?;
-        Ok(Warm { median: percentile(&mut times, 50), slowest_percent: percentile(&mut times, 99), cpu, peak_bytes })
+        Ok(process)
     }
 
-    /// Counts the instructions of the binary from its start until it exits, after it has answered `invokes` events.
-    pub(crate) async fn instructions(&self, event: &Value, invokes: usize) -> Measured<u64> {
+    /// Returns the answer of a new process to an event.
+    pub(crate) async fn answer(&self, event: &Value) -> Measured<Value> {
+        let mut process = self.start().await?;
+        let answer = process.invoke(event).await?;
+        process.stop().await?;
+        expect_ok(&answer)?;
+        answer.map_err(|error| error.to_string().into())
+    }
+
+    /// Counts the instructions of the binary from its start until it exits, after it has answered the events with
+    /// these numbers.
+    async fn instructions(&self, event: &impl Fn(usize) -> Value, numbers: Range<usize>) -> Measured<u64> {
         let folder = tempfile::tempdir()?;
         let profile = folder.path().join("profile");
         let mut command = tokio::process::Command::new("valgrind");
         command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", profile.display())).arg(&self.path);
         let mut process = LambdaProcess::start_by(command, self.variables.clone()).await?;
         process.ready().await?;
-        for _ in 0..invokes {
-            expect_ok(&process.invoke(event).await?)?;
+        for number in numbers {
+            expect_ok(&process.invoke(&event(number)).await?)?;
         }
         let output = process.finish().await?;
         let profile = fs::read_to_string(&profile).map_err(|error| format!("{error}: {output}"))?;
@@ -166,18 +170,31 @@ impl Binary {
         Ok(total.trim().parse()?)
     }
 
-    /// Counts the instructions of a warm binary for one event.
-    pub(crate) async fn instructions_per_invoke(&self, event: &Value) -> Measured<u64> {
-        let (few, many) = (2, 12);
-        let [few_cost, many_cost] = [self.instructions(event, few).await?, self.instructions(event, many).await?];
-        Ok((many_cost - few_cost) / u64::try_from(many - few)?)
+    /// Counts the instructions of the binary from its start until it requests its first event.
+    pub(crate) async fn instructions_until_ready(&self) -> Measured<u64> {
+        self.instructions(&|_| Value::Null, 0..0).await
+    }
+
+    /// Counts the instructions of a warm binary for one event, which may differ from number to number.
+    pub(crate) async fn instructions_per_invoke(&self, event: impl Fn(usize) -> Value) -> Measured<u64> {
+        let (few, many) = (1..3, 3..15);
+        let difference = u64::try_from(many.len() - few.len())?;
+        // The first event may find nothing in the table, and cost something else than those that follow.
+        self.answer(&event(0)).await?;
+        let [few, many] = [self.instructions(&event, few).await?, self.instructions(&event, many).await?];
+        Ok((many - few) / difference)
     }
 }
 
 /// Fails if the function failed, so that only successful invocations are measured.
 fn expect_ok(answer: &Result<Value, Value>) -> Measured<()> {
     match answer {
-        Ok(answer) if answer["statusCode"].as_u64().is_none_or(|status| status < 300) => Ok(()),
+        Ok(answer)
+            if answer["statusCode"].as_u64().is_none_or(|status| status < 300)
+                && answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty) =>
+        {
+            Ok(())
+        }
         other => Err(format!("the function answered {other:?}").into()),
     }
 }
@@ -187,10 +204,15 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-/// Returns the processor time of a process: the first number of `schedstat`, in nanoseconds.
+/// Returns the processor time of all threads of a process: the first number of each `schedstat`, in nanoseconds.
 fn cpu_time(id: u32) -> Measured<Duration> {
-    let schedstat = fs::read_to_string(format!("/proc/{id}/schedstat"))?;
-    Ok(Duration::from_nanos(schedstat.split(' ').next().unwrap_or_default().parse()?))
+    let mut time = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{id}/task"))? {
+        // A thread that ends meanwhile has no file.
+        let schedstat = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+        time += Duration::from_nanos(schedstat.split(' ').next().unwrap_or_default().parse().unwrap_or_default());
+    }
+    Ok(time)
 }
 
 fn peak_memory(id: u32) -> Measured<u64> {

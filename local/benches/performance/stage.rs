@@ -12,9 +12,10 @@ const REGISTRATIONS: usize = 1_001;
 /// The campaign that the measurements list.
 pub(crate) const CAMPAIGN: &str = "11111111-2222-4333-8444-555555555555";
 
-/// Creates a table with the account `demo`, the first events and one campaign with its counts.
+/// Creates a table with the account `demo`, the first events, a pass that wallets find, and one campaign with its
+/// counts.
 pub(crate) async fn build() -> Measured<Sandbox> {
-    let sandbox = Sandbox::with_first_events().await?;
+    let sandbox = Sandbox::with_wallet_events().await?;
     sandbox.load_campaign(CAMPAIGN.parse()?, REGISTRATIONS).await?;
     Ok(sandbox)
 }
@@ -27,5 +28,15 @@ pub(crate) fn page(per_page: usize) -> Measured<Value> {
     event["requestContext"]["http"]["path"] = json!(path);
     event["pathParameters"]["campaign_id"] = json!(CAMPAIGN);
     event["rawQueryString"] = json!(format!("per_page={per_page}"));
+    Ok(event)
+}
+
+/// Returns the event for the page to which `Link` leads from the answer to `event`.
+pub(crate) fn next_page(event: &Value, answer: &Value) -> Measured<Value> {
+    let link = answer["headers"]["link"].as_str().unwrap_or_default();
+    let next = link.split(", ").find_map(|link| link.strip_suffix(">; rel=\"next\""));
+    let (_, query) = next.and_then(|next| next.split_once('?')).ok_or("the answer links to no next page")?;
+    let mut event = event.clone();
+    event["rawQueryString"] = json!(query);
     Ok(event)
 }
