@@ -6,6 +6,7 @@
 //!   `… -- guard FOLDER` measures the binaries that `sam build` left in that folder.
 //! - `… -- record` and `… -- record FOLDER` record the values with which the guard compares.
 //! - `… -- bill` prints the monthly cost of a stack, as in `docs/costs.md`.
+//! - `… -- quotas` compares the listing with the peer under the processor time of small functions. It needs root.
 //! - `… -- scale` loads a campaign of a million registrations and walks through it.
 
 mod bill;
@@ -15,6 +16,7 @@ mod cost;
 mod events;
 mod measure;
 mod operations;
+mod quotas;
 mod scale;
 mod stage;
 mod tls;
@@ -32,9 +34,10 @@ async fn main() -> ExitCode {
         ["guard", folder] => cost::guard(Some(folder.as_ref())).await,
         ["record"] => cost::record(None).await,
         ["record", folder] => cost::record(Some(folder.as_ref())).await,
+        ["quotas"] => quotas::print().await,
         ["scale"] => scale::walk().await,
         ["bill"] => bill::print().await,
-        _ => Err("expected no argument, or one of guard [FOLDER], record [FOLDER], scale, bill".into()),
+        _ => Err("expected no argument, or one of guard [FOLDER], record [FOLDER], quotas, scale, bill".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

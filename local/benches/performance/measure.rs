@@ -111,6 +111,31 @@ pub(crate) async fn warm(subjects: &[Subject]) -> Measured<Vec<Warm>> {
     Ok(warm)
 }
 
+/// Measures how many events a second warm binaries answer one after the other. They take turns of many events.
+pub(crate) async fn rates(subjects: &[Subject]) -> Measured<Vec<f64>> {
+    let (rounds, invokes) = (10, 20);
+    let mut processes = Vec::new();
+    for Subject { binary, event } in subjects {
+        processes.push((binary.start_warm(event).await?, Duration::ZERO));
+    }
+    for round in 0..rounds {
+        for at in turns(round, subjects.len()) {
+            let (process, time) = &mut processes[at];
+            let begin = Instant::now();
+            for _ in 0..invokes {
+                expect_ok(&process.invoke(&subjects[at].event).await?)?;
+            }
+            *time += begin.elapsed();
+        }
+    }
+    let mut rates = Vec::new();
+    for (process, time) in processes {
+        process.stop().await?;
+        rates.push(f64::from(u32::try_from(rounds * invokes)?) / time.as_secs_f64());
+    }
+    Ok(rates)
+}
+
 /// Returns the order of the subjects in a round: forwards and backwards in turn, so that none always follows the same
 /// one.
 fn turns(round: usize, subjects: usize) -> Vec<usize> {
