@@ -165,6 +165,13 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
     })
 }
 
+/// A path and headers, except those with which the other account's own pass would be registered.
+fn path_and_headers() -> impl Strategy<Value = (String, Vec<(String, String)>)> {
+    (path(), headers()).prop_filter("a request that the other account may make", |(path, headers)| {
+        !path.starts_with("/wallet/acme") || !headers.iter().any(|(_, value)| value.contains(OTHER_TOKEN))
+    })
+}
+
 /// Any value of JSON, as text, with what is at the limits of the format.
 fn value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
@@ -291,9 +298,9 @@ fn the_web_service_answers_every_event_as_documented_and_writes_only_for_the_pas
     let sandbox = runtime.block_on(sandbox());
     let functions = sandbox.fresh_functions().unwrap();
     let before = runtime.block_on(stored_elsewhere(&sandbox));
-    let cases = (method(), path(), headers(), body(WALLET_MEMBERS), encoding(), text());
-    runner(600)
-        .run(&cases, |(method, path, headers, body, encoding, query)| {
+    let cases = (method(), path_and_headers(), body(WALLET_MEMBERS), encoding(), text());
+    runner(1_000)
+        .run(&cases, |(method, (path, headers), body, encoding, query)| {
             let mut event = event("http/wallet-register.json", method, &path, &headers, &body, encoding);
             event["rawQueryString"] = json!(format!("passesUpdatedSince={query}"));
             runtime.block_on(expect_answer(&functions, "wallet-web-service", event, &WALLET_STATUSES));
@@ -302,7 +309,7 @@ fn the_web_service_answers_every_event_as_documented_and_writes_only_for_the_pas
         .unwrap();
     assert_eq!(runtime.block_on(stored_elsewhere(&sandbox)), before);
     let all = runtime.block_on(stored(&sandbox));
-    assert!(all.len() > before.len() + 3, "some requests registered the pass");
+    assert!(all.len() > before.len(), "some requests registered the pass");
     assert!(!all.iter().any(|item| item.contains(DEVICE) || item.contains(TOKEN)), "only digests are stored");
 }
 
@@ -329,9 +336,9 @@ fn the_gateway_and_the_web_service_answer_every_request_as_documented() {
     let before = runtime.block_on(stored_elsewhere(&sandbox));
     let statuses = [&WALLET_STATUSES[..], &FRONT_STATUSES].concat();
     let encoded = prop::collection::vec(any::<Index>(), 0..4);
-    let cases = (method(), path(), encoded, headers(), body(WALLET_MEMBERS), any::<Vec<u8>>());
-    runner(600)
-        .run(&cases, |(method, path, encoded, headers, body, junk)| {
+    let cases = (method(), path_and_headers(), encoded, body(WALLET_MEMBERS), any::<Vec<u8>>());
+    runner(1_000)
+        .run(&cases, |(method, (path, headers), encoded, body, junk)| {
             let mut request = Request::builder().method(method).uri(written(&path, &encoded));
             let junk = http::HeaderValue::from_bytes(&junk).ok().map(|value| ("x-junk".to_owned(), value));
             let values = headers.iter().filter_map(|(name, value)| {
@@ -354,7 +361,7 @@ fn the_gateway_and_the_web_service_answer_every_request_as_documented() {
         .unwrap();
     assert_eq!(runtime.block_on(stored_elsewhere(&sandbox)), before);
     let all = runtime.block_on(stored(&sandbox));
-    assert!(all.len() > before.len() + 3, "some requests registered the pass");
+    assert!(all.len() > before.len(), "some requests registered the pass");
 }
 
 async fn answer(front: &ApiFront, request: Request<()>, body: Vec<u8>) -> (u64, String, String) {
