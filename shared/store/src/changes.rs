@@ -47,7 +47,7 @@ pub struct RegistrationChange {
     pub pass: PassId,
     /// The registration.
     pub registration: RegistrationId,
-    /// The instant of the event that caused the change. If the item was deleted, the instant of its last event.
+    /// The instant of the event that caused the change. If the item was deleted, the instant at which its state began.
     pub at: Timestamp,
     /// The state before, or `None` if the registration was not active.
     pub before: Option<RegistrationState>,
@@ -168,20 +168,23 @@ impl Content {
     }
 }
 
-/// Returns the instant of the last event in an image of a registration, and the state if the registration is active.
+/// Returns the instant at which the registration got the state in this image, and the state if the registration is
+/// active. A registration is active since `created_at`: wallets that confirm it move only `last_event_at`.
 fn read_image(image: &Value) -> Result<(Timestamp, Option<RegistrationState>), String> {
     let RegistrationImage { last_event_at, created_at, wallet, device_os } =
         RegistrationImage::deserialize(image).map_err(|error| error.to_string())?;
     let at = last_event_at.text.parse().map_err(|error| format!("last_event_at: {error}"))?;
-    let state = match (created_at, wallet, device_os) {
-        (None, _, _) => None,
-        (Some(_), Some(wallet), Some(device_os)) => Some(RegistrationState {
-            wallet: wallet.text.parse().map_err(|error| format!("wallet: {error}"))?,
-            device_os: device_os.text.parse().map_err(|error| format!("device_os: {error}"))?,
-        }),
-        (Some(_), _, _) => return Err("an active registration has a wallet and a device_os".to_owned()),
-    };
-    Ok((at, state))
+    match (created_at, wallet, device_os) {
+        (None, _, _) => Ok((at, None)),
+        (Some(created_at), Some(wallet), Some(device_os)) => {
+            let state = RegistrationState {
+                wallet: wallet.text.parse().map_err(|error| format!("wallet: {error}"))?,
+                device_os: device_os.text.parse().map_err(|error| format!("device_os: {error}"))?,
+            };
+            Ok((created_at.text.parse().map_err(|error| format!("created_at: {error}"))?, Some(state)))
+        }
+        (Some(_), _, _) => Err("an active registration has a wallet and a device_os".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +202,12 @@ mod tests {
             image["wallet"] = json!({"S": wallet});
             image["device_os"] = json!({"S": device_os});
         }
+        image
+    }
+
+    /// Returns the image of a registration that its wallet confirmed later, as a copy brings it.
+    fn confirmed(mut image: Value) -> Value {
+        image["last_event_at"] = json!({"S": "2016-11-12T10:00:00.000Z"});
         image
     }
 
@@ -243,6 +252,7 @@ mod tests {
         Some(GOOGLE_STATE),
         "2016-11-10"
     )]
+    #[case::confirmed_later(None, Some(confirmed(image(APPLE, "2016-11-09"))), None, Some(APPLE_STATE), "2016-11-09")]
     #[case::deletion_by_hand(Some(image(APPLE, "2016-11-09")), None, Some(APPLE_STATE), None, "2016-11-09")]
     #[case::end_of_a_tombstone(Some(image(None, "2016-11-09")), None, None, None, "2016-11-09")]
     fn a_record_of_a_registration_is_a_change_with_its_ids(

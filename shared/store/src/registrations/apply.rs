@@ -23,7 +23,7 @@ use domain::{
 };
 use serde::Serialize;
 
-use super::items::{DeviceAttributes, PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
+use super::items::{DeviceAttributes, LAST_EVENT_AT, PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
 use crate::{
     Outcome, StoreError, Table,
     dynamodb::codec::{self, text},
@@ -56,7 +56,7 @@ pub enum Registered {
     /// The registration is active from now on.
     Created(Registration),
     /// The registration was already active. It stays as it is, except that what the wallet sent about its device is
-    /// stored.
+    /// stored, and that events from before the call no longer decide.
     Active(Registration),
     /// The registration was removed at this instant, which is at or after the requested instant.
     RemovedSince(Timestamp),
@@ -154,12 +154,13 @@ impl Table {
 
     /// Registers a pass at `at` unless it is registered already. The account must have claimed the campaign.
     ///
-    /// If the registration is active, what the wallet sent about its device is stored, and the instant of its push
-    /// token. Attributes that it did not send stay.
+    /// If the registration is active, what the wallet sent about its device is stored. Attributes that it did not send
+    /// stay. The call also confirms the registration: it counts as an event at `at`, so that an uninstall, an install
+    /// or a failed push from before changes nothing, and a copy brings what was stored. The instant and the contents of
+    /// the install stay, because the wallet did not install the pass again.
     ///
-    /// Costs one conditional write, and a second one if the registration is active and the wallet sent a push token or
-    /// something new about its device. A repetition with a push token therefore costs two writes, one of them failed:
-    /// it confirms the token, and a push that failed before must not end the registration.
+    /// Costs one conditional write, and a second one if the registration is active. A repetition therefore costs two
+    /// writes, one of them failed.
     pub async fn register(
         &self,
         account: &AccountId,
@@ -180,8 +181,7 @@ impl Table {
             let Some(active) = existing.active().transpose()? else {
                 return Ok(Registered::RemovedSince(existing.last_event_at));
             };
-            let updated = existing.device.clone().updated_with(DeviceAttributes::new(account, installation, at));
-            if self.update_device(campaign, &active, &existing.device, &updated).await? {
+            if self.confirm(campaign, &active, &existing, account, installation, at).await? {
                 return Ok(Registered::Active(active));
             }
         }
@@ -235,18 +235,37 @@ impl Table {
         Err(contended(&keys::registration_sk(pass, registration)))
     }
 
-    /// Stores the attributes that differ, and leaves the tie as it is, so that a repetition of the install that was
-    /// applied does not bring back its push token. Makes no call if none differs. Returns `false` if the registration
-    /// was removed or replaced after it was read.
-    async fn update_device(
+    /// Confirms an active registration: stores the attributes that differ, and `at` as the instant of its last event
+    /// unless that is later. Makes no call if nothing differs. Returns `false` if the registration was changed after it
+    /// was read, so that no later call is undone, not even if the SDK repeats this one.
+    ///
+    /// Leaves the tie as it is: it is that of the install.
+    async fn confirm(
         &self,
         campaign: CampaignId,
         registration: &Registration,
-        before: &DeviceAttributes,
-        after: &DeviceAttributes,
+        existing: &StoredRegistration,
+        account: &AccountId,
+        installation: &Installation,
+        at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (before, after) = (codec::encode(before)?, codec::encode(after)?);
-        let changed = after.into_iter().filter(|(name, value)| before.get(name) != Some(value));
+        let StoredRegistration { last_event_at, device, .. } = existing;
+        let after = device.clone().confirmed_with(DeviceAttributes::new(account, installation, at), at);
+        let before = codec::encode(device)?;
+        let mut changed: Vec<_> =
+            codec::encode(&after)?.into_iter().filter(|(name, value)| before.get(name) != Some(value)).collect();
+        if *last_event_at < at {
+            changed.push((LAST_EVENT_AT.to_owned(), text(at)));
+        }
+        if changed.is_empty() {
+            return Ok(true);
+        }
+        let push_token_at = if device.push_token_at.is_some() {
+            "push_token_at = :read_push_token_at"
+        } else {
+            "attribute_not_exists(push_token_at)"
+        };
+        let condition = format!("created_at = :created_at AND last_event_at = :read_last_event_at AND {push_token_at}");
         let mut assignments = Vec::new();
         let mut update = self
             .client
@@ -254,14 +273,15 @@ impl Table {
             .table_name(&self.name)
             .key(keys::PK, text(keys::campaign_pk(campaign)))
             .key(keys::SK, text(keys::registration_sk(registration.pass_id, registration.id)))
-            .condition_expression("created_at = :created_at")
-            .expression_attribute_values(":created_at", text(registration.created_at));
+            .condition_expression(condition)
+            .expression_attribute_values(":created_at", text(registration.created_at))
+            .expression_attribute_values(":read_last_event_at", text(*last_event_at));
+        if let Some(push_token_at) = device.push_token_at {
+            update = update.expression_attribute_values(":read_push_token_at", text(push_token_at));
+        }
         for (name, value) in changed {
             assignments.push(format!("{name} = :{name}"));
             update = update.expression_attribute_values(format!(":{name}"), value);
-        }
-        if assignments.is_empty() {
-            return Ok(true);
         }
         match update.update_expression(format!("SET {}", assignments.join(", "))).send().await {
             Ok(_) => Ok(true),

@@ -66,9 +66,9 @@ pub(crate) struct DeviceAttributes {
     serial_number: Option<SerialNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     push_token: Option<PushToken>,
-    /// When the wallet last sent its push token.
+    /// When the wallet last sent its push token, or confirmed the registration without one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    push_token_at: Option<Timestamp>,
+    pub(super) push_token_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     push_service_url: Option<PushServiceUrl>,
 }
@@ -94,18 +94,22 @@ impl DeviceAttributes {
         }
     }
 
-    /// Returns these attributes after the wallet sent `newer`. Attributes that are absent there stay as they are.
+    /// Returns these attributes after the wallet registered again at `at` and sent `others`. Attributes that it did not
+    /// send stay as they are.
+    ///
+    /// If what is stored was sent after `at`, only absent attributes are added: calls may overtake each other, and an
+    /// event from a clock that is ahead may have stored a later instant.
     #[must_use]
-    pub(crate) fn updated_with(self, newer: Self) -> Self {
-        let Self { device, pass_type, serial_number, push_token, push_token_at, push_service_url } = newer;
+    pub(crate) fn confirmed_with(self, others: Self, at: Timestamp) -> Self {
+        let push_token_at = self.push_token_at.max(Some(at));
+        let (first, second) = if self.push_token_at > Some(at) { (self, others) } else { (others, self) };
         Self {
-            device: device.or(self.device),
-            pass_type: pass_type.or(self.pass_type),
-            serial_number: serial_number.or(self.serial_number),
-            push_token: push_token.or(self.push_token),
-            // An event from a clock that is ahead may have stored a later instant.
-            push_token_at: push_token_at.max(self.push_token_at),
-            push_service_url: push_service_url.or(self.push_service_url),
+            device: first.device.or(second.device),
+            pass_type: first.pass_type.or(second.pass_type),
+            serial_number: first.serial_number.or(second.serial_number),
+            push_token: first.push_token.or(second.push_token),
+            push_token_at,
+            push_service_url: first.push_service_url.or(second.push_service_url),
         }
     }
 }

@@ -75,6 +75,36 @@ async fn a_copied_campaign_has_the_same_items_and_counts() {
 }
 
 #[tokio::test]
+async fn a_repeated_copy_brings_what_a_wallet_has_sent_since() {
+    let (old, new) = (TestTable::start().await, TestTable::start().await);
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    apply(&old, &[install(campaign, pass, registration(9), at(1))]).await;
+    let with_token = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
+    old.register(&demo(), campaign, pass, &with_token("old"), at(5), now()).await.unwrap();
+    old.copy_campaign(campaign, &new, now()).await.unwrap();
+    let whole = Installation {
+        device_library_identifier: Some("device".parse().unwrap()),
+        serial_number: Some(typed_serial("pass.com.example", "serial")),
+        ..with_token("new")
+    };
+    // A day later, so that the counts show if the copy were counted on another day.
+    let later = at(5).plus(std::time::Duration::from_hours(24));
+    old.register(&demo(), campaign, pass, &whole, later, now()).await.unwrap();
+    let again = old.copy_campaign(campaign, &new.fresh(), now()).await.unwrap();
+    assert_eq!((again.written, again.unchanged), (1, 1));
+    assert_eq!(items(&new, campaign).await, items(&old, campaign).await);
+
+    let third = TestTable::start().await;
+    old.copy_campaign(campaign, &third, now()).await.unwrap();
+    for table in [&old, &new, &third] {
+        tally(table).await;
+    }
+    let expected = counted(&old, campaign).await;
+    assert_eq!(counted(&new, campaign).await, expected);
+    assert_eq!(counted(&third, campaign).await, expected);
+}
+
+#[tokio::test]
 async fn a_copy_interrupted_anywhere_can_be_repeated() {
     let (old, campaign) = old_table().await;
     let new = TestTable::start().await;

@@ -1,7 +1,7 @@
 //! Property tests: every order and every repetition of the same events leaves the same items and counts.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Mutex, OnceLock},
 };
 
@@ -16,7 +16,9 @@ use local::aws::stream::TableStream;
 use proptest::prelude::*;
 use store::Collection;
 
-use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass, registration, tally, typed_serial};
+use super::{
+    TestTable, at, deadline, demo, event, expect_done, new_campaign, now, pass, registration, tally, typed_serial,
+};
 
 const PASSES: u128 = 2;
 const REGISTRATIONS: u128 = 3;
@@ -255,6 +257,35 @@ proptest! {
             let expected: Vec<_> = expected.iter().filter(|known| known.pass_id == pass(number)).cloned().collect();
             prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn a_registration_is_active_unless_its_latest_event_or_post_is_a_removal(
+        story in happenings(),
+        is_posted in prop::collection::vec(any::<bool>(), 16),
+    ) {
+        static TABLE: OnceLock<TestTable> = OnceLock::new();
+        let table = TABLE.get_or_init(|| runtime().block_on(TestTable::start()));
+        let campaign = new_campaign();
+        let active = runtime().block_on(async {
+            for (happening, is_posted) in story.iter().zip(is_posted) {
+                let Happening { pass: number, kind, instant, contents } = *happening;
+                match kind {
+                    Kind::Installed(id) if is_posted => {
+                        let (account, installation) = (demo(), installation(id, contents));
+                        let instant = moment(instant);
+                        table.register(&account, campaign, pass(number), &installation, instant, now()).await.unwrap();
+                    }
+                    _ => drop(expect_done(table.apply(&happening.event(campaign), now()).await)),
+                }
+            }
+            table.active(Collection::Campaign(campaign)).await
+        });
+        let ids = |registrations: &[Registration]| {
+            registrations.iter().map(|found| (found.pass_id, found.id)).collect::<BTreeSet<_>>()
+        };
+        // The wallet and the instant are those of the install that was there first.
+        prop_assert_eq!(ids(&active), ids(&expected(&[story])));
     }
 
     #[test]

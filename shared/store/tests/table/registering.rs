@@ -1,8 +1,9 @@
 //! Registering and unregistering: calls that, unlike events, report the stored registration.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
-use domain::event::{Change, Installation};
+use domain::event::{Change, FailedAddress, Installation};
+use local::testing::faults::Fault;
 use store::{Collection, Outcome, Registered, Unregistered, keys};
 
 use super::{
@@ -34,7 +35,8 @@ async fn registering_again_adds_what_the_wallet_sends_about_its_device() {
     let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
     let sk = format!("PASS#{pass}#{id}");
     table.register(&demo(), campaign, pass, &installation(id), at(5), now()).await.unwrap();
-    let before = table.items(campaign).await.remove(&sk).unwrap();
+    let mut before = table.items(campaign).await.remove(&sk).unwrap();
+    before.remove("last_event_at");
     let whole = Installation {
         device_library_identifier: Some("device".parse().unwrap()),
         push_token: Some("token".parse().unwrap()),
@@ -45,20 +47,22 @@ async fn registering_again_adds_what_the_wallet_sends_about_its_device() {
     let recorder = table.sandbox.recorder().await.unwrap();
     let store = table.recorded(&recorder);
     // Each repetition and its cost: the failed write, and the update of an item that is in an index by its device only
-    // from the first repetition on. `push_token_at` is in no index.
-    for (again, instant, units, push_token_at) in [
+    // from the first repetition on. The instants are in no index.
+    for (again, instant, units, confirmed_at) in [
         (&whole, 9, 3.0, 9),
         (&whole, 11, 2.0, 11),
-        (&installation(id), 13, 1.0, 11),
+        (&installation(id), 13, 2.0, 13),
         // The instant of an event from a clock that is ahead stays.
-        (&whole, 10, 1.0, 11),
+        (&whole, 10, 1.0, 13),
     ] {
         let found = store.register(&demo(), campaign, pass, again, at(instant), now()).await.unwrap();
         assert!(matches!(found, Registered::Active(_)), "{found:?}");
         let spent: f64 = recorder.take().iter().map(|call| call.units).sum();
         assert!((spent - units).abs() < f64::EPSILON, "{spent} instead of {units} at {instant}");
         let mut item = table.items(campaign).await.remove(&sk).unwrap();
-        assert_eq!(item.remove("push_token_at"), Some(at(push_token_at).to_string()));
+        for name in ["push_token_at", "last_event_at"] {
+            assert_eq!(item.remove(name), Some(at(confirmed_at).to_string()), "{name}");
+        }
         assert_eq!(item.remove("device"), Some(keys::by_device_hash(&demo(), &"device".parse().unwrap())));
         for (name, value) in [
             ("push_token", "token"),
@@ -91,6 +95,79 @@ async fn a_repeated_install_does_not_bring_back_an_old_push_token() {
         assert_eq!((item["push_token"].as_str(), item["created_at"].as_str()), ("new", at(5).to_string().as_str()));
         assert_eq!(item["tie"], with_token("old").tie().as_str());
     }
+}
+
+#[tokio::test]
+async fn an_event_from_before_the_latest_post_changes_nothing() {
+    let table = TestTable::start().await;
+    let (pass, id) = (pass(1), registration(1));
+    let with_token = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
+    let events = [
+        Change::Uninstalled { registration_id: id },
+        Change::Installed(with_token("old")),
+        Change::PushFailed(FailedAddress::OfRegistration(id)),
+        Change::PushFailed(FailedAddress::PushToken("first".parse().unwrap())),
+        Change::PushFailed(FailedAddress::PushToken("new".parse().unwrap())),
+    ];
+    for latest in [with_token("new"), installation(id)] {
+        for change in events.clone() {
+            let campaign = new_campaign();
+            for (installation, instant) in [(&with_token("first"), 5), (&latest, 9)] {
+                table.register(&demo(), campaign, pass, installation, at(instant), now()).await.unwrap();
+            }
+            let before = table.items(campaign).await;
+            let late = event(campaign, pass, at(7), change);
+            assert_eq!(table.apply(&late, now()).await, Outcome::Unchanged, "{late:?}");
+            assert_eq!(table.items(campaign).await, before);
+            let uninstall = event(campaign, pass, at(9), Change::Uninstalled { registration_id: id });
+            assert_eq!(table.apply(&uninstall, now()).await, Outcome::Applied, "from then on events decide");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_older_post_adds_what_is_missing_and_replaces_nothing() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let with_token = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
+    let older = Installation { serial_number: Some(typed_serial("pass.com.example", "serial")), ..with_token("old") };
+    let register = async |installation: &Installation, instant| {
+        let registered = table.register(&demo(), campaign, pass, installation, at(instant), now()).await.unwrap();
+        assert!(matches!(registered, Registered::Active(_)), "{registered:?}");
+        table.items(campaign).await.remove(&format!("PASS#{pass}#{id}")).unwrap()
+    };
+    table.register(&demo(), campaign, pass, &installation(id), at(5), now()).await.unwrap();
+    let before = register(&with_token("new"), 9).await;
+    let mut after = register(&older, 7).await;
+    for (name, value) in [("pass_type", "pass.com.example"), ("serial_number", "serial")] {
+        assert_eq!(after.remove(name).as_deref(), Some(value));
+    }
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn a_post_that_the_sdk_repeats_does_not_undo_a_later_one() {
+    let table = TestTable::start().await;
+    let (campaign, pass, id) = (new_campaign(), pass(1), registration(1));
+    let with_token = |token: &str| Installation { push_token: Some(token.parse().unwrap()), ..installation(id) };
+    table.register(&demo(), campaign, pass, &with_token("first"), at(5), now()).await.unwrap();
+    let faults = table.sandbox.faults().await.unwrap();
+    // The first update of the older POST fails, so the SDK repeats it.
+    faults.next([Fault::None, Fault::Internal]);
+    let (slow, account, older) = (table.faulty(&faults), demo(), with_token("old"));
+    let mut older = pin!(slow.register(&account, campaign, pass, &older, at(7), now()));
+    let mut calls = Vec::new();
+    poll_fn(|context| {
+        assert!(older.as_mut().poll(context).is_pending());
+        calls.extend(faults.operations());
+        if calls.iter().any(|operation| operation == "UpdateItem") { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    table.register(&demo(), campaign, pass, &with_token("new"), at(9), now()).await.unwrap();
+    assert!(matches!(older.await.unwrap(), Registered::Active(_)));
+    assert!(faults.operations().contains(&"UpdateItem".to_owned()), "it was repeated");
+    let item = &table.items(campaign).await[&format!("PASS#{pass}#{id}")];
+    assert_eq!((item["push_token"].as_str(), item["last_event_at"].clone()), ("new", at(9).to_string()));
 }
 
 #[tokio::test]
