@@ -19,6 +19,7 @@ use domain::{
 };
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
 /// The name of the scheme, which every signature covers.
@@ -31,11 +32,16 @@ const P256_PREFIX: [u8; 26] = [
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
+/// How many signatures of an intermediate key are tried. Google sends one; the reference accepts a list, so that keys
+/// can be changed. Each is tried with each root key before anything is proven, so a forged callback must not have
+/// thousands.
+const MAX_SIGNATURES: usize = 10;
+
 /// A callback that has the right form. Whatever it says is only claimed until it is verified.
 #[derive(Debug)]
 pub struct Claim {
     body: Body,
-    message: SignedMessage,
+    message: Value,
 }
 
 /// A message that Google has signed.
@@ -129,11 +135,10 @@ struct SignedKey {
     key_expiration: String,
 }
 
-/// The text of a message. Which members it must have depends on its type.
+/// The members of a message about one object. A message of another type may have others of the same names.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SignedMessage {
-    event_type: Option<String>,
     class_id: Option<String>,
     object_id: Option<String>,
     /// Names the pass in place of class and object, if it is a generic private pass ("Add and delete callbacks" of
@@ -152,6 +157,12 @@ impl RootKeys {
     pub fn parse(text: &str) -> Result<Self, NotAKeySet> {
         let PublishedKeys { keys } = serde_json::from_str(text)?;
         Ok(Self(keys.iter().filter_map(PublishedKey::root_key).collect()))
+    }
+
+    /// Returns when the last of the keys expires, or `None` if there is no key.
+    #[must_use]
+    pub fn last_expiration(&self) -> Option<Timestamp> {
+        self.0.iter().map(|root| root.expires_at).max().map(Timestamp::nearest)
     }
 
     /// Returns whether there is a key that has not expired.
@@ -210,19 +221,18 @@ impl Claim {
     /// If the body does not have the form of a callback. Sending the same again does not help.
     pub fn parse(body: &[u8]) -> Result<Self, Forged> {
         let body: Body = serde_json::from_slice(body).map_err(|_| Forged::NotACallback)?;
-        if body.protocol_version != PROTOCOL {
+        if body.protocol_version != PROTOCOL || body.intermediate_signing_key.signatures.len() > MAX_SIGNATURES {
             return Err(Forged::NotACallback);
         }
-        let message = serde_json::from_str(&body.signed_message)
-            .map_err(|_| Forged::NotAMessage("members of the right types"))?;
+        let message = serde_json::from_str(&body.signed_message).map_err(|_| Forged::NotAMessage("JSON"))?;
         Ok(Self { body, message })
     }
 
     /// Returns the object that the callback names, or `None` if it names none.
     #[must_use]
     pub fn object_id(&self) -> Option<GoogleObjectId> {
-        let SignedMessage { object_id, external_pass_id, .. } = &self.message;
-        external_pass_id.as_ref().or(object_id.as_ref())?.parse().ok()
+        let named = self.message.get("externalPassId").or_else(|| self.message.get("objectId"));
+        named?.as_str()?.parse().ok()
     }
 
     /// Returns the message of the callback, which was received at `now`, if Google has signed it for one of
@@ -239,7 +249,7 @@ impl Claim {
             intermediate.has_signed(&[SENDER, issuer_id.as_str(), PROTOCOL, &signed_message], &signature)
         };
         let issuer_id = issuer_ids.iter().find(is_recipient).ok_or(Forged::NotSigned)?;
-        message.read(issuer_id, now)
+        read(message, issuer_id, now)
     }
 }
 
@@ -262,34 +272,35 @@ impl IntermediateKey {
     }
 }
 
-impl SignedMessage {
-    /// Returns what the message says if it was signed for this issuer.
-    fn read(self, issuer_id: &GoogleIssuerId, now: Timestamp) -> Result<Message, Forged> {
-        let Self { event_type, class_id, object_id, external_pass_id, exp_time_millis, nonce } = self;
-        // The type comes first: a message of another type may have no object (a real `activate` had `objectIds`).
-        let kind = match event_type.ok_or(Forged::NotAMessage("eventType"))?.as_str() {
-            "save" => CallbackKind::Saved,
-            "del" => CallbackKind::Deleted,
-            _ => return Ok(Message::Other),
-        };
-        let expires_at = exp_time_millis.ok_or(Forged::NotAMessage("expTimeMillis"))?;
-        if expires_at <= now.unix_milliseconds() {
-            return Err(Forged::Expired);
-        }
-        // The ids of classes and objects have the same form.
-        let id_of_issuer = |id: Option<String>| {
-            let id: GoogleObjectId = id?.parse().ok()?;
-            id.is_of(issuer_id).then_some(id)
-        };
-        let object_id = if external_pass_id.is_some() {
-            id_of_issuer(external_pass_id).ok_or(Forged::NotAMessage("externalPassId of the issuer"))?
-        } else {
-            id_of_issuer(class_id).ok_or(Forged::NotAMessage("classId of the issuer"))?;
-            id_of_issuer(object_id).ok_or(Forged::NotAMessage("objectId of the issuer"))?
-        };
-        let nonce = nonce.and_then(|nonce| nonce.parse().ok()).ok_or(Forged::NotAMessage("nonce"))?;
-        Ok(Message::Callback(Callback { object_id, kind, order: expires_at, nonce }))
+/// Returns what a message says that was signed for this issuer.
+fn read(message: Value, issuer_id: &GoogleIssuerId, now: Timestamp) -> Result<Message, Forged> {
+    // The type comes first: a message of another type may have no object (a real `activate` had `objectIds`), or
+    // members of other types.
+    let event_type = message.get("eventType").and_then(Value::as_str).ok_or(Forged::NotAMessage("eventType"))?;
+    let kind = match event_type {
+        "save" => CallbackKind::Saved,
+        "del" => CallbackKind::Deleted,
+        _ => return Ok(Message::Other),
+    };
+    let SignedMessage { class_id, object_id, external_pass_id, exp_time_millis, nonce } =
+        serde_json::from_value(message).map_err(|_| Forged::NotAMessage("members of the right types"))?;
+    let expires_at = exp_time_millis.ok_or(Forged::NotAMessage("expTimeMillis"))?;
+    if expires_at <= now.unix_milliseconds() {
+        return Err(Forged::Expired);
     }
+    // The ids of classes and objects have the same form.
+    let id_of_issuer = |id: Option<String>| {
+        let id: GoogleObjectId = id?.parse().ok()?;
+        id.is_of(issuer_id).then_some(id)
+    };
+    let object_id = if external_pass_id.is_some() {
+        id_of_issuer(external_pass_id).ok_or(Forged::NotAMessage("externalPassId of the issuer"))?
+    } else {
+        id_of_issuer(class_id).ok_or(Forged::NotAMessage("classId of the issuer"))?;
+        id_of_issuer(object_id).ok_or(Forged::NotAMessage("objectId of the issuer"))?
+    };
+    let nonce = nonce.and_then(|nonce| nonce.parse().ok()).ok_or(Forged::NotAMessage("nonce"))?;
+    Ok(Message::Callback(Callback { object_id, kind, order: expires_at, nonce }))
 }
 
 #[cfg(test)]
@@ -297,7 +308,7 @@ mod tests {
     use local::testing::google::{self, SignedCallback};
     use proptest::prelude::*;
     use rstest::rstest;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -388,6 +399,10 @@ mod tests {
         let mut callback = saved();
         callback.message = json!({"eventType": "activate", "objectIds": [OBJECT], "deviceContext": {}});
         assert_eq!(check(&callback.body()), Ok(Message::Other));
+        // Not even the members that a `save` has need to be of the same types.
+        callback.message =
+            json!({"eventType": "activate", "objectId": [OBJECT], "classId": 1, "expTimeMillis": "1", "nonce": {}});
+        assert_eq!(check(&callback.body()), Ok(Message::Other));
     }
 
     #[rstest]
@@ -406,6 +421,7 @@ mod tests {
     #[case::no_expiration("expTimeMillis", Value::Null, Forged::NotAMessage("expTimeMillis"))]
     #[case::a_text_as_expiration("expTimeMillis", json!("1"), Forged::NotAMessage("members of the right types"))]
     #[case::no_type("eventType", Value::Null, Forged::NotAMessage("eventType"))]
+    #[case::a_number_as_type("eventType", json!(1), Forged::NotAMessage("eventType"))]
     #[case::no_object("objectId", Value::Null, Forged::NotAMessage("objectId of the issuer"))]
     #[case::an_object_of_another("objectId", json!("33880000000000000012.x"), Forged::NotAMessage("objectId of the issuer"))]
     #[case::a_class_of_another("classId", json!("3388.x"), Forged::NotAMessage("classId of the issuer"))]
@@ -434,6 +450,19 @@ mod tests {
         signatures.insert(0, json!("no base64"));
         signatures.insert(1, json!(google::sign(&google::key(9), &["something else"])));
         assert!(check(&body).is_ok());
+    }
+
+    #[test]
+    fn a_callback_with_many_signatures_is_refused_before_any_is_tried() {
+        let mut body = saved().body();
+        let good = body["intermediateSigningKey"]["signatures"][0].clone();
+        for (wrong, expected) in [(9, None), (10, Some(Forged::NotACallback))] {
+            let mut signatures = vec![json!("no base64"); wrong];
+            signatures.push(good.clone());
+            body["intermediateSigningKey"]["signatures"] = json!(signatures);
+            assert_eq!(Claim::parse(body.to_string().as_bytes()).err(), expected, "{wrong}");
+            assert_eq!(check(&body).err(), expected, "{wrong}");
+        }
     }
 
     #[test]
