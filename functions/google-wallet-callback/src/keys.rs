@@ -69,7 +69,7 @@ impl Keys {
     }
 
     /// Returns the keys that are valid now. `stored` are the keys in the table, or `None` if there are none, or if they
-    /// were not needed.
+    /// were not needed. Those of another address are not used: the operator may have changed it because of them.
     ///
     /// Keys that have to be fetched are stored in the table, unless fresher ones are there. Callbacks that arrive
     /// meanwhile wait for them.
@@ -79,7 +79,7 @@ impl Keys {
     /// If no valid keys are known, and none could be fetched now or less than a minute ago.
     pub async fn current(&self, table: &Table, stored: Option<StoredKeys>, now: Timestamp) -> Result<RootKeys, NoKeys> {
         let mut known = self.known.lock().await;
-        if let Some(stored) = stored {
+        if let Some(stored) = stored.filter(|stored| stored.url == self.url.to_string()) {
             known.learn(&stored);
         }
         if let Some(roots) = known.fresh_at(now) {
@@ -87,8 +87,9 @@ impl Keys {
         }
         if known.fetch_after.is_none_or(|instant| instant <= now) {
             match self.fetch(now).await {
-                Ok(fetched) => {
-                    known.learn(&fetched);
+                Ok((roots, fetched)) => {
+                    // They replace the known ones in any case: those were not fresh, whatever they claimed.
+                    known.keys = Some(FreshKeys { roots, fresh_until: fetched.fresh_until });
                     known.fetch_after = None;
                     store(table, &fetched).await;
                 }
@@ -102,13 +103,15 @@ impl Keys {
     }
 
     /// Fetches the keys. An empty key set or a broken one replaces nothing.
-    async fn fetch(&self, now: Timestamp) -> Result<StoredKeys, Unusable> {
+    ///
+    /// They are not fresh for longer than they are valid. So keys that have all expired are always less fresh than
+    /// others, in this process and in the table.
+    async fn fetch(&self, now: Timestamp) -> Result<(RootKeys, StoredKeys), Unusable> {
         let PublishedKeys { text: key_set, fresh_for } = published_keys::fetch(&self.url).await?;
-        if RootKeys::parse(&key_set)?.any_valid_at(now) {
-            Ok(StoredKeys { key_set, fresh_until: now.plus(fresh_for) })
-        } else {
-            Err(Unusable::NoValidKey)
-        }
+        let roots = RootKeys::parse(&key_set)?;
+        let expiration = roots.last_expiration().filter(|expiration| *expiration > now).ok_or(Unusable::NoValidKey)?;
+        let fresh_until = expiration.min(now.plus(fresh_for));
+        Ok((roots, StoredKeys { url: self.url.to_string(), key_set, fresh_until }))
     }
 }
 
@@ -119,7 +122,7 @@ impl Known {
 
     /// Remembers keys that stay fresh longer than the known ones. Only keys that could be parsed were ever stored.
     fn learn(&mut self, stored: &StoredKeys) {
-        let StoredKeys { key_set, fresh_until } = stored;
+        let StoredKeys { url: _, key_set, fresh_until } = stored;
         let is_fresher = self.keys.as_ref().is_none_or(|keys| keys.fresh_until < *fresh_until);
         if let (true, Ok(roots)) = (is_fresher, RootKeys::parse(key_set)) {
             self.keys = Some(FreshKeys { roots, fresh_until: *fresh_until });
@@ -221,6 +224,57 @@ mod tests {
             assert_eq!(setting.current(process, later).await, Ok(roots(&key_set(2, long()))));
         }
         assert_eq!(setting.server.requests(), 2);
+    }
+
+    #[tokio::test]
+    async fn expired_keys_are_replaced_although_they_claimed_to_be_fresh_for_longer() {
+        let setting = Setting::start().await;
+        let process = setting.process();
+        // The answer may be kept for an hour, but its key expires after a minute.
+        setting.server.publish(&key_set(1, PAUSE));
+        setting.current(&process, now()).await.unwrap();
+        setting.server.publish_for(&key_set(2, long()), PAUSE.as_secs());
+        let later = now().plus(PAUSE);
+        for process in [&process, &setting.process()] {
+            assert_eq!(setting.current(process, later).await, Ok(roots(&key_set(2, long()))));
+        }
+        assert_eq!(setting.server.requests(), 2, "the new process has the keys from the table");
+    }
+
+    #[tokio::test]
+    async fn fetched_keys_replace_known_ones_that_are_fresh_for_longer() {
+        let setting = Setting::start().await;
+        let fresh_until = now().plus(long());
+        let key_set_1 = key_set(1, PAUSE).to_string();
+        let stored = StoredKeys { url: setting.server.url(), key_set: key_set_1, fresh_until };
+        setting.table.store_google_keys(&stored).await.unwrap();
+        setting.server.publish(&key_set(2, long()));
+        let process = setting.process();
+        for _ in 0..2 {
+            assert_eq!(setting.current(&process, now().plus(PAUSE)).await, Ok(roots(&key_set(2, long()))));
+        }
+        assert_eq!(setting.server.requests(), 1);
+    }
+
+    #[tokio::test]
+    async fn keys_of_another_address_are_replaced_at_once() {
+        let setting = Setting::start().await;
+        let before = setting.process();
+        setting.current(&before, now()).await.unwrap();
+        // Also if they are fresh for a shorter time.
+        let other = KeysServer::start(&json!({})).await.unwrap();
+        other.publish_for(&key_set(2, long()), PAUSE.as_secs());
+        let process = || Keys::new(other.url().parse().unwrap());
+        for process in [process(), process()] {
+            assert_eq!(setting.current(&process, now()).await, Ok(roots(&key_set(2, long()))));
+        }
+        assert_eq!(other.requests(), 1);
+        assert_eq!(setting.current(&before, now()).await, Ok(roots(&key_set(1, long()))));
+        other.fail();
+        assert_eq!(setting.current(&process(), now().plus(FRESH)).await, Ok(roots(&key_set(2, long()))), "an outage");
+        let elsewhere = KeysServer::start(&json!({})).await.unwrap();
+        let process = Keys::new(elsewhere.url().parse().unwrap());
+        assert_eq!(setting.current(&process, now()).await, Err(NoKeys));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! The keys decide who may install and uninstall, so they come only over HTTPS, from exactly the configured address: no
 //! redirect is followed. The answer is limited in size and time.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -73,6 +73,13 @@ impl FromStr for KeysUrl {
             Some("http") if is_local => Ok(Self(url)),
             _ => Err(InvalidUrl),
         }
+    }
+}
+
+impl fmt::Display for KeysUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(url) = self;
+        write!(formatter, "{url}")
     }
 }
 

@@ -162,7 +162,8 @@ impl KeysServer {
     pub async fn start(keys: &Value) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(ServerState { answer: Mutex::new(published(keys)), requests: AtomicUsize::new(0) });
+        let state =
+            Arc::new(ServerState { answer: Mutex::new(published(keys, Self::MAX_AGE)), requests: AtomicUsize::new(0) });
         let served = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
@@ -184,7 +185,12 @@ impl KeysServer {
 
     /// Publishes another key set from now on.
     pub fn publish(&self, keys: &Value) {
-        self.answer_with(published(keys));
+        self.publish_for(keys, Self::MAX_AGE);
+    }
+
+    /// Publishes another key set from now on, which is fresh for this number of seconds.
+    pub fn publish_for(&self, keys: &Value, max_age: u64) {
+        self.answer_with(published(keys, max_age));
     }
 
     /// Answers 500 from now on.
@@ -203,8 +209,8 @@ impl KeysServer {
     }
 }
 
-fn published(keys: &Value) -> String {
-    answer(&format!("200 OK\r\nCache-Control: public, max-age={}", KeysServer::MAX_AGE), &keys.to_string())
+fn published(keys: &Value, max_age: u64) -> String {
+    answer(&format!("200 OK\r\nCache-Control: public, max-age={max_age}"), &keys.to_string())
 }
 
 fn answer(head: &str, body: &str) -> String {

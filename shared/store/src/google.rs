@@ -31,6 +31,8 @@ pub struct CallbackContext {
 /// Google's root keys, as they were fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredKeys {
+    /// The address from which they were fetched.
+    pub url: String,
     /// The key set, as Google publishes it.
     pub key_set: String,
     /// Until when the keys are used without asking again.
@@ -48,6 +50,7 @@ struct IssuersItem {
 struct KeysItem {
     pk: String,
     sk: String,
+    keys_url: String,
     key_set: String,
     fresh_until: Timestamp,
 }
@@ -76,26 +79,30 @@ impl Table {
             } else if key.is_some() && key == object_key {
                 context.pass = Some(named_pass(item)?);
             } else {
-                let KeysItem { pk: _, sk: _, key_set, fresh_until } = codec::decode(item)?;
-                context.keys = Some(StoredKeys { key_set, fresh_until });
+                let KeysItem { pk: _, sk: _, keys_url: url, key_set, fresh_until } = codec::decode(item)?;
+                context.keys = Some(StoredKeys { url, key_set, fresh_until });
             }
         }
         Ok(context)
     }
 
-    /// Stores the root keys unless keys that stay fresh longer are stored. Returns whether they were stored.
+    /// Stores the root keys unless keys from the same address that stay fresh longer are stored. Returns whether they
+    /// were stored.
     ///
     /// Costs one conditional write.
     pub async fn store_google_keys(&self, stored: &StoredKeys) -> Result<bool, StoreError> {
-        let StoredKeys { key_set, fresh_until } = stored;
+        let StoredKeys { url, key_set, fresh_until } = stored;
         let (pk, sk) = google_keys_key();
-        let item = KeysItem { pk, sk, key_set: key_set.clone(), fresh_until: *fresh_until };
+        let item = KeysItem { pk, sk, keys_url: url.clone(), key_set: key_set.clone(), fresh_until: *fresh_until };
         let put = self
             .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(codec::encode(&item)?))
-            .condition_expression("attribute_not_exists(fresh_until) OR fresh_until < :fresh_until")
+            .condition_expression(
+                "attribute_not_exists(fresh_until) OR fresh_until < :fresh_until OR keys_url <> :keys_url",
+            )
+            .expression_attribute_values(":keys_url", text(url))
             .expression_attribute_values(":fresh_until", text(*fresh_until));
         has_written(put.send().await)
     }

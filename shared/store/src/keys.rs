@@ -20,7 +20,7 @@
 //! | account | `ACCOUNT#<account_id>` | `ACCOUNT` | `user_name`, `known_since`, `key_ids` | `account-admin` |
 //! | API key | `API_KEY#<sha256>` | `API_KEY` | `account_id`, `user_name`, `access`, `issued_at`, `last_four`, `revoked_at` | `account-admin` |
 //! | Google issuers of an account | `ISSUER#<account_id>` | `ISSUER` | `issuer_ids` | `account-admin` |
-//! | Google's root keys | `GOOGLE_KEYS` | `GOOGLE_KEYS` | `key_set` as Google publishes it, `fresh_until` | `google-wallet-callback` |
+//! | Google's root keys | `GOOGLE_KEYS` | `GOOGLE_KEYS` | `key_set` as Google publishes it, `keys_url`, `fresh_until` | `google-wallet-callback` |
 //! | bookmark | `BOOKMARK#<key and listing>` | `PAGE#<page>` | `cursor`, `expires_at` | `campaign-registrations`, `pass-registrations` |
 //!
 //! `api-contract`, `campaign-reports`, `push-targets` and `unmatched-route` write nothing. `local export` copies all items

@@ -154,9 +154,17 @@ async fn a_callback_finds_its_issuers_its_pass_and_the_keys_in_one_call() {
     }
     let issuer_ids: Vec<GoogleIssuerId> = ["3388", "3389"].map(|id| id.parse().unwrap()).into();
     table.set_google_issuers(&demo(), &issuer_ids).await.unwrap();
-    let keys = |key_set: &str, fresh_until| StoredKeys { key_set: key_set.to_owned(), fresh_until };
+    let keys_of = |url: &str, key_set: &str, fresh_until| StoredKeys {
+        url: url.to_owned(),
+        key_set: key_set.to_owned(),
+        fresh_until,
+    };
+    let keys = |key_set: &str, fresh_until| keys_of("https://example.com", key_set, fresh_until);
     assert!(table.store_google_keys(&keys("new", at(2))).await.unwrap());
     assert!(!table.store_google_keys(&keys("old", at(1))).await.unwrap(), "keys that are fresh longer stay");
+    let of_another_address = keys_of("https://example.org", "old", at(1));
+    assert!(table.store_google_keys(&of_another_address).await.unwrap(), "keys of another address do not stay");
+    assert!(table.store_google_keys(&keys("new", at(2))).await.unwrap());
     drop(recorder.take());
     let expected = CallbackContext {
         issuer_ids: issuer_ids.clone(),

@@ -88,7 +88,8 @@ async fn write_every_kind(table: &TestTable) {
         expect_done(table.apply_callback(&account, campaign, pass(1), &callback, at(12)).await.unwrap());
     }
     table.set_google_issuers(&account, &["3388000000022000000".parse().unwrap()]).await.unwrap();
-    let keys = StoredKeys { key_set: "{\"keys\": []}".to_owned(), fresh_until: at(13) };
+    let url = "https://example.com/keys".to_owned();
+    let keys = StoredKeys { url, key_set: "{\"keys\": []}".to_owned(), fresh_until: at(13) };
     table.store_google_keys(&keys).await.unwrap();
 
     table.write_bookmark("listing", 2, "cursor".to_owned(), now()).await.unwrap();
