@@ -355,7 +355,7 @@ KINDS = {
     for variant in re.findall(
         r"^    ([A-Z]\w+),$",
         re.search(
-            r"pub enum Kind \{.*?\n\}", (stack.ROOT / "functions/wallet-web-service/src/complaint.rs").read_text(encoding="utf-8"), re.DOTALL
+            r"enum Kind \{.*?\n\}", (stack.ROOT / "functions/wallet-web-service/src/complaint.rs").read_text(encoding="utf-8"), re.DOTALL
         ).group(),
         re.MULTILINE,
     )

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_mins(1);
 
 /// The root keys, as this process knows them. A clone shares them.
 #[derive(Debug, Clone)]
-pub struct Keys {
+pub(crate) struct Keys {
     url: KeysUrl,
     known: Arc<Mutex<Known>>,
 }
@@ -43,7 +43,7 @@ struct FreshKeys {
 /// There are no valid keys, so no callback can be verified now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("there are no valid keys of Google, and none could be fetched")]
-pub struct NoKeys;
+pub(crate) struct NoKeys;
 
 /// Why fetched keys are not used.
 #[derive(Debug, Error)]
@@ -59,12 +59,12 @@ enum Unusable {
 impl Keys {
     /// Returns the keys of this address. Fetches nothing yet.
     #[must_use]
-    pub fn new(url: KeysUrl) -> Self {
+    pub(crate) fn new(url: KeysUrl) -> Self {
         Self { url, known: Arc::default() }
     }
 
     /// Returns whether this process knows fresh keys, so that those in the table are not needed.
-    pub async fn are_fresh(&self, now: Timestamp) -> bool {
+    pub(crate) async fn are_fresh(&self, now: Timestamp) -> bool {
         self.known.lock().await.fresh_at(now).is_some()
     }
 
@@ -77,7 +77,12 @@ impl Keys {
     /// # Errors
     ///
     /// If no valid keys are known, and none could be fetched now or less than a minute ago.
-    pub async fn current(&self, table: &Table, stored: Option<StoredKeys>, now: Timestamp) -> Result<RootKeys, NoKeys> {
+    pub(crate) async fn current(
+        &self,
+        table: &Table,
+        stored: Option<StoredKeys>,
+        now: Timestamp,
+    ) -> Result<RootKeys, NoKeys> {
         let mut known = self.known.lock().await;
         if let Some(stored) = stored.filter(|stored| stored.url == self.url.to_string()) {
             known.learn(&stored);

@@ -18,9 +18,9 @@
 //! | 503 | not verified, because there are no keys, or not applied, because the table does not answer |
 
 mod error;
-pub mod keys;
-pub mod published_keys;
-pub mod verification;
+mod keys;
+mod published_keys;
+mod verification;
 
 use api::{Response, lambda::HttpFunction, request_log::RequestLog};
 use domain::{

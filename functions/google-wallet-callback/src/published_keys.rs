@@ -26,25 +26,25 @@ const MAX_FRESHNESS: Duration = Duration::from_hours(7 * 24);
 
 /// The address of the published keys: HTTPS, or HTTP on this machine, for the local stack and tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeysUrl(Uri);
+pub(crate) struct KeysUrl(Uri);
 
 /// The error for an address that keys must not come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected an HTTPS URL")]
-pub struct InvalidUrl;
+pub(crate) struct InvalidUrl;
 
 /// The text of a key set, and how long it may be used without asking again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishedKeys {
+pub(crate) struct PublishedKeys {
     /// The key set, as it was sent.
-    pub text: String,
+    pub(crate) text: String,
     /// How long it is fresh.
-    pub fresh_for: Duration,
+    pub(crate) fresh_for: Duration,
 }
 
 /// Why the keys could not be fetched. They may be available later.
 #[derive(Debug, Error)]
-pub enum FetchError {
+pub(crate) enum FetchError {
     /// The system has no root certificates.
     #[error("the root certificates of the system cannot be loaded")]
     NoRoots,
@@ -85,7 +85,7 @@ impl fmt::Display for KeysUrl {
 
 /// Fetches the keys. Loads the root certificates of the system only now, because that takes longer than the whole start
 /// of a function (decision 3).
-pub async fn fetch(url: &KeysUrl) -> Result<PublishedKeys, FetchError> {
+pub(crate) async fn fetch(url: &KeysUrl) -> Result<PublishedKeys, FetchError> {
     fetch_within(TIMEOUT, url).await
 }
 

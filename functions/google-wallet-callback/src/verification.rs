@@ -39,14 +39,14 @@ const MAX_SIGNATURES: usize = 10;
 
 /// A callback that has the right form. Whatever it says is only claimed until it is verified.
 #[derive(Debug)]
-pub struct Claim {
+pub(crate) struct Claim {
     body: Body,
     message: Value,
 }
 
 /// A message that Google has signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
+pub(crate) enum Message {
     /// An object was saved to a wallet or deleted from it.
     Callback(Callback),
     /// An event of another type, which changes nothing here.
@@ -55,7 +55,7 @@ pub enum Message {
 
 /// The reason why a callback is refused. The text says nothing about the callback's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Forged {
+pub(crate) enum Forged {
     /// The body is not a callback of this scheme.
     #[error("expected a callback signed with {PROTOCOL}")]
     NotACallback,
@@ -79,11 +79,11 @@ pub enum Forged {
 /// The error for a published key set that is not one.
 #[derive(Debug, Error)]
 #[error("expected a set of keys: {0}")]
-pub struct NotAKeySet(#[from] serde_json::Error);
+pub(crate) struct NotAKeySet(#[from] serde_json::Error);
 
 /// Google's root keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RootKeys(Vec<RootKey>);
+pub(crate) struct RootKeys(Vec<RootKey>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RootKey {
@@ -154,20 +154,20 @@ impl RootKeys {
     /// # Errors
     ///
     /// If the text is not a key set.
-    pub fn parse(text: &str) -> Result<Self, NotAKeySet> {
+    pub(crate) fn parse(text: &str) -> Result<Self, NotAKeySet> {
         let PublishedKeys { keys } = serde_json::from_str(text)?;
         Ok(Self(keys.iter().filter_map(PublishedKey::root_key).collect()))
     }
 
     /// Returns when the last of the keys expires, or `None` if there is no key.
     #[must_use]
-    pub fn last_expiration(&self) -> Option<Timestamp> {
+    pub(crate) fn last_expiration(&self) -> Option<Timestamp> {
         self.0.iter().map(|root| root.expires_at).max().map(Timestamp::nearest)
     }
 
     /// Returns whether there is a key that has not expired.
     #[must_use]
-    pub fn any_valid_at(&self, now: Timestamp) -> bool {
+    pub(crate) fn any_valid_at(&self, now: Timestamp) -> bool {
         self.valid_at(now).next().is_some()
     }
 
@@ -219,7 +219,7 @@ impl Claim {
     /// # Errors
     ///
     /// If the body does not have the form of a callback. Sending the same again does not help.
-    pub fn parse(body: &[u8]) -> Result<Self, Forged> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Forged> {
         let body: Body = serde_json::from_slice(body).map_err(|_| Forged::NotACallback)?;
         if body.protocol_version != PROTOCOL || body.intermediate_signing_key.signatures.len() > MAX_SIGNATURES {
             return Err(Forged::NotACallback);
@@ -230,9 +230,9 @@ impl Claim {
 
     /// Returns the object that the callback names, or `None` if it names none.
     #[must_use]
-    pub fn object_id(&self) -> Option<GoogleObjectId> {
-        let named = self.message.get("externalPassId").or_else(|| self.message.get("objectId"));
-        named?.as_str()?.parse().ok()
+    pub(crate) fn object_id(&self) -> Option<GoogleObjectId> {
+        let named = ["externalPassId", "objectId"].into_iter().find_map(|name| self.message.get(name)?.as_str());
+        named?.parse().ok()
     }
 
     /// Returns the message of the callback, which was received at `now`, if Google has signed it for one of
@@ -241,7 +241,12 @@ impl Claim {
     /// # Errors
     ///
     /// If the callback is not signed or expired, or if its message is incomplete. Sending the same again does not help.
-    pub fn verify(self, roots: &RootKeys, issuer_ids: &[GoogleIssuerId], now: Timestamp) -> Result<Message, Forged> {
+    pub(crate) fn verify(
+        self,
+        roots: &RootKeys,
+        issuer_ids: &[GoogleIssuerId],
+        now: Timestamp,
+    ) -> Result<Message, Forged> {
         let Self { body, message } = self;
         let Body { signature, intermediate_signing_key, protocol_version: _, signed_message } = body;
         let intermediate = intermediate_signing_key.verify(roots, now)?;

@@ -14,17 +14,17 @@ const MAX_LINES: usize = 50;
 
 /// What is known of a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Complaint {
+pub(crate) struct Complaint {
     /// The kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The pass type that the line names, if it has the form of one.
-    pub pass_type: Option<PassTypeIdentifier>,
+    pub(crate) pass_type: Option<PassTypeIdentifier>,
 }
 
 /// The kind of a complaint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Registering failed with 401.
     RegisterUnauthorized,
     /// Registering failed with another status.
@@ -72,13 +72,13 @@ pub enum Kind {
 impl Kind {
     /// Returns the name in logs and metrics.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         self.into()
     }
 
     /// Returns the kind of a line.
     #[must_use]
-    pub fn of(line: &str) -> Self {
+    pub(crate) fn of(line: &str) -> Self {
         // A line may begin with its time in brackets.
         let line = match line.strip_prefix('[') {
             Some(rest) => rest.split_once(']').map_or(line, |(_, rest)| rest.trim_start()),
@@ -138,7 +138,7 @@ impl Kind {
 impl Complaint {
     /// Returns what is known of a line.
     #[must_use]
-    pub fn of(line: &str) -> Self {
+    pub(crate) fn of(line: &str) -> Self {
         let after = |text: &str| line.split_once(text).map(|(_, rest)| rest);
         let named = after("Web service error for ").or_else(|| after(", pass type ")).or_else(|| after("(pass type "));
         let pass_type = named.and_then(|rest| rest.split([' ', ',', ';']).next()?.parse().ok());
@@ -148,7 +148,7 @@ impl Complaint {
     /// Returns the complaints in a body, as far as it can be read: an object with `logs`, which devices send, or only
     /// the list, or only a text.
     #[must_use]
-    pub fn all_in(body: &str) -> Vec<Self> {
+    pub(crate) fn all_in(body: &str) -> Vec<Self> {
         let Ok(body) = serde_json::from_str::<Value>(body) else { return Vec::new() };
         let logs = match &body {
             Value::Object(body) => body.get("logs"),

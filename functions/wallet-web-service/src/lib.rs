@@ -10,11 +10,11 @@
 //! - [`complaint`] sorts what devices report.
 
 mod body;
-pub mod call;
-pub mod complaint;
+mod call;
+mod complaint;
 mod error;
-pub mod signs;
-pub mod tag;
+mod signs;
+mod tag;
 
 use std::collections::{BTreeMap, BTreeSet};
 

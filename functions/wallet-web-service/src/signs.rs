@@ -22,23 +22,23 @@ const WALLET_PASSES_HOST: &str = "walletpasses.appspot.com";
 
 /// The parts of a registration that show which wallet sends it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Signs<'a> {
+pub(crate) struct Signs<'a> {
     /// The header `X-Pass-Client`.
-    pub pass_client: Option<&'a str>,
+    pub(crate) pass_client: Option<&'a str>,
     /// The scheme of the header `Authorization`.
-    pub scheme: Option<&'a str>,
+    pub(crate) scheme: Option<&'a str>,
     /// Whether the path is `registrations_attido`.
-    pub is_attido: bool,
+    pub(crate) is_attido: bool,
     /// The member `pushServiceUrl` of the body.
-    pub push_service_url: Option<&'a str>,
+    pub(crate) push_service_url: Option<&'a str>,
     /// The header `User-Agent`.
-    pub user_agent: Option<&'a str>,
+    pub(crate) user_agent: Option<&'a str>,
 }
 
 impl Signs<'_> {
     /// Returns the wallet.
     #[must_use]
-    pub fn wallet(self) -> Wallet {
+    pub(crate) fn wallet(self) -> Wallet {
         let Self { pass_client, scheme, is_attido, push_service_url, user_agent } = self;
         let user_agent = user_agent.unwrap_or_default();
         match (pass_client, scheme) {
@@ -60,7 +60,7 @@ impl Signs<'_> {
 /// Returns the operating system of a wallet's device. Only Apple Wallet runs on iOS, and every other wallet that speaks
 /// the protocol on Android.
 #[must_use]
-pub fn device_os(wallet: Wallet) -> DeviceOs {
+pub(crate) fn device_os(wallet: Wallet) -> DeviceOs {
     match wallet {
         Wallet::Passbook => DeviceOs::Ios,
         Wallet::GoogleWallet

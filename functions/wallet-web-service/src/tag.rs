@@ -30,26 +30,26 @@ const DIGEST_LENGTH: usize = 22;
 
 /// The state of a pass that a device has registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PassState {
+pub(crate) struct PassState {
     /// The campaign of the pass.
-    pub campaign: CampaignId,
+    pub(crate) campaign: CampaignId,
     /// The pass.
-    pub pass: PassId,
+    pub(crate) pass: PassId,
     /// When this device registered it.
-    pub created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// The latest update of the pass.
-    pub pass_updated_at: Option<Timestamp>,
+    pub(crate) pass_updated_at: Option<Timestamp>,
     /// The latest update of all passes of the campaign.
-    pub campaign_updated_at: Option<Timestamp>,
+    pub(crate) campaign_updated_at: Option<Timestamp>,
 }
 
 /// What a list answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// The positions of the passes that have changed.
-    pub positions: Vec<usize>,
+    pub(crate) positions: Vec<usize>,
     /// The tag to send with them.
-    pub tag: String,
+    pub(crate) tag: String,
 }
 
 impl PassState {
@@ -74,7 +74,7 @@ fn characters(hash: Sha256, length: usize) -> String {
 
 /// Returns which of a device's passes have changed since the tag that the device sent.
 #[must_use]
-pub fn changes(passes: &[PassState], sent: Option<&str>) -> Changes {
+pub(crate) fn changes(passes: &[PassState], sent: Option<&str>) -> Changes {
     let each: Vec<_> = passes.iter().map(PassState::characters).collect();
     let mut sorted = each.clone();
     sorted.sort_unstable();
