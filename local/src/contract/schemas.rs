@@ -441,6 +441,7 @@ fn authentication_token() -> ObjectBuilder {
         "The token that a wallet sends to prove that it has the pass. Its SHA-256 is stored.",
     )
     .min_length(Some(TokenHash::MIN_LENGTH))
+    .pattern(Some("^[!-~][ -~]*[!-~]$"))
 }
 
 fn google_object_id() -> ObjectBuilder {

@@ -592,7 +592,7 @@ mod tests {
     )]
     #[case(
         json!({"serial_number": "1", "pass_type_identifier": "pass.x", "authentication_token": "short"}),
-        Err("authentication_token: expected 16 to 256 characters and no control characters")
+        Err("authentication_token: expected 16 to 256 visible ASCII characters, with blanks only between them")
     )]
     #[case(json!({"google_object_id": "1.x"}), Ok("9c05fa25-199b-4c5b-9242-4b42103138a7 and 1.x"))]
     #[case(
