@@ -89,8 +89,13 @@ pub enum UpdateInstant {
 /// The address at which a push failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FailedAddress {
-    /// The push token of this registration.
-    OfRegistration(RegistrationId),
+    /// The push token of a registration.
+    OfRegistration {
+        /// The registration.
+        registration_id: RegistrationId,
+        /// The token, if the event names it. A registration that has another one by now does not end.
+        push_token: Option<PushToken>,
+    },
     /// This push token, which several registrations of the pass may have.
     PushToken(PushToken),
 }

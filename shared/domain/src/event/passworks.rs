@@ -314,7 +314,8 @@ fn parse_uninstalled(mut fields: Fields<'_>, pass_id: Option<PassId>) -> Option<
 fn parse_failed_address(mut fields: Fields<'_>) -> Option<FailedAddress> {
     let push_token = fields.optional("push_token");
     if fields.has("registration_id") {
-        return fields.optional("registration_id").map(FailedAddress::OfRegistration);
+        let registration_id = fields.optional("registration_id")?;
+        return Some(FailedAddress::OfRegistration { registration_id, push_token });
     }
     if !fields.is_malformed() && !fields.has("push_token") {
         fields.refuse("registration_id", "expected a registration_id or a push_token");
@@ -624,8 +625,12 @@ mod tests {
         let failed =
             |body: &Value| parse(body).map(|event| change_of(event.unwrap())).map_err(|errors| errors.to_string());
         let id = "00f537be-f153-46ad-a980-bbddcb9002c3".parse().unwrap();
-        body["event_extra"] = json!({"registration_id": id, "push_token": "token"});
-        assert_eq!(failed(&body), Ok(Change::PushFailed(FailedAddress::OfRegistration(id))));
+        for push_token in [None, Some("token")] {
+            body["event_extra"] = json!({"registration_id": id, "push_token": push_token});
+            let push_token = push_token.map(|token| token.parse().unwrap());
+            let address = FailedAddress::OfRegistration { registration_id: id, push_token };
+            assert_eq!(failed(&body), Ok(Change::PushFailed(address)));
+        }
         body["event_extra"] = json!({"push_token": "token"});
         let token = "token".parse().unwrap();
         assert_eq!(failed(&body), Ok(Change::PushFailed(FailedAddress::PushToken(token))));

@@ -142,8 +142,9 @@ impl Table {
                 self.put(&item, UNINSTALL_DECIDES, *at)?
             }
             Change::Updated(instant) => return self.store_update(*campaign_id, Some(*pass_id), *at, *instant).await,
-            Change::PushFailed(FailedAddress::OfRegistration(registration)) => {
-                return self.end_after_failed_push(*campaign_id, *pass_id, *registration, *at, now).await;
+            Change::PushFailed(FailedAddress::OfRegistration { registration_id, push_token }) => {
+                let item = TombstoneItem::new(*campaign_id, *pass_id, *registration_id, *at, now);
+                return self.end_after_failed_push(&item, push_token.as_ref(), *at).await;
             }
             Change::PushFailed(FailedAddress::PushToken(push_token)) => {
                 return self.end_by_push_token(*campaign_id, *pass_id, push_token, *at, now).await;

@@ -297,7 +297,7 @@ impl Written {
                 Change::Installed(installation) => Self::Registration(*pass_id, installation.registration_id),
                 Change::Uninstalled { registration_id } => Self::Registration(*pass_id, *registration_id),
                 Change::Updated(_) => Self::Update(Some(*pass_id)),
-                Change::PushFailed(FailedAddress::OfRegistration(registration_id)) => {
+                Change::PushFailed(FailedAddress::OfRegistration { registration_id, .. }) => {
                     Self::Registration(*pass_id, *registration_id)
                 }
                 Change::PushFailed(FailedAddress::PushToken(_)) => Self::RegistrationsOf(*pass_id),

@@ -24,23 +24,29 @@ use crate::{
 
 /// A failed push ends a registration like an uninstall, unless the wallet sent its push token later.
 const NOT_SENT_SINCE: &str = "attribute_not_exists(push_token_at) OR push_token_at <= :at";
+/// If the event names the token too, it does not end a registration that has another one.
+const HAS_NO_OTHER_TOKEN: &str = "attribute_not_exists(push_token) OR push_token = :push_token";
 
 impl Table {
-    /// Ends a registration whose push failed at `at`. Returns whether it was written. If no registration is stored, it
-    /// leaves a tombstone as an uninstall does, so that the order of events does not matter.
+    /// Ends a registration whose push failed at `at`: `item` is its tombstone. If the token is known, the registration
+    /// stays if it has another one. Returns whether it was written. If no registration is stored, it leaves a tombstone
+    /// as an uninstall does, so that the order of events does not matter.
     ///
     /// Costs one conditional write.
     pub(crate) async fn end_after_failed_push(
         &self,
-        campaign: CampaignId,
-        pass: PassId,
-        registration: RegistrationId,
+        item: &TombstoneItem,
+        push_token: Option<&PushToken>,
         at: Timestamp,
-        now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let item = TombstoneItem::new(campaign, pass, registration, at, now);
         let condition = format!("({UNINSTALL_DECIDES}) AND ({NOT_SENT_SINCE})");
-        has_written(self.put(&item, &condition, at)?.send().await)
+        let put = match push_token {
+            None => self.put(item, &condition, at)?,
+            Some(push_token) => self
+                .put(item, &format!("{condition} AND ({HAS_NO_OTHER_TOKEN})"), at)?
+                .expression_attribute_values(":push_token", text(push_token.as_str())),
+        };
+        has_written(put.send().await)
     }
 
     /// Ends each registration of the pass that has this push token and whose push failed at `at`. Returns whether any

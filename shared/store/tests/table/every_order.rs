@@ -57,7 +57,10 @@ impl Happening {
             Kind::Updated | Kind::EveryPassUpdated => Change::Updated(UpdateInstant::Given),
             Kind::Created => Change::Created(creation(campaign, number, contents)),
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
-            Kind::PushFailed(id) => Change::PushFailed(FailedAddress::OfRegistration(registration(id))),
+            Kind::PushFailed(id) => Change::PushFailed(FailedAddress::OfRegistration {
+                registration_id: registration(id),
+                push_token: None,
+            }),
             Kind::Installed(id) => Change::Installed(installation(id, contents)),
         };
         let event = event(campaign, pass(number), moment(instant), change);

@@ -23,7 +23,8 @@ fn installed(campaign: CampaignId, pass: PassId, id: RegistrationId, token: &str
 }
 
 fn failed_at(campaign: CampaignId, pass: PassId, id: RegistrationId, instant: u32) -> Event {
-    event(campaign, pass, at(instant), Change::PushFailed(FailedAddress::OfRegistration(id)))
+    let address = FailedAddress::OfRegistration { registration_id: id, push_token: None };
+    event(campaign, pass, at(instant), Change::PushFailed(address))
 }
 
 fn failed_at_token(campaign: CampaignId, pass: PassId, token: &str, instant: u32) -> Event {
@@ -65,6 +66,24 @@ async fn a_failed_push_ends_a_registration_that_was_not_made_later(#[case] insta
             assert_eq!(active(&table, campaign).await.is_empty(), ends);
             assert_eq!(apply(&table, failed).await, Unchanged);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_push_with_registration_and_token_ends_no_registration_with_another_token() {
+    let table = TestTable::start().await;
+    let (pass, id) = (pass(1), registration(1));
+    for (stored, expected) in [(Some("token"), Applied), (None, Applied), (Some("another"), Unchanged)] {
+        let campaign = new_campaign();
+        match stored {
+            Some(token) => apply(&table, installed(campaign, pass, id, token, 5)).await,
+            None => apply(&table, install(campaign, pass, id, at(5))).await,
+        };
+        let push_token = Some("token".parse().unwrap());
+        let address = FailedAddress::OfRegistration { registration_id: id, push_token };
+        let failed = event(campaign, pass, at(7), Change::PushFailed(address));
+        assert_eq!(apply(&table, failed).await, expected, "{stored:?}");
+        assert_eq!(active(&table, campaign).await.is_empty(), expected == Applied, "{stored:?}");
     }
 }
 

@@ -105,7 +105,7 @@ async fn an_event_from_before_the_latest_post_changes_nothing() {
     let events = [
         Change::Uninstalled { registration_id: id },
         Change::Installed(with_token("old")),
-        Change::PushFailed(FailedAddress::OfRegistration(id)),
+        Change::PushFailed(FailedAddress::OfRegistration { registration_id: id, push_token: None }),
         Change::PushFailed(FailedAddress::PushToken("first".parse().unwrap())),
         Change::PushFailed(FailedAddress::PushToken("new".parse().unwrap())),
     ];
