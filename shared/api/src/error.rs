@@ -447,7 +447,7 @@ fn written(status: StatusCode, body: &ErrorBody<'_>) -> Response {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Throttled(_) => Self {
+            StoreError::Unavailable(_) | StoreError::Throttled(_) | StoreError::TooSlow(_) => Self {
                 header: Header::RetryAfter,
                 cause: Some(error.to_string()),
                 ..Self::new(ErrorCode::Unavailable, "the registrations cannot be reached now; try again")
@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_not_shown_to_the_caller() {
-        for temporary in [StoreError::Unavailable, StoreError::Throttled] {
+        for temporary in [StoreError::Unavailable, StoreError::Throttled, StoreError::TooSlow] {
             let unavailable = ApiError::from(temporary("10.0.0.7 refused".to_owned()));
             assert!(unavailable.cause().is_some_and(|cause| cause.contains("10.0.0.7")));
             let response = unavailable.into_response();

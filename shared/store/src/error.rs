@@ -17,6 +17,10 @@ pub enum StoreError {
     /// partitions may succeed now, and the same call may succeed later.
     #[error("the table throttles the partition: {0}")]
     Throttled(String),
+    /// What concerns this campaign took too long, although the table answers. Calls for other campaigns may succeed
+    /// now, and the same call may succeed later.
+    #[error("the campaign takes too long: {0}")]
+    TooSlow(String),
     /// The table refused the call: the table, its indexes or the permissions are not what the code expects.
     #[error("the table refused the call: {0}")]
     Refused(String),

@@ -65,7 +65,7 @@ struct Stops(Mutex<Reasons>);
 #[derive(Default)]
 struct Reasons {
     unavailable: Option<StoreError>,
-    throttled: HashMap<CampaignId, StoreError>,
+    of_campaigns: HashMap<CampaignId, StoreError>,
 }
 
 /// One of the steps in which the events of a batch are processed.
@@ -270,14 +270,16 @@ impl Stops {
     /// Returns why a call for an event of the campaign would fail.
     fn before(&self, campaign: CampaignId) -> Option<StoreError> {
         let reasons = self.reasons();
-        reasons.unavailable.as_ref().or_else(|| reasons.throttled.get(&campaign)).cloned()
+        reasons.unavailable.as_ref().or_else(|| reasons.of_campaigns.get(&campaign)).cloned()
     }
 
     /// Adds the error of a call for an event of the campaign, if further calls would fail for the same reason.
     fn add(&self, campaign: CampaignId, error: &StoreError) {
         match error {
             StoreError::Unavailable(_) => self.reasons().unavailable = Some(error.clone()),
-            StoreError::Throttled(_) => drop(self.reasons().throttled.insert(campaign, error.clone())),
+            StoreError::Throttled(_) | StoreError::TooSlow(_) => {
+                self.reasons().of_campaigns.insert(campaign, error.clone());
+            }
             // The next event may have another item.
             StoreError::Refused(_) | StoreError::Malformed { .. } => {}
         }

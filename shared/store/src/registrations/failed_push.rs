@@ -73,9 +73,7 @@ impl Table {
             }
             Ok(any)
         };
-        // Concerns this campaign only, like a throttled partition.
-        let too_slow =
-            |_| StoreError::Throttled("not all registrations with a push token were ended in time".to_owned());
+        let too_slow = |_| StoreError::TooSlow("not all registrations with a push token were ended in time".to_owned());
         time::timeout(CALL_TIMEOUT, ended).await.map_err(too_slow)?
     }
 
