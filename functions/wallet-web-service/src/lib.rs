@@ -32,7 +32,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use lambda_http::{Request, RequestExt as _};
 pub use process::config::TableConfig as Config;
 use serde::Serialize;
-use store::{NamedPass, Registered, Table, limits};
+use store::{NamedPass, RegisteredForWallet, Table, limits};
 use tracing::info;
 
 use self::{
@@ -104,8 +104,8 @@ impl WalletWebService {
         let registered = self.table.register_for_wallet(account, campaign_id, pass_id, &installation, now).await?;
         RequestLog::event(request, Some(wallet), &registered.outcome());
         Ok(match registered {
-            Registered::Created(_) => StatusCode::CREATED,
-            Registered::Active(_) | Registered::RemovedSince(_) => StatusCode::OK,
+            RegisteredForWallet::Created(_) => StatusCode::CREATED,
+            RegisteredForWallet::Active(_) => StatusCode::OK,
         })
     }
 

@@ -22,7 +22,7 @@ use local::{
 };
 
 use serde_json::json;
-use store::{NamedPass, Registered, Unregistered};
+use store::{NamedPass, RegisteredForWallet, Unregistered};
 
 use crate::{CAMPAIGN, post};
 
@@ -111,7 +111,7 @@ async fn a_wallet_registers_lists_and_unregisters_against_a_copy() {
     };
     let now = time::now();
     let again = to.register_for_wallet(&account, campaign_id, pass_id, &installation, now).await.unwrap();
-    assert!(matches!(again, Registered::Active(_)), "{again:?}");
+    assert!(matches!(again, RegisteredForWallet::Active(_)), "{again:?}");
     let listed = to.registrations_of_device(&account, &device, Some(&serial_number.pass_type)).await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!((listed[0].registration_id, listed[0].serial_number.as_ref()), (registration_id, Some(&serial_number)));

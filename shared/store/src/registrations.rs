@@ -11,7 +11,7 @@ mod page_reader;
 mod push_targets;
 
 pub use self::{
-    apply::{Registered, Unregistered},
+    apply::{Registered, RegisteredForWallet, Unregistered},
     list::{Collection, CreatedAtRange, Direction, Stretch},
     of_device::DeviceRegistration,
     page_reader::Segment,

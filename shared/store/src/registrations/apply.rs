@@ -62,6 +62,15 @@ pub enum Registered {
     RemovedSince(Timestamp),
 }
 
+/// The result of registering for a wallet, which is never refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegisteredForWallet {
+    /// The registration is active from now on.
+    Created(Registration),
+    /// The registration was already active, as in [`Registered::Active`].
+    Active(Registration),
+}
+
 /// The result of unregistering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unregistered {
@@ -81,6 +90,17 @@ impl Registered {
             Self::Created(_) => Outcome::Applied,
             Self::Active(_) => Outcome::Unchanged,
             Self::RemovedSince(at) => Outcome::Refused(Refusal::RemovedSince(*at)),
+        }
+    }
+}
+
+impl RegisteredForWallet {
+    /// Returns the outcome in the terms used for events.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Created(_) => Outcome::Applied,
+            Self::Active(_) => Outcome::Unchanged,
         }
     }
 }
@@ -171,19 +191,9 @@ impl Table {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<Registered, StoreError> {
-        let item = RegistrationItem::new(account, campaign, pass, installation, at, now);
         for _ in 0..MAX_ATTEMPTS {
-            let Err(existing) = self.put_or_existing(&item, REGISTERS, at).await? else {
-                let Installation { registration_id, wallet, device_os, .. } = installation;
-                let (id, wallet, device_os) = (*registration_id, *wallet, *device_os);
-                return Ok(Registered::Created(Registration { id, pass_id: pass, wallet, device_os, created_at: at }));
-            };
-            let Some(existing) = existing else { continue };
-            let Some(active) = existing.active().transpose()? else {
-                return Ok(Registered::RemovedSince(existing.last_event_at));
-            };
-            if self.confirm(campaign, &active, &existing, account, installation, at).await? {
-                return Ok(Registered::Active(active));
+            if let Some(registered) = self.try_to_register(account, campaign, pass, installation, at, now).await? {
+                return Ok(registered);
             }
         }
         Err(contended(&keys::registration_sk(pass, installation.registration_id)))
@@ -201,15 +211,43 @@ impl Table {
         pass: PassId,
         installation: &Installation,
         now: Timestamp,
-    ) -> Result<Registered, StoreError> {
+    ) -> Result<RegisteredForWallet, StoreError> {
         let mut at = now;
         for _ in 0..MAX_ATTEMPTS {
-            match self.register(account, campaign, pass, installation, at, now).await? {
-                Registered::RemovedSince(removed_at) => at = removed_at.plus(Duration::from_millis(1)),
-                registered @ (Registered::Created(_) | Registered::Active(_)) => return Ok(registered),
+            match self.try_to_register(account, campaign, pass, installation, at, now).await? {
+                Some(Registered::Created(registration)) => return Ok(RegisteredForWallet::Created(registration)),
+                Some(Registered::Active(registration)) => return Ok(RegisteredForWallet::Active(registration)),
+                Some(Registered::RemovedSince(removed_at)) => at = removed_at.plus(Duration::from_millis(1)),
+                None => {}
             }
         }
         Err(contended(&keys::registration_sk(pass, installation.registration_id)))
+    }
+
+    /// Registers a pass at `at` unless it is registered already. Returns `None` if another writer changed the
+    /// registration in between.
+    async fn try_to_register(
+        &self,
+        account: &AccountId,
+        campaign: CampaignId,
+        pass: PassId,
+        installation: &Installation,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Registered>, StoreError> {
+        let item = RegistrationItem::new(account, campaign, pass, installation, at, now);
+        let Err(existing) = self.put_or_existing(&item, REGISTERS, at).await? else {
+            let Installation { registration_id, wallet, device_os, .. } = installation;
+            let (id, wallet, device_os) = (*registration_id, *wallet, *device_os);
+            let registration = Registration { id, pass_id: pass, wallet, device_os, created_at: at };
+            return Ok(Some(Registered::Created(registration)));
+        };
+        let Some(existing) = existing else { return Ok(None) };
+        let Some(active) = existing.active().transpose()? else {
+            return Ok(Some(Registered::RemovedSince(existing.last_event_at)));
+        };
+        let is_confirmed = self.confirm(campaign, &active, &existing, account, installation, at).await?;
+        Ok(is_confirmed.then_some(Registered::Active(active)))
     }
 
     /// Ends a registration now, or at the instant of its last event if that is in the future. The campaign must be

@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use domain::event::{Change, FailedAddress, Installation};
 use local::testing::faults::Fault;
-use store::{Collection, Outcome, Registered, Unregistered, keys};
+use store::{Collection, Outcome, Registered, RegisteredForWallet, Unregistered, keys};
 
 use super::{
     TestTable, at, demo, event, expect_done, installation, new_campaign, now, pass, registration, typed_serial,
@@ -223,8 +223,10 @@ async fn a_wallet_is_registered_one_millisecond_after_a_removal_that_lies_ahead(
         let removal = event(campaign, pass, removed_at, Change::Uninstalled { registration_id: id });
         expect_done(table.apply(&removal, now()).await);
         let registered = register().await.unwrap();
-        let Registered::Created(created) = registered else { panic!("expected a new registration, {registered:?}") };
+        let RegisteredForWallet::Created(created) = registered else {
+            panic!("expected a new registration, found {registered:?}")
+        };
         assert_eq!(created.created_at, now().plus(Duration::from_millis(expected)));
-        assert_eq!(register().await.unwrap(), Registered::Active(created));
+        assert_eq!(register().await.unwrap(), RegisteredForWallet::Active(created));
     }
 }
