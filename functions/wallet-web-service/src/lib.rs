@@ -182,9 +182,10 @@ impl WalletWebService {
         Ok(json(StatusCode::OK, &ChangedPasses { serial_numbers, last_updated: &tag })?)
     }
 
-    /// Returns the account, and the pass that the target names, if the request has the pass's authentication token.
+    /// Returns the account, and the pass that the target names, if the request has the pass's authentication token. If
+    /// the target may mean two passes, the token shows which one it means.
     ///
-    /// An unknown pass and a wrong token are the same to the caller: the same read, the same comparison and the same
+    /// An unknown pass and a wrong token are the same to the caller: the same read, the same comparisons and the same
     /// answer.
     async fn authorized<'a>(
         &self,
@@ -194,14 +195,18 @@ impl WalletWebService {
     ) -> Result<(&'a AccountId, NamedPass), WalletError> {
         let names = target.serial_numbers();
         let account = account.filter(|_| !names.is_empty()).ok_or_else(WalletError::unauthorized)?;
-        let pass = self.table.pass_with_serial_number(account, &names).await?;
-        let expected = match pass.as_ref().and_then(|pass| pass.token.clone()) {
-            Some(token) => Some(token),
-            None => NO_TOKEN.parse().ok(),
-        };
+        let mut passes = self.table.passes_with_serial_numbers(account, &names).await?.into_iter();
         let sent = authorization(request).and_then(|(_, token)| token.parse::<TokenHash>().ok());
-        let is_equal = sent.is_some() && sent == expected;
-        let authorized = pass.filter(|pass| is_equal && pass.token.is_some());
+        let no_token: Option<TokenHash> = NO_TOKEN.parse().ok();
+        let mut authorized = None;
+        // As many comparisons as names, whether or not they are known.
+        for _ in names {
+            let pass = passes.next();
+            let expected = pass.as_ref().and_then(|pass| pass.token.as_ref());
+            let is_equal = sent.is_some() && sent.as_ref() == expected.or(no_token.as_ref());
+            let is_authorized = is_equal && expected.is_some();
+            authorized = authorized.or(pass.filter(|_| is_authorized));
+        }
         authorized.map(|pass| (account, pass)).ok_or_else(WalletError::unauthorized)
     }
 }

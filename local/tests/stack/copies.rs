@@ -94,8 +94,8 @@ async fn a_wallet_registers_lists_and_unregisters_against_a_copy() {
     let serial_number =
         TypedSerialNumber { pass_type: "pass.com.example".parse().unwrap(), serial_number: "1".parse().unwrap() };
     let device: DeviceLibraryIdentifier = "device-1".parse().unwrap();
-    let found = to.pass_with_serial_number(&account, std::slice::from_ref(&serial_number)).await.unwrap().unwrap();
-    let NamedPass { serial_number: _, campaign_id, pass_id, token } = found;
+    let found = to.passes_with_serial_numbers(&account, std::slice::from_ref(&serial_number)).await.unwrap();
+    let [NamedPass { serial_number: _, campaign_id, pass_id, token }] = found.try_into().unwrap();
     assert_eq!((campaign_id.to_string().as_str(), pass_id.to_string().as_str()), (CAMPAIGN, crate::PASS));
     assert_eq!(token, Some("0123456789abcdef".parse().unwrap()));
 

@@ -36,10 +36,15 @@ async fn sandbox() -> Sandbox {
 
 /// Gives a pass a serial number.
 async fn create(sandbox: &Sandbox, pass: &str, serial_number: &str) {
+    create_with(sandbox, pass, serial_number, TOKEN).await;
+}
+
+/// Gives a pass a serial number with a token.
+async fn create_with(sandbox: &Sandbox, pass: &str, serial_number: &str, token: &str) {
     let event = json!({
         "event": "created", "campaign_id": CAMPAIGN, "campaign_type": "coupons", "pass_id": pass,
         "event_at": "2016-11-09T11:09:00Z", "serial_number": serial_number, "pass_type_identifier": PASS_TYPE,
-        "authentication_token": TOKEN,
+        "authentication_token": token,
     });
     assert_eq!(post(sandbox, "/v2/registration_events", &event).await.status, StatusCode::OK);
 }
@@ -221,6 +226,26 @@ async fn a_pass_is_found_by_every_serial_number_that_is_encoded_twice(#[case] se
         assert_eq!(unregister(&front, device, &encoded).await, StatusCode::OK);
         assert_eq!(list(&front, device, None).await, None);
     }
+}
+
+#[tokio::test]
+async fn of_two_passes_that_a_path_may_mean_the_token_decides() {
+    let sandbox = sandbox().await;
+    create(&sandbox, PASS, "a/b").await;
+    create_with(&sandbox, OTHER_PASS, "a%2Fb", "fedcba9876543210").await;
+    let front = sandbox.fresh_front().unwrap();
+    for (device, authorization, expected) in
+        [("first", APPLE, "a/b"), ("second", "ApplePass fedcba9876543210", "a%2Fb")]
+    {
+        let target = registration(device, "a%252Fb");
+        assert_eq!(send(&front, Method::POST, &target, authorization, "{}").await.status, StatusCode::CREATED);
+        assert_eq!(list(&front, device, None).await.unwrap().0, BTreeSet::from([expected.to_owned()]));
+        assert_eq!(send(&front, Method::DELETE, &target, authorization, "").await.status, StatusCode::OK);
+        assert_eq!(list(&front, device, None).await, None);
+    }
+    let target = registration(DEVICE, "a%252Fb");
+    let wrong = send(&front, Method::POST, &target, "ApplePass the token of no pass", "{}").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

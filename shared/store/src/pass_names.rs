@@ -151,27 +151,28 @@ impl Table {
         }
     }
 
-    /// Returns the pass of the account that has the first of these serial numbers that is known, or `None` if none is
-    /// known. A wallet may have encoded a serial number once more than expected, so a request may mean several.
+    /// Returns the passes of the account that have these serial numbers, as far as they are known, in their order. A
+    /// wallet may have encoded a serial number once more than expected, so a request may mean several.
     ///
     /// Costs one call, and one read unit for each serial number. The read is strongly consistent, because a wallet asks
     /// right after the pass was made, and after a wrong answer it may wait for hours.
-    pub async fn pass_with_serial_number(
+    pub async fn passes_with_serial_numbers(
         &self,
         account: &AccountId,
         candidates: &[TypedSerialNumber],
-    ) -> Result<Option<NamedPass>, StoreError> {
+    ) -> Result<Vec<NamedPass>, StoreError> {
         // A call may not name a key twice.
         let keys: BTreeSet<_> = candidates.iter().map(|candidate| serial_number_key(account, candidate)).collect();
         let found = self.consistent_items(keys.into_iter().collect()).await?;
         let mut found: HashMap<_, _> = found.into_iter().filter_map(|item| Some((key_of(&item)?, item))).collect();
+        let mut passes = Vec::new();
         for candidate in candidates {
             if let Some(item) = found.remove(&serial_number_key(account, candidate)) {
                 let NameItem { campaign_id, pass_id, token_hash: token, token_at: _ } = codec::decode(item)?;
-                return Ok(Some(NamedPass { serial_number: candidate.clone(), campaign_id, pass_id, token }));
+                passes.push(NamedPass { serial_number: candidate.clone(), campaign_id, pass_id, token });
             }
         }
-        Ok(None)
+        Ok(passes)
     }
 
     fn name_update(&self, (pk, sk): ItemKey, campaign: CampaignId, pass: PassId) -> UpdateItemFluentBuilder {

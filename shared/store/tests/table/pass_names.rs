@@ -281,26 +281,27 @@ async fn a_pass_is_found_by_the_first_of_several_serial_numbers() {
     let recorder = table.sandbox.recorder().await.unwrap();
     let store = table.recorded(&recorder);
     for (candidates, expected) in [
-        (["a%2Fb", "a/b"], Some((1, "a%2Fb", Some(token)))),
-        (["c%2Fd", "c/d"], Some((3, "c/d", None))),
-        (["a/b", "a/b"], Some((2, "a/b", None))),
-        (["x%2Fy", "x/y"], None),
+        (["a%2Fb", "a/b"], vec![(1, "a%2Fb", Some(token)), (2, "a/b", None)]),
+        (["a/b", "a%2Fb"], vec![(2, "a/b", None), (1, "a%2Fb", Some(token))]),
+        (["c%2Fd", "c/d"], vec![(3, "c/d", None)]),
+        (["a/b", "a/b"], vec![(2, "a/b", None)]),
+        (["x%2Fy", "x/y"], vec![]),
     ] {
         let candidates = candidates.map(|serial| typed_serial(TYPE, serial));
-        let found = store.pass_with_serial_number(&demo(), &candidates).await.unwrap();
-        let expected = expected.map(|(number, serial, token)| NamedPass {
+        let found = store.passes_with_serial_numbers(&demo(), &candidates).await.unwrap();
+        let expected = expected.into_iter().map(|(number, serial, token)| NamedPass {
             serial_number: typed_serial(TYPE, serial),
             campaign_id: campaign,
             pass_id: pass(number),
             token: token.map(|token| token.parse().unwrap()),
         });
-        assert_eq!(found, expected);
+        assert_eq!(found, expected.collect::<Vec<_>>());
         assert_eq!(recorder.take().len(), 1);
-        let of_another_account = table.pass_with_serial_number(&"acme".parse().unwrap(), &candidates).await.unwrap();
-        assert_eq!(of_another_account, None);
+        let of_another_account = table.passes_with_serial_numbers(&"acme".parse().unwrap(), &candidates).await.unwrap();
+        assert_eq!(of_another_account, []);
     }
     let other_type = typed_serial("pass.com.example.other", "a/b");
-    assert_eq!(table.pass_with_serial_number(&demo(), &[other_type]).await.unwrap(), None);
+    assert_eq!(table.passes_with_serial_numbers(&demo(), &[other_type]).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -310,6 +311,7 @@ async fn a_pass_is_found_although_a_replica_is_behind() {
     expect_done(apply(&table, &created).await);
     let faults = table.sandbox.faults().await.unwrap();
     faults.always(Fault::Behind);
-    let found = table.faulty(&faults).pass_with_serial_number(&demo(), &[typed_serial(TYPE, "serial")]).await.unwrap();
-    assert_eq!(found.map(|found| found.pass_id), Some(pass(1)));
+    let serial = typed_serial(TYPE, "serial");
+    let found = table.faulty(&faults).passes_with_serial_numbers(&demo(), &[serial]).await.unwrap();
+    assert_eq!(found.iter().map(|found| found.pass_id).collect::<Vec<_>>(), [pass(1)]);
 }
