@@ -25,14 +25,13 @@ use domain::{
     id::{AccountId, RegistrationId},
     pass::{PassTypeIdentifier, TokenHash, TypedSerialNumber},
     time::Timestamp,
-    wallet::Wallet,
 };
-use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use lambda_http::{Request, RequestExt as _};
 pub use process::config::TableConfig as Config;
 use serde::Serialize;
-use store::{NamedPass, RegisteredForWallet, Table, limits};
+use store::{NamedPass, NamedRegistration, RegisteredForWallet, StoreError, Table, limits};
 use tracing::info;
 
 use self::{
@@ -110,7 +109,7 @@ impl WalletWebService {
     }
 
     /// Ends each registration of the pass on the device, in whichever wallet: a wallet may unregister under other signs
-    /// than it registered under.
+    /// than it registered under. A registration under another serial number stays: the device has that pass.
     async fn unregister(
         &self,
         request: &Request,
@@ -118,27 +117,14 @@ impl WalletWebService {
         target: &Target,
         now: Timestamp,
     ) -> Result<StatusCode, WalletError> {
-        let (account, NamedPass { campaign_id, pass_id, .. }) = self.authorized(request, account, target).await?;
+        let (account, pass) = self.authorized(request, account, target).await?;
         // A registration has a valid device library identifier, so there is nothing to end without one.
         let Ok(device) = target.device.parse::<DeviceLibraryIdentifier>() else { return Ok(StatusCode::OK) };
-        let mut ids: BTreeMap<RegistrationId, Option<Wallet>> = Wallet::ALL
-            .iter()
-            .map(|wallet| (RegistrationId::of_device(pass_id, *wallet, device.as_str()), Some(*wallet)))
-            .collect();
-        let derived: Vec<_> = ids.keys().copied().collect();
-        // The index has registrations whose ids a sender chose, and may lack one that was made a moment ago.
-        let (active, indexed) = try_join(
-            self.table.active_among(campaign_id, pass_id, &derived),
-            self.table.registrations_of_device(account, &device, None),
-        )
-        .await?;
-        ids.retain(|id, _| active.contains(id));
-        let of_pass = indexed.iter().filter(|registration| registration.pass_id == pass_id);
-        for registration in of_pass.filter(|registration| registration.campaign_id == campaign_id) {
-            ids.entry(registration.registration_id).or_insert(None);
-        }
-        let each = ids.into_iter().map(|(id, wallet)| async move {
-            self.table.unregister(campaign_id, pass_id, id, now).await.map(|unregistered| (wallet, unregistered))
+        let named = self.table.registrations_of_pass_on_device(account, &device, &pass).await?;
+        let each = named.into_iter().map(|registration| async move {
+            let NamedRegistration { campaign_id, pass_id, registration_id, wallet } = registration;
+            let unregistered = self.table.unregister(campaign_id, pass_id, registration_id, now).await?;
+            Ok::<_, StoreError>((wallet, unregistered))
         });
         let ended: Vec<_> = stream::iter(each).buffer_unordered(limits::CONCURRENCY).try_collect().await?;
         for (wallet, unregistered) in ended {
@@ -168,6 +154,7 @@ impl WalletWebService {
                 campaign: registration.campaign_id,
                 pass: registration.pass_id,
                 created_at: registration.created_at,
+                serial_number: registration.serial_number.as_ref(),
                 pass_updated_at: updates.of_pass(registration.campaign_id, registration.pass_id),
                 campaign_updated_at: updates.of_campaign(registration.campaign_id),
             })

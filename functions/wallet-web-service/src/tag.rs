@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use domain::{
     id::{CampaignId, PassId},
+    pass::TypedSerialNumber,
     time::Timestamp,
 };
 use sha2::{Digest as _, Sha256};
@@ -30,13 +31,15 @@ const DIGEST_LENGTH: usize = 22;
 
 /// The state of a pass that a device has registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PassState {
+pub(crate) struct PassState<'a> {
     /// The campaign of the pass.
     pub(crate) campaign: CampaignId,
     /// The pass.
     pub(crate) pass: PassId,
     /// When this device registered it.
     pub(crate) created_at: Timestamp,
+    /// The serial number under which the device has registered it. A pass that got another one must be listed again.
+    pub(crate) serial_number: Option<&'a TypedSerialNumber>,
     /// The latest update of the pass.
     pub(crate) pass_updated_at: Option<Timestamp>,
     /// The latest update of all passes of the campaign.
@@ -52,14 +55,21 @@ pub(crate) struct Changes {
     pub(crate) tag: String,
 }
 
-impl PassState {
+impl PassState<'_> {
     fn characters(&self) -> String {
-        let Self { campaign, pass, created_at, pass_updated_at, campaign_updated_at } = self;
+        let Self { campaign, pass, created_at, serial_number, pass_updated_at, campaign_updated_at } = self;
         let mut hash = Sha256::new();
         hash.update(format!("{campaign}/{pass}/{created_at}"));
         for updated_at in [pass_updated_at, campaign_updated_at] {
             hash.update("/");
             hash.update(updated_at.map(|at| at.to_string()).unwrap_or_default());
+        }
+        // The serial number comes last, because it may contain a slash.
+        if let Some(TypedSerialNumber { pass_type, serial_number }) = serial_number {
+            for part in [pass_type.as_str(), serial_number.as_str()] {
+                hash.update("/");
+                hash.update(part);
+            }
         }
         characters(hash, LENGTH)
     }
@@ -74,7 +84,7 @@ fn characters(hash: Sha256, length: usize) -> String {
 
 /// Returns which of a device's passes have changed since the tag that the device sent.
 #[must_use]
-pub(crate) fn changes(passes: &[PassState], sent: Option<&str>) -> Changes {
+pub(crate) fn changes(passes: &[PassState<'_>], sent: Option<&str>) -> Changes {
     let each: Vec<_> = passes.iter().map(PassState::characters).collect();
     let mut sorted = each.clone();
     sorted.sort_unstable();
@@ -97,18 +107,19 @@ mod tests {
 
     use super::*;
 
-    fn pass(number: usize) -> PassState {
+    fn pass(number: usize) -> PassState<'static> {
         let id = format!("22d5b0ed-cc82-4743-a4fb-{number:012x}");
         PassState {
             campaign: id.parse().unwrap(),
             pass: id.parse().unwrap(),
             created_at: at(0),
+            serial_number: None,
             pass_updated_at: None,
             campaign_updated_at: None,
         }
     }
 
-    fn passes(count: usize) -> Vec<PassState> {
+    fn passes(count: usize) -> Vec<PassState<'static>> {
         (0..count).map(pass).collect()
     }
 
@@ -149,6 +160,27 @@ mod tests {
         // printf '22d5b0ed-cc82-4743-a4fb-000000000000/22d5b0ed-cc82-4743-a4fb-000000000000/1970-01-01T00:00:00.000Z//' |
         //   openssl sha256 -binary | basenc --base64url | head -c 5
         assert_eq!(changes(&[pass(0)], None).tag, "1.rPXPf");
+        // The same with '/pass.com.example/a/b' at its end.
+        assert_eq!(
+            changes(&[PassState { serial_number: Some(&serial_number("a/b")), ..pass(0) }], None).tag,
+            "1.d0Ocd"
+        );
+    }
+
+    fn serial_number(text: &str) -> TypedSerialNumber {
+        TypedSerialNumber { pass_type: "pass.com.example".parse().unwrap(), serial_number: text.parse().unwrap() }
+    }
+
+    #[test]
+    fn a_pass_that_got_another_serial_number_is_listed_again() {
+        let [first, second] = ["1", "2"].map(serial_number);
+        let mut passes = passes(3);
+        passes[1].serial_number = Some(&first);
+        let before = changes(&passes, None).tag;
+        passes[1].serial_number = Some(&second);
+        let Changes { positions, tag } = changes(&passes, Some(&before));
+        assert_eq!(positions, [1]);
+        assert_eq!(changes(&passes, Some(&tag)).positions, Vec::<usize>::new());
     }
 
     proptest! {

@@ -249,6 +249,26 @@ async fn of_two_passes_that_a_path_may_mean_the_token_decides() {
 }
 
 #[tokio::test]
+async fn a_registration_has_the_serial_number_of_the_latest_post() {
+    let sandbox = sandbox().await;
+    create(&sandbox, PASS, "2").await;
+    let front = sandbox.fresh_front().unwrap();
+    let names = |name: &str| BTreeSet::from([name.to_owned()]);
+    assert_eq!(register(&front, DEVICE, "1", "token").await, StatusCode::CREATED);
+    let (listed, tag) = list(&front, DEVICE, None).await.unwrap();
+    assert_eq!(listed, names("1"));
+    assert_eq!(register(&front, DEVICE, "2", "token").await, StatusCode::OK);
+    let (listed, tag) = list(&front, DEVICE, Some(&tag)).await.unwrap();
+    assert_eq!(listed, names("2"));
+    assert_eq!(list(&front, DEVICE, Some(&tag)).await, None);
+    // The wallet removes what it had under the old serial number, but not the pass.
+    assert_eq!(unregister(&front, DEVICE, "1").await, StatusCode::OK);
+    assert_eq!(list(&front, DEVICE, None).await.unwrap().0, names("2"));
+    assert_eq!(unregister(&front, DEVICE, "2").await, StatusCode::OK);
+    assert_eq!(list(&front, DEVICE, None).await, None);
+}
+
+#[tokio::test]
 async fn two_devices_with_one_push_token_are_two_registrations() {
     let sandbox = sandbox().await;
     let front = sandbox.fresh_front().unwrap();
@@ -299,21 +319,29 @@ async fn what_the_index_does_not_show_yet_is_ended_all_the_same() {
     assert_eq!(get(&sandbox, &pass_path()).await.ids().len(), 1);
 }
 
+#[rstest]
+#[case::the_serial_number_of_its_pass("1")]
+#[case::the_serial_number_of_another_pass("2")]
 #[tokio::test]
-async fn what_an_event_registered_under_an_id_of_its_own_is_listed_and_ended() {
+async fn what_an_event_registered_under_an_id_of_its_own_is_listed_and_ended(#[case] serial_number: &str) {
     let sandbox = sandbox().await;
+    create(&sandbox, OTHER_PASS, "2").await;
     let front = sandbox.fresh_front().unwrap();
     let event = json!({
         "event": "installed", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-11-09T12:00:00Z",
-        "serial_number": "1", "pass_type_identifier": PASS_TYPE,
+        "serial_number": serial_number, "pass_type_identifier": PASS_TYPE,
         "event_extra": {
             "registration_id": crate::REGISTRATION, "device_os": "ios", "device_app_vendor": "passbook",
             "device_library_identifier": DEVICE,
         },
     });
     assert_eq!(post(&sandbox, "/v2/registration_events", &event).await.json()["result"], "applied");
-    assert_eq!(list(&front, DEVICE, None).await.unwrap().0, BTreeSet::from(["1".to_owned()]));
-    assert_eq!(unregister(&front, DEVICE, "1").await, StatusCode::OK);
+    assert_eq!(list(&front, DEVICE, None).await.unwrap().0, BTreeSet::from([serial_number.to_owned()]));
+    let target = registration(DEVICE, serial_number);
+    let wrong = send(&front, Method::DELETE, &target, "ApplePass fedcba9876543210", "").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(get(&sandbox, &pass_path()).await.ids().len(), 1);
+    assert_eq!(unregister(&front, DEVICE, serial_number).await, StatusCode::OK);
     assert!(get(&sandbox, &pass_path()).await.json().as_array().unwrap().is_empty());
 }
 

@@ -53,8 +53,8 @@ pub use self::{
     outcome::Outcome,
     pass_names::NamedPass,
     registrations::{
-        Collection, CreatedAtRange, DeviceRegistration, Direction, PushTargets, Registered, RegisteredForWallet,
-        Segment, Stretch, TargetPosition, Unregistered,
+        Collection, CreatedAtRange, DeviceRegistration, Direction, NamedRegistration, PushTargets, Registered,
+        RegisteredForWallet, Segment, Stretch, TargetPosition, Unregistered,
     },
     updates::Updates,
 };

@@ -13,7 +13,7 @@ mod push_targets;
 pub use self::{
     apply::{Registered, RegisteredForWallet, Unregistered},
     list::{Collection, CreatedAtRange, Direction, Stretch},
-    of_device::DeviceRegistration,
+    of_device::{DeviceRegistration, NamedRegistration},
     page_reader::Segment,
     push_targets::{PushTargets, TargetPosition},
 };

@@ -6,7 +6,7 @@ use domain::{
     device::{PushServiceUrl, PushToken},
     event::{Installation, Tie},
     id::{AccountId, CampaignId, PassId, RegistrationId},
-    pass::{PassTypeIdentifier, SerialNumber},
+    pass::{PassTypeIdentifier, SerialNumber, TypedSerialNumber},
     registration::Registration,
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
@@ -92,6 +92,12 @@ impl DeviceAttributes {
             push_token_at: push_token.is_some().then_some(at),
             push_service_url: push_service_url.clone(),
         }
+    }
+
+    /// Returns the serial number under which the pass was registered, if it is known.
+    pub(crate) fn serial_number(&self) -> Option<TypedSerialNumber> {
+        let (pass_type, serial_number) = self.pass_type.clone().zip(self.serial_number.clone())?;
+        Some(TypedSerialNumber { pass_type, serial_number })
     }
 
     /// Returns these attributes after the wallet registered again at `at` and sent `others`. Attributes that it did not

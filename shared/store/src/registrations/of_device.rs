@@ -8,12 +8,14 @@ use domain::{
     id::{AccountId, CampaignId, PassId, RegistrationId},
     pass::{PassTypeIdentifier, SerialNumber, TypedSerialNumber},
     time::Timestamp,
+    wallet::Wallet,
 };
+use futures_util::future::try_join;
 use serde::Deserialize;
 
 use super::items::StoredRegistration;
 use crate::{
-    StoreError, Table,
+    NamedPass, StoreError, Table,
     dynamodb::codec::{self, text},
     keys,
 };
@@ -31,6 +33,19 @@ pub struct DeviceRegistration {
     pub serial_number: Option<TypedSerialNumber>,
     /// When it was added.
     pub created_at: Timestamp,
+}
+
+/// An active registration that a wallet means by a serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedRegistration {
+    /// The campaign.
+    pub campaign_id: CampaignId,
+    /// The pass.
+    pub pass_id: PassId,
+    /// The registration.
+    pub registration_id: RegistrationId,
+    /// The wallet, or `None` if the registration was found in the index, which does not have it.
+    pub wallet: Option<Wallet>,
 }
 
 /// An entry of the index.
@@ -75,23 +90,51 @@ impl Table {
         Ok(registrations)
     }
 
-    /// Returns which of these registrations of a pass are active, with strongly consistent reads. No id may occur
-    /// twice.
+    /// Returns the active registrations on a device that a wallet means if it names this pass by this serial number:
+    /// those of the pass that have this serial number or none, in whichever wallet, and those that an event made of
+    /// another pass under the same serial number.
     ///
-    /// Costs one call, and one read unit for each id.
-    pub async fn active_among(
+    /// A registration whose id is derived from the device is read from the table, because the index may lack one that
+    /// was made a moment ago, or have its earlier serial number. The others, whose ids a sender chose, are in the
+    /// index.
+    ///
+    /// Costs one read unit for each wallet, and one query for each MB of the device's registrations, concurrently.
+    pub async fn registrations_of_pass_on_device(
         &self,
-        campaign: CampaignId,
-        pass: PassId,
-        ids: &[RegistrationId],
-    ) -> Result<Vec<RegistrationId>, StoreError> {
-        let keys = ids.iter().map(|id| (keys::campaign_pk(campaign), keys::registration_sk(pass, *id)));
-        let mut active = Vec::new();
-        for item in self.consistent_items(keys.collect()).await? {
+        account: &AccountId,
+        device: &DeviceLibraryIdentifier,
+        pass: &NamedPass,
+    ) -> Result<Vec<NamedRegistration>, StoreError> {
+        let NamedPass { serial_number, campaign_id, pass_id, token: _ } = pass;
+        let derived = Wallet::ALL.iter().map(|wallet| RegistrationId::of_device(*pass_id, *wallet, device.as_str()));
+        let derived: Vec<_> = derived.collect();
+        let keys = derived.iter().map(|id| (keys::campaign_pk(*campaign_id), keys::registration_sk(*pass_id, *id)));
+        let (items, indexed) =
+            try_join(self.consistent_items(keys.collect()), self.registrations_of_device(account, device, None))
+                .await?;
+        let mut found = Vec::new();
+        for item in items {
             let stored: StoredRegistration = codec::decode(item)?;
-            active.extend(stored.active().transpose()?.map(|registration| registration.id));
+            let Some(active) = stored.active().transpose()? else { continue };
+            if stored.device.serial_number().is_none_or(|stored| stored == *serial_number) {
+                found.push(NamedRegistration {
+                    campaign_id: *campaign_id,
+                    pass_id: *pass_id,
+                    registration_id: active.id,
+                    wallet: Some(active.wallet),
+                });
+            }
         }
-        Ok(active)
+        for registration in indexed {
+            let is_of_pass = (registration.campaign_id, registration.pass_id) == (*campaign_id, *pass_id);
+            let was_read = is_of_pass && derived.contains(&registration.registration_id);
+            let is_named = registration.serial_number.as_ref().map_or(is_of_pass, |stored| stored == serial_number);
+            if is_named && !was_read {
+                let DeviceRegistration { campaign_id, pass_id, registration_id, .. } = registration;
+                found.push(NamedRegistration { campaign_id, pass_id, registration_id, wallet: None });
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -3,9 +3,11 @@
 use domain::{
     device::DeviceLibraryIdentifier,
     event::{Change, Event, Installation},
-    id::{AccountId, CampaignId, RegistrationId},
+    id::{AccountId, CampaignId, PassId, RegistrationId},
+    pass::TypedSerialNumber,
+    wallet::Wallet,
 };
-use store::{DeviceRegistration, Unregistered};
+use store::{DeviceRegistration, NamedPass, NamedRegistration, Unregistered};
 
 use super::{
     TestTable, at, demo, event, expect_done, installation, new_campaign, now, pass, registration, tally::uninstall,
@@ -94,10 +96,77 @@ async fn only_active_registrations_are_ended_for_a_wallet() {
     ] {
         expect_done(table.apply(&event, now()).await);
     }
-    let ids = [1, 2, 3].map(registration);
-    assert_eq!(table.active_among(campaign, pass(1), &ids).await.unwrap(), [registration(1)]);
+    assert_eq!(named(&table, campaign, "serial").await, [(campaign, pass(1), registration(1), None)]);
     let ended = table.unregister(campaign, pass(1), registration(1), now()).await.unwrap();
     assert_eq!(ended, Unregistered::Removed);
-    assert!(table.active_among(campaign, pass(1), &ids).await.unwrap().is_empty());
-    assert!(table.active_among(campaign, pass(2), &ids).await.unwrap().is_empty());
+    assert_eq!(named(&table, campaign, "serial").await, []);
+}
+
+/// Returns the registrations on `device-1` that a wallet means if it names pass 1 by this serial number of `pass.x`, in
+/// the order of their ids.
+async fn named(
+    table: &store::Table,
+    campaign_id: CampaignId,
+    serial_number: &str,
+) -> Vec<(CampaignId, PassId, RegistrationId, Option<Wallet>)> {
+    let serial_number = typed_serial("pass.x", serial_number);
+    let pass = NamedPass { serial_number, campaign_id, pass_id: pass(1), token: None };
+    let found = table.registrations_of_pass_on_device(&demo(), &device("device-1"), &pass).await.unwrap();
+    let found = found.into_iter().map(|NamedRegistration { campaign_id, pass_id, registration_id, wallet }| {
+        (campaign_id, pass_id, registration_id, wallet)
+    });
+    let mut found: Vec<_> = found.collect();
+    found.sort_by_key(|(_, _, registration, _)| *registration);
+    found
+}
+
+#[tokio::test]
+async fn a_serial_number_means_the_registrations_that_have_it_or_are_of_its_pass_and_have_none() {
+    let table = TestTable::start().await;
+    let (campaign, other) = (new_campaign(), new_campaign());
+    let derived = |wallet| RegistrationId::of_device(pass(1), wallet, "device-1");
+    let install = |campaign, number, id, serial_number: Option<TypedSerialNumber>| {
+        let installation =
+            Installation { device_library_identifier: Some(device("device-1")), serial_number, ..installation(id) };
+        event(campaign, pass(number), at(5), Change::Installed(installation))
+    };
+    let [a, b] = ["a", "b"].map(|serial_number| typed_serial("pass.x", serial_number));
+    let of_another_type = typed_serial("pass.y", "a");
+    for event in [
+        install(campaign, 1, registration(1), Some(a.clone())),
+        install(campaign, 1, registration(2), Some(b.clone())),
+        install(campaign, 1, registration(3), Some(of_another_type.clone())),
+        install(campaign, 1, registration(4), None),
+        install(campaign, 2, registration(5), Some(a.clone())),
+        install(campaign, 2, registration(6), None),
+        install(other, 1, registration(7), Some(a.clone())),
+        install(other, 1, registration(8), None),
+        install(campaign, 1, derived(Wallet::Passbook), Some(a.clone())),
+        install(campaign, 1, derived(Wallet::Pass2u), Some(b.clone())),
+        install(campaign, 1, derived(Wallet::Other), None),
+    ] {
+        expect_done(table.apply(&event, now()).await);
+    }
+    let indexed = |campaign, number, id| (campaign, pass(number), registration(id), None);
+    // The wallet is the stored one, whatever the id was derived from.
+    let read = |wallet| (campaign, pass(1), derived(wallet), Some(Wallet::Passbook));
+    for (serial_number, expected) in [
+        (
+            "a",
+            vec![
+                indexed(campaign, 1, 1),
+                indexed(campaign, 1, 4),
+                indexed(campaign, 2, 5),
+                indexed(other, 1, 7),
+                read(Wallet::Passbook),
+                read(Wallet::Other),
+            ],
+        ),
+        ("b", vec![indexed(campaign, 1, 2), indexed(campaign, 1, 4), read(Wallet::Pass2u), read(Wallet::Other)]),
+        ("c", vec![indexed(campaign, 1, 4), read(Wallet::Other)]),
+    ] {
+        let mut expected = expected;
+        expected.sort_by_key(|(_, _, registration, _)| *registration);
+        assert_eq!(named(&table, campaign, serial_number).await, expected, "{serial_number}");
+    }
 }
