@@ -2,7 +2,7 @@
 
 use domain::device::{PushServiceUrl, PushToken};
 use lambda_http::Request;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::error::WalletError;
 
@@ -14,6 +14,7 @@ const MAX_LENGTH: usize = 64 * 1024;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RegistrationBody {
     /// The address for push notifications, if the wallet has one already.
+    #[serde(default, deserialize_with = "empty_as_none")]
     pub(crate) push_token: Option<PushToken>,
     /// The server that passes push notifications on to the wallet.
     pub(crate) push_service_url: Option<PushServiceUrl>,
@@ -26,12 +27,19 @@ impl RegistrationBody {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_str(&text).map_err(WalletError::malformed)
+        serde_json::from_str(text).map_err(WalletError::malformed)
     }
 }
 
-/// Returns the body as text, or `None` if it is too long or not UTF-8.
-pub(crate) fn text(request: &Request) -> Option<String> {
+/// Reads a push token. A wallet that has none yet may send an empty one.
+fn empty_as_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PushToken>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    text.filter(|text| !text.is_empty()).map(|text| text.parse().map_err(D::Error::custom)).transpose()
+}
+
+/// Returns the body as text, without a byte order mark before it, or `None` if it is too long or not UTF-8.
+pub(crate) fn text(request: &Request) -> Option<&str> {
     let bytes: &[u8] = request.body();
-    (bytes.len() <= MAX_LENGTH).then(|| String::from_utf8(bytes.to_vec()).ok()).flatten()
+    let text = str::from_utf8(bytes).ok().filter(|_| bytes.len() <= MAX_LENGTH)?;
+    Some(text.strip_prefix('\u{feff}').unwrap_or(text))
 }

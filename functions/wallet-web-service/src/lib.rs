@@ -237,7 +237,7 @@ impl HttpFunction for WalletWebService {
 /// it only if it has the form of one; a device and a serial number never are.
 fn count_complaints(request: &Request) {
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-    for complaint in body::text(request).map(|body| Complaint::all_in(&body)).unwrap_or_default() {
+    for complaint in body::text(request).map(Complaint::all_in).unwrap_or_default() {
         *counts.entry(complaint).or_default() += 1;
     }
     let request_id = RequestLog::request_id(request);

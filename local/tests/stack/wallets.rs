@@ -134,6 +134,8 @@ async fn each_call_has_the_status_that_devices_understand() {
         (Method::POST, own.clone(), APPLE, "", 201),
         (Method::POST, own.clone(), "Bearer 0123456789abcdef", "{}", 200),
         (Method::POST, own.clone(), APPLE, r#"{"pushToken":null,"more":[]}"#, 200),
+        (Method::POST, own.clone(), APPLE, r#"{"pushToken":""}"#, 200),
+        (Method::POST, own.clone(), APPLE, "\u{feff}{}", 200),
         (Method::GET, list.clone(), "", "", 200),
         (Method::GET, list.clone(), wrong, "", 200),
         (Method::GET, format!("{list}?passesUpdatedSince=a+b:c&more=%"), "", "", 200),
