@@ -5,6 +5,8 @@
 //! its tasks, decompiled), and agree with what web services have received from devices
 //! (<https://stackoverflow.com/questions/15581586>, develatio/django-walletpass, passportxyz).
 
+use std::collections::BTreeMap;
+
 use domain::pass::PassTypeIdentifier;
 use serde_json::Value;
 use strum::{IntoStaticStr, VariantArray};
@@ -163,6 +165,17 @@ impl Complaint {
     }
 }
 
+/// Returns how many complaints there are of each kind, and the pass type if all of the kind name the same one.
+pub(crate) fn by_kind(complaints: &[Complaint]) -> BTreeMap<Kind, (usize, Option<&PassTypeIdentifier>)> {
+    let mut kinds = BTreeMap::new();
+    for Complaint { kind, pass_type } in complaints {
+        let (count, named) = kinds.entry(*kind).or_insert((0, pass_type.as_ref()));
+        *count += 1;
+        *named = named.filter(|named| Some(*named) == pass_type.as_ref());
+    }
+    kinds
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -288,6 +301,35 @@ mod tests {
     #[case::empty(String::new(), 0)]
     fn what_can_be_read_is_counted(#[case] body: String, #[case] expected: usize) {
         assert_eq!(Complaint::all_in(&body).len(), expected);
+    }
+
+    #[test]
+    fn complaints_are_counted_by_kind_and_have_a_pass_type_if_all_of_the_kind_agree() {
+        let of_type = |kind, pass_type: Option<&str>| Complaint {
+            kind,
+            pass_type: pass_type.map(|pass_type| pass_type.parse().unwrap()),
+        };
+        let complaints = [
+            of_type(Kind::PassStatus, Some("pass.a")),
+            of_type(Kind::ListStatus, Some("pass.a")),
+            of_type(Kind::ListStatus, Some("pass.b")),
+            of_type(Kind::ListStatus, Some("pass.a")),
+            of_type(Kind::PassStatus, Some("pass.a")),
+            of_type(Kind::Unknown, Some("pass.a")),
+            of_type(Kind::Unknown, None),
+            of_type(Kind::TagMissing, None),
+        ];
+        let counted: Vec<_> = by_kind(&complaints)
+            .into_iter()
+            .map(|(kind, (count, pass_type))| (kind, count, pass_type.map(PassTypeIdentifier::as_str)))
+            .collect();
+        let expected = [
+            (Kind::ListStatus, 3, None),
+            (Kind::PassStatus, 2, Some("pass.a")),
+            (Kind::TagMissing, 1, None),
+            (Kind::Unknown, 2, None),
+        ];
+        assert_eq!(counted, expected);
     }
 
     proptest! {

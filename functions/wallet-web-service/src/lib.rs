@@ -16,7 +16,7 @@ mod error;
 mod signs;
 mod tag;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use api::{Response, bare, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLETS_ROOT};
 use domain::{
@@ -233,16 +233,14 @@ impl HttpFunction for WalletWebService {
     }
 }
 
-/// Writes a log line for each kind of complaint in the request, from which the metric filter counts. The pass type is in
-/// it only if it has the form of one; a device and a serial number never are.
+/// Writes a log line for each kind of complaint in the request, from which the metric filter counts. The pass type
+/// comes from the caller, so it is in the line only if it has the form of one, and if all complaints of the kind name
+/// the same one: otherwise one call could fill the log. A device and a serial number never are.
 fn count_complaints(request: &Request) {
-    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-    for complaint in body::text(request).map(Complaint::all_in).unwrap_or_default() {
-        *counts.entry(complaint).or_default() += 1;
-    }
     let request_id = RequestLog::request_id(request);
-    for (Complaint { kind, pass_type }, complaints) in counts {
-        let (kind, pass_type) = (kind.as_str(), pass_type.as_ref().map(PassTypeIdentifier::as_str));
+    let complaints = body::text(request).map(Complaint::all_in).unwrap_or_default();
+    for (kind, (complaints, pass_type)) in complaint::by_kind(&complaints) {
+        let (kind, pass_type) = (kind.as_str(), pass_type.map(PassTypeIdentifier::as_str));
         info!(request_id, kind, pass_type, complaints, "wallets complained");
     }
 }
