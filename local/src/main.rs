@@ -19,7 +19,7 @@ use local::{
     stack::{Stack, StackError},
     template::Template,
     testing::google::{self, SignedCallback},
-    wallet::{self, Extent, Visit, behaviour::Behaviour, rules},
+    wallet::{self, Extent, Visit, behaviour::Behaviour, exchange, rules},
 };
 
 /// The path of the sample campaign's registrations. Every new table has this campaign.
@@ -218,7 +218,7 @@ async fn visit_as_wallet(arguments: VisitArguments) -> ExitCode {
         Ok(broken) => {
             print_line("broken rules:");
             for broken in broken {
-                print_line(&format!("  {}: {broken}", broken.step));
+                print_line(&exchange::hide(&format!("  {}: {broken}", broken.step), hidden_token));
             }
             ExitCode::FAILURE
         }

@@ -1,8 +1,11 @@
 //! One request with its answer, and the rules that the answer breaks.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    iter,
+};
 
-use http::{StatusCode, header::AUTHORIZATION};
+use http::StatusCode;
 
 use super::{behaviour::Behaviour, rules::Rule};
 use crate::client::{Answer, Call, ServiceUrl};
@@ -44,16 +47,12 @@ impl fmt::Display for Broken {
 
 impl Exchange {
     /// Returns the whole exchange as text: the request with `>`, the answer with `<`, notes with `-`, and broken rules
-    /// with `!`. In the header `Authorization`, `hidden_token` is replaced by `…`.
+    /// with `!`. `hidden_token` is replaced by `…`, except in the request line, which has the URL of the pass.
     #[must_use]
     pub fn text(&self, hidden_token: Option<&str>) -> String {
         let Self { step, service, call, answer, broken, notes } = self;
         let mut lines = vec![format!("> {} {service}{}", call.method, call.target)];
         for (name, value) in &call.headers {
-            let value = match hidden_token {
-                Some(token) if *name == AUTHORIZATION => &value.replace(token, "…"),
-                _ => value,
-            };
             lines.push(format!("> {name}: {value}"));
         }
         lines.extend(body_lines('>', call.body.as_bytes()));
@@ -64,11 +63,22 @@ impl Exchange {
         lines.extend(body_lines('<', &answer.body));
         lines.extend(notes.iter().map(|note| format!("- {note}")));
         lines.extend(broken.iter().map(|broken| format!("! {broken}")));
-        lines.iter().fold(format!("{step}\n"), |mut text, line| {
+        let request_line = lines.remove(0);
+        let lines = lines.iter().map(|line| hide(line, hidden_token));
+        iter::once(request_line).chain(lines).fold(format!("{step}\n"), |mut text, line| {
             // Writing to a `String` cannot fail.
             let _ = writeln!(text, "  {line}");
             text
         })
+    }
+}
+
+/// Returns the text with `…` instead of the token.
+#[must_use]
+pub fn hide(text: &str, hidden_token: Option<&str>) -> String {
+    match hidden_token {
+        Some(token) if !token.is_empty() => text.replace(token, "…"),
+        _ => text.to_owned(),
     }
 }
 

@@ -534,6 +534,31 @@ async fn a_redirect_is_not_followed(#[case] redirects_registrations: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_prints_each_exchange_and_hides_only_the_token() {
+    // An answer repeats the token, in a header, in the body and in what breaks a rule.
+    let echoing = serve(SCHEMES, |asked, _, response| {
+        if let Asked::Register { .. } = asked {
+            *response = status(StatusCode::FOUND);
+            response.headers_mut().insert(LOCATION, HeaderValue::try_from(format!("/{TOKEN}")).unwrap());
+            *response.body_mut() = json!({ "token": TOKEN }).to_string().into_bytes();
+        }
+    })
+    .await;
+    for (more, token) in [(&[][..], "…"), (&["--verbose"][..], TOKEN)] {
+        let output = command(Behaviour::Passbook, &echoing.url, more).await;
+        let stdout = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{stdout}");
+        assert_eq!(stdout.contains(TOKEN), token == TOKEN, "{stdout}");
+        for line in [
+            format!("  < location: /{token}\n"),
+            format!("  < {{\"token\":\"{token}\"}}\n"),
+            format!(
+                "  ! redirect: The web service answers itself and redirects nowhere. Found: 302 Found to /{token}\n"
+            ),
+        ] {
+            assert!(stdout.contains(&line), "{line}: {stdout}");
+        }
+    }
+
     let running = serve_right().await;
     for (more, shows_token) in [(&[][..], false), (&["--verbose"][..], true)] {
         let output = command(Behaviour::Passbook, &running.url, more).await;
