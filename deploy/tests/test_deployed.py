@@ -306,12 +306,18 @@ def test_the_api_throttles_as_configured_and_logs_no_address_or_path(deployed):
     settings = stage["DefaultRouteSettings"]
     for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
         assert int(settings[name]) == int(deployed.parameters[name])
-    # The key is that of a route of the API, or API Gateway refuses the stage.
+    # Each key is that of a route of the API, or API Gateway refuses the stage.
     [api] = of_type(deployed, "AWS::ApiGatewayV2::Api")
-    [(route, settings)] = stage["RouteSettings"].items()
-    assert "x-amazon-apigateway-any-method" in api["Body"]["paths"][route.removeprefix("ANY ")]
-    for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
-        assert int(settings[name]) == int(deployed.parameters[f"Wallet{name}"])
+    methods = {
+        f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}"
+        for path, operations in api["Body"]["paths"].items()
+        for method in operations
+    }
+    of_wallets = {route for route in methods if "/wallet/" in route and "{call+}" in route or route.endswith("/google")}
+    assert set(stage["RouteSettings"]) == of_wallets == {"ANY /wallet/{account_id}/{call+}", "POST /wallet/{account_id}/google"}
+    for settings in stage["RouteSettings"].values():
+        for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+            assert int(settings[name]) == int(deployed.parameters[f"Wallet{name}"])
     logged = json.loads(stage["AccessLogSettings"]["Format"])
     # Not $context.error.messageString, which would add quotes of its own.
     assert logged["error"] == "$context.error.message"
