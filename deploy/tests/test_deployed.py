@@ -4,6 +4,7 @@ import ast
 import json
 import re
 
+import pytest
 import stack
 from permissions import BY_CAMPAIGN, BY_DEVICE, BY_PASS, PERMISSIONS, TABLE
 
@@ -334,6 +335,20 @@ def test_the_dashboard_is_json_and_shows_every_alarm(deployed):
     assert set(alarms["alarms"]) == {f"arn:aws:cloudwatch:<region>:<account>:alarm:<{name}>" for name in names}, "the first widget shows every alarm"
     for properties in metrics:
         assert properties["metrics"], properties["title"]
+
+
+# Functions without callers who wait: operators invoke two, and two read nothing of the table.
+NOT_SHOWN = {"AccountAdmin", "ApiContract", "CampaignRecount", "UnmatchedRoute"}
+
+
+@pytest.mark.parametrize(("title", "metric"), [("Failed invocations", "Errors"), ("Concurrent executions", "ConcurrentExecutions")])
+def test_the_dashboard_shows_every_function_with_callers(deployed, title, metric):
+    [dashboard] = of_type(deployed, "AWS::CloudWatch::Dashboard")
+    [widget] = [widget["properties"] for widget in json.loads(dashboard["DashboardBody"])["widgets"] if widget["properties"].get("title") == title]
+    functions = {name for name, resource in deployed.resolved.items() if resource["Type"] == "AWS::Lambda::Function"}
+    assert functions > NOT_SHOWN
+    assert all(line[:3] == ["AWS/Lambda", metric, "FunctionName"] for line in widget["metrics"])
+    assert {line[3] for line in widget["metrics"]} == {f"<{name}>" for name in functions - NOT_SHOWN}
 
 
 # The fields of the functions' log lines. The functions' own tests assert these names.
