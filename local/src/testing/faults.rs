@@ -40,6 +40,8 @@ pub enum Fault {
     CutOff,
     /// The response has status 200 and is not JSON.
     Rubbish,
+    /// The response has status 200 and no body.
+    Empty,
     /// A `TransactWriteItems` meets another transaction: 400 `TransactionCanceledException`. Other calls have no fault.
     Conflict,
     /// A `BatchGetItem` returns all its keys as unprocessed. Other calls have no fault.
@@ -171,6 +173,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             Fault::Internal => error(500, "InternalServerError"),
             Fault::Denied => error(400, "AccessDeniedException"),
             Fault::Rubbish => response(200, "<html>"),
+            Fault::Empty => response(200, ""),
             Fault::Conflict if operation(&request) == "TransactWriteItems" => conflict(),
             Fault::Unprocessed if is_batch_get(&request) => unprocessed(&request),
             Fault::Behind if is_batch_get(&request) && !is_consistent(&request) => {
@@ -201,6 +204,7 @@ async fn serve(caller: TcpStream, engine: &str, plan: &Mutex<Plan>) -> io::Resul
             | Fault::Internal
             | Fault::Denied
             | Fault::Rubbish
+            | Fault::Empty
             | Fault::Conflict
             | Fault::Unprocessed
             | Fault::Behind => {}

@@ -79,8 +79,12 @@ impl Table {
         let mut pauses = limits::pauses(Instant::now() + 2 * CALL_TIMEOUT);
         while let Some(wanted) = unprocessed {
             let response = self.client.batch_get_item().request_items(&self.name, wanted).send().await?;
-            let items = response.responses.and_then(|mut tables| tables.remove(&self.name));
-            found.extend(items.unwrap_or_default());
+            // The SDK reads an empty response as one without members. It must not mean that there are no items: a
+            // wallet would get 401 for the right token.
+            let Some(mut tables) = response.responses else {
+                return Err(StoreError::Unavailable("a response has no items".to_owned()));
+            };
+            found.extend(tables.remove(&self.name).unwrap_or_default());
             unprocessed = response.unprocessed_keys.and_then(|mut tables| tables.remove(&self.name));
             if unprocessed.is_some() {
                 let Some(pause) = pauses.next() else {

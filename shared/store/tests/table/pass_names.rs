@@ -8,7 +8,7 @@ use domain::{
 };
 use local::testing::faults::Fault;
 use rstest::rstest;
-use store::{CampaignMove, NamedPass, Outcome};
+use store::{CampaignMove, NamedPass, Outcome, StoreError};
 
 use super::{
     TestTable, at, deadline, demo, event, expect_done, interrupted_after, new_campaign, now, pass, typed_serial,
@@ -314,4 +314,14 @@ async fn a_pass_is_found_although_a_replica_is_behind() {
     let serial = typed_serial(TYPE, "serial");
     let found = table.faulty(&faults).passes_with_serial_numbers(&demo(), &[serial]).await.unwrap();
     assert_eq!(found.iter().map(|found| found.pass_id).collect::<Vec<_>>(), [pass(1)]);
+}
+
+#[tokio::test]
+async fn an_empty_response_does_not_mean_that_a_pass_is_unknown() {
+    let table = TestTable::start().await;
+    let faults = table.sandbox.faults().await.unwrap();
+    faults.always(Fault::Empty);
+    let serial = typed_serial(TYPE, "serial");
+    let found = table.faulty(&faults).passes_with_serial_numbers(&demo(), &[serial]).await;
+    assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
 }
