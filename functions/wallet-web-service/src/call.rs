@@ -13,7 +13,7 @@ use strum::{IntoStaticStr, VariantNames};
 /// Its name is the one in the log.
 #[derive(Debug, Clone, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum Call {
+pub enum Call {
     /// A device registers a pass.
     Register(Target),
     /// A device unregisters a pass.
@@ -36,21 +36,21 @@ pub(crate) enum Call {
 
 /// The pass and the device that a call is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub struct Target {
     /// The device library identifier.
-    pub(crate) device: String,
+    pub device: String,
     /// The pass type identifier.
-    pub(crate) pass_type: String,
+    pub pass_type: String,
     /// The serial number, as it came.
-    pub(crate) serial_number: String,
+    pub serial_number: String,
     /// Whether the path is PassWallet's: `registrations_attido` instead of `registrations`.
-    pub(crate) is_attido: bool,
+    pub is_attido: bool,
 }
 
 impl Call {
     /// Returns the pass type identifier that the path names.
     #[must_use]
-    pub(crate) fn pass_type(&self) -> Option<&str> {
+    pub fn pass_type(&self) -> Option<&str> {
         match self {
             Self::Register(target) | Self::Unregister(target) => Some(&target.pass_type),
             Self::List { pass_type, .. } => Some(pass_type),
@@ -60,7 +60,7 @@ impl Call {
 
     /// Parses the part of the path after the account.
     #[must_use]
-    pub(crate) fn parse(method: &Method, path: &str) -> Self {
+    pub fn parse(method: &Method, path: &str) -> Self {
         let Some(call) = path.trim_matches('/').strip_prefix("v1/") else { return Self::Unknown };
         let is_post = method == Method::POST;
         if call == "log" && is_post {
@@ -97,7 +97,7 @@ impl Target {
     /// Returns the serial number decoded once more, or `None` if that changes nothing. iOS encodes each part of the path
     /// and then the whole path, so a serial number arrives encoded if what is in front of this function decodes only once.
     #[must_use]
-    pub(crate) fn decoded_serial_number(&self) -> Option<String> {
+    pub fn decoded_serial_number(&self) -> Option<String> {
         let decoded = decoded(&self.serial_number);
         (decoded != self.serial_number).then_some(decoded)
     }

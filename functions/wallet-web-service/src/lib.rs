@@ -10,7 +10,7 @@
 //! - [`complaint`] sorts what devices report.
 
 mod body;
-mod call;
+pub mod call;
 mod complaint;
 mod error;
 mod signs;
