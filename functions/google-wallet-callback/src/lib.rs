@@ -6,8 +6,8 @@
 //! 1. its form, which shows the object that it claims to be about;
 //! 2. the account's issuers, the object's pass and, if this process knows none, the keys: one call to the table;
 //! 3. whether the object is of an issuer of the account;
-//! 4. the signatures ([`verification`]), with keys that are fetched only if neither this process nor the table has
-//!    fresh ones ([`keys`], [`published_keys`]);
+//! 4. the signatures (`verification`), with keys that are fetched only if neither this process nor the table has
+//!    fresh ones (`keys`, `published_keys`);
 //! 5. the write of the object's registration (`store::registrations::callback`).
 //!
 //! | answer | callback |

@@ -5,9 +5,9 @@
 //! what fails for days, and take most answers that are not documented for an outage, so this function answers less, and
 //! more patiently, than the API below `/v2`.
 //!
-//! - [`call`] parses a request's path, [`signs`] tells the wallets apart.
-//! - [`tag`] decides which passes have changed since a device asked.
-//! - [`complaint`] sorts what devices report.
+//! - [`call`] parses a request's path, `signs` tells the wallets apart.
+//! - `tag` decides which passes have changed since a device asked.
+//! - `complaint` sorts what devices report.
 
 mod body;
 pub mod call;
