@@ -13,8 +13,9 @@ use std::{
 };
 
 use aws_sdk_dynamodb::{
-    Client,
+    Client, Config,
     client::Waiters as _,
+    config::{BehaviorVersion, Region},
     operation::describe_table::DescribeTableError,
     types::{
         AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
@@ -230,9 +231,17 @@ impl Engine {
         ]
     }
 
-    /// Returns a client of the engine, configured like the functions' clients.
+    /// Returns the SDK's client of the engine, which can do more than the functions' own client.
     pub fn client(&self, table: &TableDefinition) -> Result<Client, EngineError> {
-        Ok(self.table_config(table)?.connection().client())
+        let config = self.table_config(table)?;
+        let connection = config.connection();
+        let settings = Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(connection.http_client())
+            .endpoint_url(&self.endpoint)
+            .region(Region::new(connection.region.clone()))
+            .credentials_provider(connection.credentials.clone());
+        Ok(Client::from_conf(settings.build()))
     }
 
     /// Returns a store over the table, configured like the functions' stores.

@@ -8,7 +8,11 @@ use std::collections::HashSet;
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{
+        put_item::PutItemInput,
+        transact_write_items::{TransactWriteItemsError, TransactWriteItemsInput},
+        update_item::{UpdateItemError, UpdateItemInput},
+    },
     types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update},
 };
 use domain::{
@@ -66,13 +70,11 @@ impl Table {
             known_since: now,
             key_ids: Vec::new(),
         };
-        let put = self
-            .client
-            .put_item()
+        let put = PutItemInput::builder()
             .table_name(&self.name)
             .set_item(Some(codec::encode(&account_item)?))
             .condition_expression("attribute_not_exists(pk)");
-        has_written(put.send().await)
+        has_written(self.client.send(put).await)
     }
 
     /// Returns those of the accounts that do not exist. Reads the accounts that this process does not remember,
@@ -139,9 +141,7 @@ impl Table {
         id: KeyId,
         now: Timestamp,
     ) -> Result<Option<KeyRecord>, StoreError> {
-        let update = self
-            .client
-            .update_item()
+        let update = UpdateItemInput::builder()
             .table_name(&self.name)
             .key(keys::PK, text(keys::api_key_pk(id)))
             .key(keys::SK, text(keys::API_KEY_SK))
@@ -150,7 +150,7 @@ impl Table {
             .expression_attribute_values(":now", text(now))
             .expression_attribute_values(":account", text(account.as_str()))
             .return_values(ReturnValue::AllNew);
-        match update.send().await {
+        match self.client.send(update).await {
             Ok(response) => response.attributes.map(|found| codec::decode::<KeyItem>(found)?.record()).transpose(),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
@@ -204,12 +204,10 @@ impl Table {
             .expression_attribute_values(":key_ids", AttributeValue::Ss(vec![id.to_string()]))
             .build();
         let (put, update) = (put.map_err(StoreError::unwritable)?, update.map_err(StoreError::unwritable)?);
-        let transaction = self
-            .client
-            .transact_write_items()
+        let transaction = TransactWriteItemsInput::builder()
             .transact_items(TransactWriteItem::builder().put(put).build())
             .transact_items(TransactWriteItem::builder().update(update).build());
-        match transaction.send().await {
+        match self.client.send(transaction).await {
             Ok(_) => Ok(true),
             Err(error) if is_canceled(&error) => Ok(false),
             Err(error) => Err(error.into()),

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::put_item::PutItemInput;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ impl Table {
             expires_at: now.plus(BOOKMARK_LIFE).unix_seconds(),
         };
         let item = codec::encode(&item)?;
-        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await?;
+        self.client.send(PutItemInput::builder().table_name(&self.name).set_item(Some(item))).await?;
         Ok(())
     }
 

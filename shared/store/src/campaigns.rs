@@ -17,7 +17,7 @@
 //! remembers a campaign for up to a minute, so it may act on the old ones for that long.
 
 use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    operation::update_item::{UpdateItemError, UpdateItemInput, builders::UpdateItemInputBuilder},
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use domain::{
@@ -244,13 +244,13 @@ impl Table {
         stored.ok_or_else(|| StoreError::malformed(keys::CAMPAIGN_SK, "expected a claim to return the campaign"))
     }
 
-    fn update_campaign(&self, campaign: CampaignId) -> UpdateItemFluentBuilder {
+    fn update_campaign(&self, campaign: CampaignId) -> UpdateItemInputBuilder {
         let (pk, sk) = campaign_key(campaign);
-        self.client.update_item().table_name(&self.name).key(keys::PK, text(pk)).key(keys::SK, text(sk))
+        UpdateItemInput::builder().table_name(&self.name).key(keys::PK, text(pk)).key(keys::SK, text(sk))
     }
 
     /// Returns an update of a campaign on the condition that the account owns it.
-    fn update_campaign_of(&self, account: &AccountId, campaign: CampaignId) -> UpdateItemFluentBuilder {
+    fn update_campaign_of(&self, account: &AccountId, campaign: CampaignId) -> UpdateItemInputBuilder {
         self.update_campaign(campaign)
             .condition_expression("account_id = :account")
             .expression_attribute_values(":account", text(account.as_str()))
@@ -261,13 +261,13 @@ impl Table {
     async fn stored_after(
         &self,
         campaign: CampaignId,
-        update: UpdateItemFluentBuilder,
+        update: UpdateItemInputBuilder,
         now: Timestamp,
     ) -> Result<Option<Campaign>, StoreError> {
         let update = update
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let item = match update.send().await {
+        let item = match self.client.send(update).await {
             Ok(written) => written.attributes,
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failure)) => failure.item.clone(),

@@ -9,7 +9,13 @@
 
 use std::{collections::HashSet, pin::pin};
 
-use aws_sdk_dynamodb::{operation::put_item::builders::PutItemFluentBuilder, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    operation::{
+        put_item::{PutItemInput, builders::PutItemInputBuilder},
+        scan::ScanInput,
+    },
+    types::AttributeValue,
+};
 use domain::{
     account::KeyId,
     campaign::Campaign,
@@ -76,18 +82,16 @@ pub struct CopiedNames {
 impl Table {
     /// Returns the accounts and campaigns of the table. Scans the whole table.
     pub async fn contents(&self) -> Result<Contents, StoreError> {
-        let scan = self.client.scan().table_name(&self.name).projection_expression("pk, sk");
-        let mut keys = scan
+        let scan = ScanInput::builder().table_name(&self.name).projection_expression("pk, sk");
+        let scan = scan
             .filter_expression("sk IN (:account, :campaign, :serial_number, :google_object)")
             .expression_attribute_values(":account", text(keys::ACCOUNT_SK))
             .expression_attribute_values(":campaign", text(keys::CAMPAIGN_SK))
             .expression_attribute_values(":serial_number", text(keys::SERIAL_NUMBER_SK))
-            .expression_attribute_values(":google_object", text(keys::GOOGLE_OBJECT_SK))
-            .into_paginator()
-            .items()
-            .send();
+            .expression_attribute_values(":google_object", text(keys::GOOGLE_OBJECT_SK));
+        let mut keys = pin!(self.client.items(scan));
         let mut contents = Contents::default();
-        while let Some((pk, sk)) = keys.next().await.transpose()?.as_ref().and_then(key_of) {
+        while let Some((pk, sk)) = keys.try_next().await?.as_ref().and_then(key_of) {
             contents.accounts.extend(keys::parse_account_pk(&pk));
             contents.campaigns.extend(keys::parse_campaign_pk(&pk));
             contents.has_names |= [keys::SERIAL_NUMBER_SK, keys::GOOGLE_OBJECT_SK].contains(&sk.as_str());
@@ -141,7 +145,7 @@ impl Table {
         // that is repeated after an interruption may overwrite the counts.
         if to.consistent_item(campaign_key(campaign)).await?.is_none() {
             for counts in self.counts_without_active(campaign, now).await? {
-                to.put_item(counts).send().await.map_err(StoreError::from)?;
+                to.client.send(to.put_item(counts)).await.map_err(StoreError::from)?;
             }
             copied.is_new = to.put_new(known.clone()).await?;
         }
@@ -154,7 +158,7 @@ impl Table {
             let mut start = None;
             loop {
                 let part = self.items_of(campaign, prefix).set_exclusive_start_key(start).limit(READ_SIZE);
-                let part = part.send().await.map_err(StoreError::from)?;
+                let part = self.client.send(part).await.map_err(StoreError::from)?;
                 let items = stream::iter(part.items.unwrap_or_default());
                 let mut results = items.map(|item| to.put_like_event(item, now)).buffer_unordered(CONCURRENCY);
                 while let Some(is_written) = results.try_next().await? {
@@ -201,16 +205,12 @@ impl Table {
         to: &Self,
         mut progress: impl FnMut(&CopiedNames),
     ) -> Result<CopiedNames, StoreError> {
-        let scan = self.client.scan().table_name(&self.name).consistent_read(true);
-        let names = scan
+        let scan = ScanInput::builder().table_name(&self.name).consistent_read(true);
+        let scan = scan
             .filter_expression("sk IN (:serial_number, :google_object)")
             .expression_attribute_values(":serial_number", text(keys::SERIAL_NUMBER_SK))
-            .expression_attribute_values(":google_object", text(keys::GOOGLE_OBJECT_SK))
-            .into_paginator()
-            .items()
-            .send();
-        let names = stream::unfold(names, async |mut names| Some((names.next().await?, names)));
-        let results = names.map(|name| async {
+            .expression_attribute_values(":google_object", text(keys::GOOGLE_OBJECT_SK));
+        let results = self.client.items(scan).map(|name| async {
             let name = StoredName::read(name?)?;
             if !campaigns.contains(&name.campaign_id) {
                 return Ok(None);
@@ -264,15 +264,16 @@ impl Table {
             };
             put.expression_attribute_values(":at", at)
         };
-        has_written(put.send().await)
+        has_written(self.client.send(put).await)
     }
 
     /// Writes an item unless one with the same key exists; returns whether it was written.
     async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
-        has_written(self.put_item(item).condition_expression("attribute_not_exists(pk)").send().await)
+        let put = self.put_item(item).condition_expression("attribute_not_exists(pk)");
+        has_written(self.client.send(put).await)
     }
 
-    fn put_item(&self, item: Item) -> PutItemFluentBuilder {
-        self.client.put_item().table_name(&self.name).set_item(Some(item))
+    fn put_item(&self, item: Item) -> PutItemInputBuilder {
+        PutItemInput::builder().table_name(&self.name).set_item(Some(item))
     }
 }

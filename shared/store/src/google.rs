@@ -1,6 +1,7 @@
 //! What is needed to verify a callback of Google Wallet: the issuers of the account, the pass of the object, and
 //! Google's root keys.
 
+use aws_sdk_dynamodb::operation::put_item::PutItemInput;
 use domain::{
     google::GoogleIssuerId,
     id::{AccountId, CampaignId, PassId},
@@ -94,9 +95,7 @@ impl Table {
         let StoredKeys { url, key_set, fresh_until } = stored;
         let (pk, sk) = google_keys_key();
         let item = KeysItem { pk, sk, keys_url: url.clone(), key_set: key_set.clone(), fresh_until: *fresh_until };
-        let put = self
-            .client
-            .put_item()
+        let put = PutItemInput::builder()
             .table_name(&self.name)
             .set_item(Some(codec::encode(&item)?))
             .condition_expression(
@@ -104,7 +103,7 @@ impl Table {
             )
             .expression_attribute_values(":keys_url", text(url))
             .expression_attribute_values(":fresh_until", text(*fresh_until));
-        has_written(put.send().await)
+        has_written(self.client.send(put).await)
     }
 
     /// Returns the Google issuers of an account, as they were set.
@@ -124,7 +123,8 @@ impl Table {
     ) -> Result<(), StoreError> {
         let (pk, sk) = google_issuers_key(account);
         let item = IssuersItem { pk, sk, issuer_ids: issuer_ids.to_vec() };
-        self.client.put_item().table_name(&self.name).set_item(Some(codec::encode(&item)?)).send().await?;
+        let put = PutItemInput::builder().table_name(&self.name).set_item(Some(codec::encode(&item)?));
+        self.client.send(put).await?;
         Ok(())
     }
 }

@@ -32,7 +32,6 @@ mod updates;
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use domain::{
     account::{KeyId, KeyRecord},
     campaign::Campaign,
@@ -40,7 +39,6 @@ use domain::{
     id::{AccountId, CampaignId},
 };
 
-use self::remembered::Remembered;
 pub use self::{
     admission::{Admission, WantedTotals},
     campaigns::{CampaignMove, ClaimError},
@@ -58,6 +56,7 @@ pub use self::{
     },
     updates::Updates,
 };
+use self::{dynamodb::Client, remembered::Remembered};
 
 /// How long a process remembers a key, a campaign or an account. A revoked key stops working within this time.
 const MEMORY: Duration = Duration::from_mins(1);
@@ -94,7 +93,7 @@ impl Table {
     #[must_use]
     pub fn connect(connection: &Connection) -> Self {
         Self {
-            client: connection.client(),
+            client: Client::new(connection),
             name: connection.table_name.clone(),
             campaigns: Remembered::new(MAX_REMEMBERED_CAMPAIGNS, MEMORY),
             keys: Remembered::new(MAX_REMEMBERED_KEYS, MEMORY),

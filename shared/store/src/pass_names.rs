@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    operation::update_item::{UpdateItemError, UpdateItemInput, builders::UpdateItemInputBuilder},
     types::ReturnValuesOnConditionCheckFailure,
 };
 use domain::{
@@ -119,7 +119,7 @@ impl Table {
                 .expression_attribute_values(":token", text(token.encoded()))
                 .expression_attribute_values(":at", text(at)),
         };
-        send(update, campaign, pass).await
+        self.send_name(update, campaign, pass).await
     }
 
     /// Gives a Google object to a pass unless it belongs to another one. The account must have claimed and pinned the
@@ -136,7 +136,7 @@ impl Table {
         let update = self.name_update(google_object_key(account, object), campaign, pass);
         let update =
             update.update_expression("SET campaign_id = :campaign, pass_id = :pass").condition_expression(NAMES);
-        send(update, campaign, pass).await
+        self.send_name(update, campaign, pass).await
     }
 
     /// Gives a name from another table to its pass, on the same conditions as its event.
@@ -175,15 +175,29 @@ impl Table {
         Ok(passes)
     }
 
-    fn name_update(&self, (pk, sk): ItemKey, campaign: CampaignId, pass: PassId) -> UpdateItemFluentBuilder {
-        self.client
-            .update_item()
+    fn name_update(&self, (pk, sk): ItemKey, campaign: CampaignId, pass: PassId) -> UpdateItemInputBuilder {
+        UpdateItemInput::builder()
             .table_name(&self.name)
             .key(keys::PK, text(pk))
             .key(keys::SK, text(sk))
             .expression_attribute_values(":campaign", text(campaign))
             .expression_attribute_values(":pass", text(pass))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    /// Sends an update that gives a name to a pass. If its condition does not hold, the stored item shows why.
+    async fn send_name(
+        &self,
+        update: UpdateItemInputBuilder,
+        campaign: CampaignId,
+        pass: PassId,
+    ) -> Result<Naming, StoreError> {
+        let Err(error) = self.client.send(update).await else { return Ok(Naming::Stored) };
+        let Some(UpdateItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
+            return Err(error.into());
+        };
+        let owner = named_pass(failure.item.clone().unwrap_or_default())?;
+        Ok(if owner == (campaign, pass) { Naming::Unchanged } else { Naming::Taken })
     }
 }
 
@@ -199,14 +213,4 @@ pub(crate) fn google_object_key(account: &AccountId, object: &GoogleObjectId) ->
 pub(crate) fn named_pass(item: Item) -> Result<(CampaignId, PassId), StoreError> {
     let NameItem { campaign_id, pass_id, token_hash: _, token_at: _ } = codec::decode(item)?;
     Ok((campaign_id, pass_id))
-}
-
-/// Sends an update that gives a name to a pass. If its condition does not hold, the stored item shows why.
-async fn send(update: UpdateItemFluentBuilder, campaign: CampaignId, pass: PassId) -> Result<Naming, StoreError> {
-    let Err(error) = update.send().await else { return Ok(Naming::Stored) };
-    let Some(UpdateItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
-        return Err(error.into());
-    };
-    let owner = named_pass(failure.item.clone().unwrap_or_default())?;
-    Ok(if owner == (campaign, pass) { Naming::Unchanged } else { Naming::Taken })
 }

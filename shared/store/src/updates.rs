@@ -96,7 +96,7 @@ impl Table {
             let item = UpdateItem { pk: pk.clone(), sk: sk.clone(), updated_at: at };
             let put = self.put(&item, UPDATE_DECIDES, at)?;
             let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-            let Err(error) = put.send().await else { return Ok(true) };
+            let Err(error) = self.client.send(put).await else { return Ok(true) };
             let Some(PutItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
                 return Err(error.into());
             };

@@ -3,7 +3,7 @@
 //! A census keeps no single registration, only how many there are of each day, wallet and operating system. So it stays
 //! small however large the campaign is, and a recount can store it and continue it later.
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::query::{QueryInput, builders::QueryInputBuilder};
 use domain::{
     id::CampaignId,
     time::Timestamp,
@@ -68,13 +68,12 @@ impl Table {
             let pk = text(keys::campaign_pk(campaign));
             Item::from([(keys::PK.to_owned(), pk), (keys::SK.to_owned(), text(sk))])
         });
-        let response = self
+        let query = self
             .items_of(campaign, keys::PASSES_PREFIX)
             .projection_expression("sk, wallet, device_os, created_at, received_at, expires_at")
             .set_exclusive_start_key(start)
-            .limit(size)
-            .send()
-            .await?;
+            .limit(size);
+        let response = self.client.send(query).await?;
         let items = response.items.unwrap_or_default().into_iter();
         let items = items.map(|item| CountedItem::read(codec::decode(item)?)).collect::<Result<Vec<_>, _>>()?;
         for item in items {
@@ -84,9 +83,8 @@ impl Table {
     }
 
     /// Returns a strongly consistent query of the items of a campaign whose sort keys begin with `prefix`.
-    pub(crate) fn items_of(&self, campaign: CampaignId, prefix: &str) -> QueryFluentBuilder {
-        self.client
-            .query()
+    pub(crate) fn items_of(&self, campaign: CampaignId, prefix: &str) -> QueryInputBuilder {
+        QueryInput::builder()
             .table_name(&self.name)
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")

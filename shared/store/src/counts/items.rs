@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::{
+    operation::query::QueryInput,
+    types::{AttributeValue, TransactWriteItem, Update},
+};
 
 use domain::{
     counts::{ChangeKind, Counts, Part},
@@ -52,9 +55,7 @@ impl Table {
         let mut counts = CampaignCounts::default();
         let mut from = None;
         loop {
-            let response = self
-                .client
-                .query()
+            let query = QueryInput::builder()
                 .table_name(&self.name)
                 .key_condition_expression("pk = :pk AND sk BETWEEN :start AND :totals")
                 .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
@@ -62,9 +63,8 @@ impl Table {
                 .expression_attribute_values(":totals", text(keys::TOTALS_SK))
                 .consistent_read(consistent)
                 .set_exclusive_start_key(from)
-                .limit(1000)
-                .send()
-                .await?;
+                .limit(1000);
+            let response = self.client.send(query).await?;
             for item in response.items.unwrap_or_default() {
                 counts.read_item(&item)?;
             }

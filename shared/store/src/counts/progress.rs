@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{operation::put_item::PutItemInput, types::AttributeValue};
 use domain::{
     counts::{ChangeKind, Counts, Part},
     id::CampaignId,
@@ -154,7 +154,7 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let revision = progress.revision.unwrap_or_default() + 1;
         let item = RecountItem::new(campaign, invocation, progress, revision, running_until);
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(codec::encode(&item)?));
+        let put = PutItemInput::builder().table_name(&self.name).set_item(Some(codec::encode(&item)?));
         let put = match progress.revision {
             None => put.condition_expression(format!("attribute_not_exists(pk) OR {IS_REPEATED}")),
             Some(known) => put
@@ -164,7 +164,7 @@ impl Table {
         let put = put
             .expression_attribute_values(":revision", AttributeValue::N(revision.to_string()))
             .expression_attribute_values(":invocation", text(invocation));
-        let is_saved = has_written(put.send().await)?;
+        let is_saved = has_written(self.client.send(put).await)?;
         if is_saved {
             progress.revision = Some(revision);
         }

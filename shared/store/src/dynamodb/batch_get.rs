@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::{operation::batch_get_item::BatchGetItemInput, types::KeysAndAttributes};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time;
 
@@ -78,7 +78,8 @@ impl Table {
         // The last request begins within the time of a call.
         let mut pauses = limits::pauses(Instant::now() + 2 * CALL_TIMEOUT);
         while let Some(wanted) = unprocessed {
-            let response = self.client.batch_get_item().request_items(&self.name, wanted).send().await?;
+            let call = BatchGetItemInput::builder().request_items(&self.name, wanted);
+            let response = self.client.send(call).await?;
             // The SDK reads an empty response as one without members. It must not mean that there are no items: a
             // wallet would get 401 for the right token.
             let Some(mut tables) = response.responses else {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use aws_sdk_dynamodb::{
     error::SdkError,
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsInput},
     types::{CancellationReason, TransactWriteItem},
 };
 use tokio::time;
@@ -35,8 +35,8 @@ impl Table {
         limits::expect_time_for_call(deadline)?;
         let mut pauses = limits::pauses(deadline);
         loop {
-            let Err(error) = self.client.transact_write_items().set_transact_items(Some(writes.clone())).send().await
-            else {
+            let call = TransactWriteItemsInput::builder().set_transact_items(Some(writes.clone()));
+            let Err(error) = self.client.send(call).await else {
                 return Ok(Transacted::Done);
             };
             let Some(reasons) = cancellation_reasons(&error) else { return Err(error.into()) };

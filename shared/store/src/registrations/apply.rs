@@ -9,8 +9,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     error::SdkError,
     operation::{
-        put_item::{PutItemError, PutItemOutput, builders::PutItemFluentBuilder},
-        update_item::UpdateItemError,
+        put_item::{PutItemError, PutItemInput, PutItemOutput, builders::PutItemInputBuilder},
+        update_item::{UpdateItemError, UpdateItemInput},
     },
     types::ReturnValuesOnConditionCheckFailure,
 };
@@ -170,7 +170,7 @@ impl Table {
                 return self.end_by_push_token(*campaign_id, *pass_id, push_token, *at, now).await;
             }
         };
-        has_written(put.send().await)
+        has_written(self.client.send(put).await)
     }
 
     /// Registers a pass at `at` unless it is registered already. The account must have claimed the campaign.
@@ -306,9 +306,7 @@ impl Table {
         };
         let condition = format!("created_at = :created_at AND last_event_at = :read_last_event_at AND {push_token_at}");
         let mut assignments = Vec::new();
-        let mut update = self
-            .client
-            .update_item()
+        let mut update = UpdateItemInput::builder()
             .table_name(&self.name)
             .key(keys::PK, text(keys::campaign_pk(campaign)))
             .key(keys::SK, text(keys::registration_sk(registration.pass_id, registration.id)))
@@ -322,7 +320,8 @@ impl Table {
             assignments.push(format!("{name} = :{name}"));
             update = update.expression_attribute_values(format!(":{name}"), value);
         }
-        match update.update_expression(format!("SET {}", assignments.join(", "))).send().await {
+        let update = update.update_expression(format!("SET {}", assignments.join(", ")));
+        match self.client.send(update).await {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
@@ -336,10 +335,8 @@ impl Table {
         item: &impl Serialize,
         condition: &str,
         at: Timestamp,
-    ) -> Result<PutItemFluentBuilder, StoreError> {
-        let put = self
-            .client
-            .put_item()
+    ) -> Result<PutItemInputBuilder, StoreError> {
+        let put = PutItemInput::builder()
             .table_name(&self.name)
             .set_item(Some(codec::encode(item)?))
             .condition_expression(condition)
@@ -355,22 +352,23 @@ impl Table {
         condition: &str,
         at: Timestamp,
     ) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
-        written_or_existing(self.put(item, condition, at)?).await
+        self.written_or_existing(self.put(item, condition, at)?).await
     }
-}
 
-/// Sends a conditional put. If its condition does not hold, returns `Err` with the stored registration, or with `None`
-/// if there is none.
-pub(super) async fn written_or_existing(
-    put: PutItemFluentBuilder,
-) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
-    let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    let Err(error) = put.send().await else { return Ok(Ok(())) };
-    match error.as_service_error() {
-        Some(PutItemError::ConditionalCheckFailedException(failure)) => {
-            failure.item.clone().map(codec::decode).transpose().map(Err)
+    /// Sends a conditional put. If its condition does not hold, returns `Err` with the stored registration, or with
+    /// `None` if there is none.
+    pub(super) async fn written_or_existing(
+        &self,
+        put: PutItemInputBuilder,
+    ) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
+        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = self.client.send(put).await else { return Ok(Ok(())) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failure)) => {
+                failure.item.clone().map(codec::decode).transpose().map(Err)
+            }
+            _ => Err(error.into()),
         }
-        _ => Err(error.into()),
     }
 }
 

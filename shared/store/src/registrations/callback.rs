@@ -23,7 +23,7 @@ use domain::{
 use serde::Serialize;
 
 use super::{
-    apply::{MAX_ATTEMPTS, contended, written_or_existing},
+    apply::{MAX_ATTEMPTS, contended},
     items::{RegistrationItem, StoredRegistration, TombstoneItem},
 };
 use crate::{Outcome, StoreError, Table, dynamodb::codec::text, keys};
@@ -106,6 +106,6 @@ impl Table {
             .put(&item, condition, at)?
             .expression_attribute_values(":order", AttributeValue::N(callback.order.to_string()))
             .expression_attribute_values(":nonce", text(callback.nonce.as_str()));
-        written_or_existing(put).await
+        self.written_or_existing(put).await
     }
 }

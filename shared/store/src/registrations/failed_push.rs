@@ -4,12 +4,15 @@
 //! The report may be late. If the wallet has sent its push token since, it has registered again, so the report does not
 //! end the registration.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use std::pin::pin;
+
+use aws_sdk_dynamodb::{operation::query::QueryInput, types::AttributeValue};
 use domain::{
     device::PushToken,
     id::{CampaignId, PassId, RegistrationId},
     time::Timestamp,
 };
+use futures_util::TryStreamExt as _;
 use tokio::time;
 
 use super::{
@@ -46,7 +49,7 @@ impl Table {
                 .put(item, &format!("{condition} AND ({HAS_NO_OTHER_TOKEN})"), at)?
                 .expression_attribute_values(":push_token", text(push_token.as_str())),
         };
-        has_written(put.send().await)
+        has_written(self.client.send(put).await)
     }
 
     /// Ends each registration of the pass that has this push token and whose push failed at `at`. Returns whether any
@@ -69,7 +72,7 @@ impl Table {
                 let condition = format!("({UNINSTALL_DECIDES}) AND ({NOT_SENT_SINCE}) AND push_token = :push_token");
                 let put = self.put(&item, &condition, at)?;
                 let put = put.expression_attribute_values(":push_token", text(push_token.as_str()));
-                any |= has_written(put.send().await)?;
+                any |= has_written(self.client.send(put).await)?;
             }
             Ok(any)
         };
@@ -84,9 +87,7 @@ impl Table {
         pass: PassId,
         push_token: &PushToken,
     ) -> Result<Vec<RegistrationId>, StoreError> {
-        let mut items = self
-            .client
-            .query()
+        let query = QueryInput::builder()
             .table_name(&self.name)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .filter_expression("push_token = :push_token")
@@ -95,12 +96,10 @@ impl Table {
             .expression_attribute_values(":sk", text(keys::pass_sk(pass)))
             .expression_attribute_values(":push_token", text(push_token.as_str()))
             // An install that was applied just before must be found.
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
+            .consistent_read(true);
+        let mut items = pin!(self.client.items(query));
         let mut found = Vec::new();
-        while let Some(item) = items.next().await.transpose()? {
+        while let Some(item) = items.try_next().await? {
             let sk = item.get(keys::SK).and_then(|sk: &AttributeValue| sk.as_s().ok()).map_or("", String::as_str);
             let (_, registration) = keys::parse_registration_sk(sk)
                 .ok_or_else(|| StoreError::malformed(sk, "the sort key is not PASS#<pass_id>#<registration_id>"))?;

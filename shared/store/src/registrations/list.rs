@@ -5,7 +5,7 @@
 //! more may follow.
 
 use aws_sdk_dynamodb::{
-    operation::query::builders::QueryFluentBuilder,
+    operation::query::{QueryInput, builders::QueryInputBuilder},
     types::{AttributeValue, Select},
 };
 
@@ -150,7 +150,7 @@ impl Table {
             .scan_index_forward(direction == Direction::Ascending)
             .set_exclusive_start_key(after.map(|registration| collection.key_of(registration)))
             .limit(limit_of(limit));
-        query.customize().interceptor(reader.clone()).send().await?;
+        self.client.send_with(reader.clone(), query).await?;
         let segment = reader.finish()?;
         // The query has no filter, so an empty answer is the end, even if DynamoDB says that more may follow.
         let has_more = segment.has_more && !segment.registrations.is_empty();
@@ -162,13 +162,12 @@ impl Table {
         let mut count = 0;
         let mut start = None;
         while count <= bound {
-            let response = self
+            let query = self
                 .query(collection, &CreatedAtRange::default())
                 .select(Select::Count)
                 .set_exclusive_start_key(start)
-                .limit(limit_of(bound + 1 - count))
-                .send()
-                .await?;
+                .limit(limit_of(bound + 1 - count));
+            let response = self.client.send(query).await?;
             count += usize::try_from(response.count).unwrap_or_default();
             start = response.last_evaluated_key;
             if start.is_none() {
@@ -180,23 +179,20 @@ impl Table {
 
     /// Returns whether the pass is known: whether it has its own item or a registration, even a removed one.
     pub async fn pass_is_known(&self, campaign: CampaignId, pass: PassId) -> Result<bool, StoreError> {
-        let response = self
-            .client
-            .query()
+        let query = QueryInput::builder()
             .table_name(&self.name)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", text(keys::campaign_pk(campaign)))
             .expression_attribute_values(":sk", text(keys::pass_sk(pass)))
             .select(Select::Count)
-            .limit(1)
-            .send()
-            .await?;
+            .limit(1);
+        let response = self.client.send(query).await?;
         Ok(response.count > 0)
     }
 
-    fn query(&self, collection: Collection, created_at: &CreatedAtRange) -> QueryFluentBuilder {
+    fn query(&self, collection: Collection, created_at: &CreatedAtRange) -> QueryInputBuilder {
         let Index { name, hash, value } = collection.index();
-        let query = self.client.query().table_name(&self.name).index_name(name);
+        let query = QueryInput::builder().table_name(&self.name).index_name(name);
         let query = query.expression_attribute_values(":hash", value);
         match created_at.open_bounds() {
             (None, None) => query.key_condition_expression(format!("{hash} = :hash")),

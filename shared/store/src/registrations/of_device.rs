@@ -1,8 +1,8 @@
 //! The registrations of one device, as wallets ask for them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, pin::pin};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{operation::query::QueryInput, types::AttributeValue};
 use domain::{
     device::DeviceLibraryIdentifier,
     id::{AccountId, CampaignId, PassId, RegistrationId},
@@ -10,7 +10,7 @@ use domain::{
     time::Timestamp,
     wallet::Wallet,
 };
-use futures_util::future::try_join;
+use futures_util::{TryStreamExt as _, future::try_join};
 use serde::Deserialize;
 
 use super::items::StoredRegistration;
@@ -70,9 +70,7 @@ impl Table {
         device: &DeviceLibraryIdentifier,
         pass_type: Option<&PassTypeIdentifier>,
     ) -> Result<Vec<DeviceRegistration>, StoreError> {
-        let mut query = self
-            .client
-            .query()
+        let mut query = QueryInput::builder()
             .table_name(&self.name)
             .index_name(keys::BY_DEVICE)
             .key_condition_expression("device = :device")
@@ -82,9 +80,9 @@ impl Table {
                 .filter_expression("pass_type = :pass_type")
                 .expression_attribute_values(":pass_type", text(pass_type.as_str()));
         }
-        let mut entries = query.into_paginator().items().send();
+        let mut entries = pin!(self.client.items(query));
         let mut registrations = Vec::new();
-        while let Some(entry) = entries.next().await.transpose()? {
+        while let Some(entry) = entries.try_next().await? {
             registrations.push(read_entry(entry)?);
         }
         Ok(registrations)

@@ -166,15 +166,7 @@ impl DeserializeResponse for PageReader {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::{
-        Client, Config,
-        config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
-    };
-    use aws_smithy_runtime_api::{
-        client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
-        client::orchestrator::HttpRequest,
-        http::StatusCode,
-    };
+    use aws_sdk_dynamodb::operation::query::QueryInput;
     use proptest::{prelude::*, sample::select};
     use serde_json::{Value, json};
 
@@ -184,7 +176,10 @@ mod tests {
     };
 
     use super::*;
-    use crate::dynamodb::codec;
+    use crate::dynamodb::{
+        canned::{Canned, response},
+        codec,
+    };
 
     /// An item as serde reads it from the SDK's map of attributes.
     #[derive(Deserialize)]
@@ -195,43 +190,25 @@ mod tests {
         created_at: Timestamp,
     }
 
-    /// A server that always gives the same response.
-    #[derive(Debug, Clone)]
-    struct Canned(u16, String);
-
-    impl HttpConnector for Canned {
-        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-            let status = StatusCode::try_from(self.0).unwrap();
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, self.1.clone().into())))
-        }
-    }
-
-    fn client(answer: Canned) -> Client {
-        let connector = SharedHttpConnector::new(answer);
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("eu-west-1"))
-            .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
-            .retry_config(RetryConfig::disabled())
-            .http_client(http_client_fn(move |_, _| connector.clone()));
-        Client::from_conf(config.build())
-    }
+    /// A status and a body.
+    type Answer = (u16, String);
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
     /// Parses a response with [`PageReader`].
-    fn read(answer: Canned) -> Result<(Vec<Registration>, bool), StoreError> {
+    fn read((status, body): Answer) -> Result<(Vec<Registration>, bool), StoreError> {
         let reader = PageReader::default();
-        let query = client(answer).query().table_name("table").customize().interceptor(reader.clone());
-        block_on(query.send())?;
+        let client = Canned::new([response(status, &body)]).client_without_retries();
+        block_on(client.send_with(reader.clone(), QueryInput::builder().table_name("table")))?;
         reader.finish().map(|page| (page.registrations, page.has_more))
     }
 
     /// Parses a response with the SDK and serde.
-    fn read_by_sdk(answer: Canned) -> Result<(Vec<Registration>, bool), StoreError> {
-        let output = block_on(client(answer).query().table_name("table").send())?;
+    fn read_by_sdk((status, body): Answer) -> Result<(Vec<Registration>, bool), StoreError> {
+        let client = Canned::new([response(status, &body)]).client_without_retries();
+        let output = block_on(client.send(QueryInput::builder().table_name("table")))?;
         let has_more = output.last_evaluated_key.is_some();
         let items = output.items.unwrap_or_default().into_iter();
         let registrations = items.map(|item| {
@@ -291,7 +268,7 @@ mod tests {
             }
             // The same JSON, spelt with an escape.
             let body = if escaped { body.to_string().replace("passbook", r"pass\u0062ook") } else { body.to_string() };
-            let answer = Canned(200, body);
+            let answer = (200, body);
             match (read(answer.clone()), read_by_sdk(answer)) {
                 (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs),
                 (Err(StoreError::Malformed { .. }), Err(StoreError::Malformed { .. })) => {}
@@ -301,7 +278,7 @@ mod tests {
 
         #[test]
         fn a_body_that_the_sdk_refuses_is_refused(body in "[\\[\\]{}\",:a-zI0-9]{0,30}", status in select(vec![200, 400, 500, 503])) {
-            let answer = Canned(status, body);
+            let answer = (status, body);
             let (ours, theirs) = (read(answer.clone()), read_by_sdk(answer));
             // The SDK reads an empty body as an empty page.
             prop_assert!(ours.is_err() || theirs.is_ok(), "{:?} is not {:?}", ours, theirs);
@@ -311,9 +288,9 @@ mod tests {
     #[test]
     fn a_malformed_item_is_named() {
         let item = json!({"sk": {"S": "PASS#x"}, "wallet": {"S": "abacus"}});
-        let error = read(Canned(200, json!({"Items": [item]}).to_string())).unwrap_err();
+        let error = read((200, json!({"Items": [item]}).to_string())).unwrap_err();
         assert!(error.to_string().contains("PASS#x"), "{error}");
         let throttled = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slow down"}"#;
-        assert!(matches!(read(Canned(400, throttled.to_owned())), Err(StoreError::Throttled(_))));
+        assert!(matches!(read((400, throttled.to_owned())), Err(StoreError::Throttled(_))));
     }
 }

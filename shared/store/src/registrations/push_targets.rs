@@ -6,6 +6,7 @@
 //! registrations and registrations without a push token lie in between and are examined too, so the number of items that
 //! one listing examines is limited.
 
+use aws_sdk_dynamodb::operation::query::QueryInput;
 use domain::{
     device::{PushServiceUrl, PushToken},
     id::{PassId, RegistrationId},
@@ -137,9 +138,7 @@ impl Table {
             Collection::Campaign(_) => keys::PASSES_PREFIX.to_owned(),
             Collection::Pass(_, pass) => keys::pass_sk(pass),
         };
-        let response = self
-            .client
-            .query()
+        let query = QueryInput::builder()
             .table_name(&self.name)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .filter_expression("attribute_exists(push_token)")
@@ -148,9 +147,8 @@ impl Table {
             .expression_attribute_values(":sk", text(sk))
             .consistent_read(true)
             .set_exclusive_start_key(after.map(|position| position.key(collection)))
-            .limit(limit_of(limit))
-            .send()
-            .await?;
+            .limit(limit_of(limit));
+        let response = self.client.send(query).await?;
         let items = usize::try_from(response.scanned_count).unwrap_or_default();
         let end = response.last_evaluated_key.as_ref().map(TargetPosition::of_key).transpose()?;
         let targets = response.items.unwrap_or_default().into_iter().map(target).collect::<Result<_, _>>()?;
