@@ -12,6 +12,8 @@ use crate::template::{LogMetric, Template};
 
 /// The levels from the most detailed one on, as Lambda orders them.
 const LEVELS: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
+/// The place of the level INFO in [`LEVELS`].
+const INFO: usize = 2;
 /// Parts of the sample events that no line may contain: the key in its header, a device identifier, a push token and the
 /// authentication token of a pass.
 const SECRETS: [&str; 4] = ["ZGVtbzpkZW1v", "0f1e2d3c4b5a", "c0ffee00c0ffee", "c0ffee314159"];
@@ -22,9 +24,9 @@ const SECRETS: [&str; 4] = ["ZGVtbzpkZW1v", "0f1e2d3c4b5a", "c0ffee00c0ffee", "c
 ///
 /// # Errors
 ///
-/// If a line is not an object with a `timestamp` and a `level`, has a lower level than the parameter says, or contains a
-/// secret. Also if a line of INFO or above is missing at a level that should have it, or a metric does not count at each
-/// level what the parameter's description promises.
+/// If a line is not an object with a `timestamp` and a `level`, has a lower level than the parameter says, repeats its
+/// span in a list at INFO or above, or contains a secret. Also if a line of INFO or above is missing at a level that
+/// should have it, or a metric does not count at each level what the parameter's description promises.
 pub async fn expect_filterable_log(
     function: &str,
     binary: &str,
@@ -39,15 +41,19 @@ pub async fn expect_filterable_log(
         return Err("the parameter LogLevel has no values".into());
     };
     for (lowest, lines) in &lines_of_level {
+        let repeating = lines.iter().find(|line| line.get("spans").is_some());
+        if let Some(line) = repeating.filter(|_| *lowest >= INFO) {
+            return Err(format!("{function} repeats the span: {line}").into());
+        }
         // What dependencies log at DEBUG depends on timing.
-        let from = (*lowest).max(rank("INFO")?);
+        let from = (*lowest).max(INFO);
         let (expected, found) = (summary(most_detailed, from)?, summary(lines, from)?);
         if expected != found || lines.iter().any(|line| rank_of(line).is_ok_and(|rank| rank < *lowest)) {
             return Err(format!("{function} at {}: expected {expected:?}, found {lines:?}", LEVELS[*lowest]).into());
         }
         for metric in &template.log_metrics {
             let counts = |lines: &[Value]| lines.iter().filter(|line| counts_for(line, metric)).count();
-            let is_promised = !metric.is_divided || *lowest <= rank("INFO")?;
+            let is_promised = !metric.is_divided || *lowest <= INFO;
             let expected = if is_promised { counts(most_detailed) } else { 0 };
             if counts(lines) != expected {
                 return Err(format!("{function} at {}: {} counts other lines", LEVELS[*lowest], metric.name).into());

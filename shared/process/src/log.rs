@@ -31,7 +31,9 @@ pub fn init() {
     let is_json = environment("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
     let lines = tracing_subscriber::fmt().with_target(false).with_timer(Clock).with_max_level(level);
     if is_json {
-        lines.json().init();
+        // At INFO and above the only span is the runtime's, with the request id. `span` has it, and `spans` would repeat
+        // it, which costs a fifth of the line.
+        lines.json().with_span_list(level > LevelFilter::INFO).init();
     } else {
         lines.init();
     }
