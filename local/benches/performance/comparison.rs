@@ -113,9 +113,9 @@ fn comparable(answer: &Value) -> Value {
 }
 
 /// Prints the table.
-pub(crate) async fn print() -> Measured<()> {
+pub(crate) async fn print(functions: &BTreeMap<String, PathBuf>) -> Measured<()> {
     let sandbox = stage::build().await?;
-    let plain = Pair::plain(&binaries::build()?, &sandbox)?;
+    let plain = Pair::plain(functions, &sandbox)?;
     plain.expect_same_answers().await?;
     let over_tls = plain.over_tls().await?;
     let folder = tempfile::tempdir()?;

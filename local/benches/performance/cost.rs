@@ -1,15 +1,11 @@
 //! Instructions and sizes of the functions: prints them as tables, records them, and guards them against growth.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use local::testing::sandbox::Sandbox;
 
 use crate::{
-    binaries, events,
+    events,
     measure::{self, Binary, Measured},
     stage,
 };
@@ -93,12 +89,10 @@ async fn event_counts(
     Ok(counts)
 }
 
-/// Fails if a count exceeds its recorded value by more than [`ALLOWANCE`], or has no recorded value. Measures the
-/// binaries that `sam build` left in `folder`, or builds the binaries if there is no `folder`.
-pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
-    let binaries = folder.map_or_else(binaries::build, binaries::built)?;
+/// Fails if a count exceeds its recorded value by more than [`ALLOWANCE`], or has no recorded value.
+pub(crate) async fn guard(functions: BTreeMap<String, PathBuf>) -> Measured<()> {
     let recorded: BTreeMap<String, u64> = serde_json::from_str(&fs::read_to_string(RECORDED)?)?;
-    let counts = counts(binaries).await?;
+    let counts = counts(functions).await?;
     let mut worse = Vec::new();
     for (name, count) in &counts {
         let Some(before) = recorded.get(name) else {
@@ -114,20 +108,19 @@ pub(crate) async fn guard(folder: Option<&Path>) -> Measured<()> {
 }
 
 /// Records the values that the guard compares with.
-pub(crate) async fn record(folder: Option<&Path>) -> Measured<()> {
-    let binaries = folder.map_or_else(binaries::build, binaries::built)?;
-    fs::write(RECORDED, serde_json::to_string_pretty(&counts(binaries).await?)? + "\n")?;
+pub(crate) async fn record(functions: BTreeMap<String, PathBuf>) -> Measured<()> {
+    fs::write(RECORDED, serde_json::to_string_pretty(&counts(functions).await?)? + "\n")?;
     Ok(())
 }
 
 /// Prints the instructions for events.
-pub(crate) async fn print_events() -> Measured<()> {
+pub(crate) async fn print_events(functions: &BTreeMap<String, PathBuf>) -> Measured<()> {
     if !measure::has_valgrind() {
         return Ok(());
     }
     println!("\n| function | event | instructions |\n|---|---|--:|");
     let sandbox = stage::build().await?;
-    for (function, name, count) in event_counts(&binaries::build()?, &sandbox).await? {
+    for (function, name, count) in event_counts(functions, &sandbox).await? {
         println!("| {function} | {name} | {} |", millions(count));
     }
     Ok(())

@@ -5,12 +5,12 @@
 //! measurement is not a part of the others.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    binaries,
     comparison::Pair,
     measure::{self, Measured, Subject},
     stage,
@@ -30,9 +30,9 @@ struct Quota {
 }
 
 /// Prints the time of a cold start and the pages a second for each size.
-pub(crate) async fn print() -> Measured<()> {
+pub(crate) async fn print(functions: &BTreeMap<String, PathBuf>) -> Measured<()> {
     let sandbox = stage::build().await?;
-    let pair = Pair::plain(&binaries::build()?, &sandbox)?;
+    let pair = Pair::plain(functions, &sandbox)?;
     pair.expect_same_answers().await?;
     let pair = pair.over_tls().await?;
     let page = stage::page(50)?;
