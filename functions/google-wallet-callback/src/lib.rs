@@ -81,7 +81,7 @@ impl GoogleWalletCallback {
     async fn receive(&self, request: &Request, now: Timestamp) -> Result<(), CallbackError> {
         let account = request.path_parameters().first("account_id").and_then(|account| account.parse().ok());
         let account: AccountId = account.ok_or_else(CallbackError::no_account)?;
-        RequestLog::account(request, &account);
+        RequestLog::record_account(request, &account);
         let body: &[u8] = request.body();
         if body.len() > MAX_BODY_BYTES {
             return Err(CallbackError::too_large());
@@ -118,7 +118,7 @@ impl GoogleWalletCallback {
             return Err(CallbackError::unknown_object());
         };
         let outcome = self.table.apply_callback(account, campaign, pass, callback, now).await?;
-        RequestLog::event(request, Some(Wallet::GoogleWallet), &outcome);
+        RequestLog::record_event(request, Some(Wallet::GoogleWallet), &outcome);
         Ok(())
     }
 }

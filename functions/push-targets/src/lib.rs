@@ -53,7 +53,7 @@ impl PushTargets {
         if targets.is_empty() {
             reading.expect_known_pass().await?;
         }
-        RequestLog::listed(request, targets.len());
+        RequestLog::record_listed(request, targets.len());
 
         let mut response = Response::new(format.write(&targets)?.as_str().into());
         let headers = response.headers_mut();

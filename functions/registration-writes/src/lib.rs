@@ -81,13 +81,13 @@ impl RegistrationWrites {
         // Runs only if the query or the body is invalid: checks the campaign and logs the refused event.
         let check = async {
             self.campaign_is_known(&account_id, path, now).await?;
-            RequestLog::event(request, None, &Outcome::Refused(Refusal::Invalid(FieldErrors::default())));
+            RequestLog::record_event(request, None, &Outcome::Refused(Refusal::Invalid(FieldErrors::default())));
             Ok(())
         };
         let (installation, at) = check_if_invalid(check, body).await?;
         self.table.claim(campaign_id, &account_id, Some(campaign_type), now).await?;
         let registered = self.table.register(&account_id, campaign_id, pass_id, &installation, at, now).await?;
-        RequestLog::event(request, Some(installation.wallet), &registered.outcome());
+        RequestLog::record_event(request, Some(installation.wallet), &registered.outcome());
         // A refused request does not decide the type, so the type is stored only now.
         if !matches!(registered, Registered::RemovedSince(_)) {
             self.table.complete_claim(campaign_id, &account_id, campaign_type, now).await?;
@@ -116,7 +116,7 @@ impl RegistrationWrites {
         }
         query::expect_none(request)?;
         let unregistered = self.table.unregister(campaign_id, pass_id, registration_id, now).await?;
-        RequestLog::event(request, None, &unregistered.outcome());
+        RequestLog::record_event(request, None, &unregistered.outcome());
         match unregistered {
             Unregistered::Removed | Unregistered::AlreadyRemoved => Ok(bare(StatusCode::NO_CONTENT)),
             Unregistered::NeverSeen => Err(ApiError::registration_not_found()),
@@ -148,7 +148,7 @@ impl RegistrationWrites {
         let deadline = Instant::now() + lambda::time_left(request);
         let received = intake::apply(&self.table, source, bodies, now, deadline).await;
         let outcomes = received.into_iter().map(|Received { wallet, outcome }| {
-            RequestLog::event(request, wallet, &outcome);
+            RequestLog::record_event(request, wallet, &outcome);
             outcome
         });
         outcomes.collect()

@@ -101,7 +101,7 @@ impl WalletWebService {
             serial_number: Some(serial_number),
         };
         let registered = self.table.register_for_wallet(account, campaign_id, pass_id, &installation, now).await?;
-        RequestLog::event(request, Some(wallet), &registered.outcome());
+        RequestLog::record_event(request, Some(wallet), &registered.outcome());
         Ok(match registered {
             RegisteredForWallet::Created(_) => StatusCode::CREATED,
             RegisteredForWallet::Active(_) => StatusCode::OK,
@@ -128,7 +128,7 @@ impl WalletWebService {
         });
         let ended: Vec<_> = stream::iter(each).buffer_unordered(limits::CONCURRENCY).try_collect().await?;
         for (wallet, unregistered) in ended {
-            RequestLog::event(request, wallet, &unregistered.outcome());
+            RequestLog::record_event(request, wallet, &unregistered.outcome());
         }
         Ok(StatusCode::OK)
     }
@@ -165,7 +165,7 @@ impl WalletWebService {
         if serial_numbers.is_empty() {
             return nothing();
         }
-        RequestLog::listed(request, serial_numbers.len());
+        RequestLog::record_listed(request, serial_numbers.len());
         Ok(json(StatusCode::OK, &ChangedPasses { serial_numbers, last_updated: &tag })?)
     }
 
@@ -210,13 +210,13 @@ impl HttpFunction for WalletWebService {
         let (account, path) = path.split_at(path.find('/').unwrap_or(path.len()));
         let account = account.parse::<AccountId>().ok();
         let call = Call::parse(request.method(), path);
-        RequestLog::call(&request, (&call).into());
+        RequestLog::record_call(&request, (&call).into());
         // It comes from the caller, so it is logged only if it has the form of one.
         if let Some(pass_type) = call.pass_type().and_then(|pass_type| pass_type.parse().ok()) {
-            RequestLog::pass_type(&request, pass_type);
+            RequestLog::record_pass_type(&request, pass_type);
         }
         if let Some(account) = &account {
-            RequestLog::account(&request, account);
+            RequestLog::record_account(&request, account);
         }
         let account = account.as_ref();
         match call {

@@ -206,6 +206,6 @@ async fn caller(
 fn known_caller(request: &Request, credentials: &Credentials, key: Option<KeyRecord>) -> Result<Caller, ApiError> {
     let known = key.filter(|known| credentials.fit(known)).ok_or_else(ApiError::unauthorized)?;
     let KeyRecord { account_id, access, .. } = known;
-    RequestLog::account(request, &account_id);
+    RequestLog::record_account(request, &account_id);
     Ok(Caller { account_id, access })
 }

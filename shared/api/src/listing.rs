@@ -88,7 +88,7 @@ pub async fn answer(
     }
     let page = page?;
     let total = Box::pin(listing.total(&page, totals.as_ref())).await?;
-    RequestLog::listed(request, page.registrations.len());
+    RequestLog::record_listed(request, page.registrations.len());
     let response = listing.respond(&page, total, format)?;
     // The gateway drops the body of a HEAD, so its caller has not seen the page.
     if request.method() == Method::GET {

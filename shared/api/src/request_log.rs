@@ -52,35 +52,35 @@ impl RequestLog {
         log
     }
 
-    /// Records the account of the caller's key.
-    pub fn account(request: &Request, account_id: &AccountId) {
+    /// Records the account: that of the caller's key, or the one in the URL of a wallet or of Google's callback.
+    pub fn record_account(request: &Request, account_id: &AccountId) {
         Self::gather(request, |gathered| gathered.account_id = Some(account_id.clone()));
     }
 
     /// Records which call of a protocol the request is, if its route stands for several.
-    pub fn call(request: &Request, call: &'static str) {
+    pub fn record_call(request: &Request, call: &'static str) {
         Self::gather(request, |gathered| gathered.call = Some(call));
     }
 
     /// Records the pass type that the request names.
-    pub fn pass_type(request: &Request, pass_type: PassTypeIdentifier) {
+    pub fn record_pass_type(request: &Request, pass_type: PassTypeIdentifier) {
         Self::gather(request, |gathered| gathered.pass_type = Some(pass_type));
+    }
+
+    /// Records how many entries the response lists.
+    pub fn record_listed(request: &Request, entries: usize) {
+        Self::gather(request, |gathered| gathered.listed += entries);
+    }
+
+    /// Records the outcome of an event and the wallet that the event names, if it names one.
+    pub fn record_event(request: &Request, wallet: Option<Wallet>, outcome: &Outcome) {
+        Self::gather(request, |gathered| gathered.events.add(wallet, outcome));
     }
 
     /// Returns the id under which the lines of the request are logged.
     #[must_use]
     pub fn request_id(request: &Request) -> &str {
         request.extensions().get::<Self>().map_or("", |log| &log.request_id)
-    }
-
-    /// Records how many registrations the response lists.
-    pub fn listed(request: &Request, registrations: usize) {
-        Self::gather(request, |gathered| gathered.listed += registrations);
-    }
-
-    /// Records the outcome of an event and the wallet that the event names, if it names one.
-    pub fn event(request: &Request, wallet: Option<Wallet>, outcome: &Outcome) {
-        Self::gather(request, |gathered| gathered.events.add(wallet, outcome));
     }
 
     /// Writes the lines of the events and then the line of the request.
