@@ -277,6 +277,7 @@ impl AccountAdmin {
         }
     }
 
+    /// Returns the URLs for wallets, which a test compares with the API's routes.
     fn wallets(&self, account_id: AccountId, google_issuer_ids: Vec<GoogleIssuerId>) -> Answer {
         let web_service_url = format!("{}/wallet/{account_id}", self.api_url);
         let is_assigned = self.api_url.contains(ASSIGNED_HOST);

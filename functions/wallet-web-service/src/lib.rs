@@ -18,7 +18,7 @@ mod tag;
 
 use std::collections::BTreeSet;
 
-use api::{Response, bare, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLETS_ROOT};
+use api::{Response, bare, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLET_PREFIX};
 use domain::{
     device::{DeviceLibraryIdentifier, PushServiceUrl},
     event::Installation,
@@ -206,7 +206,7 @@ impl HttpFunction for WalletWebService {
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, WalletError> {
-        let path = request.raw_http_path().strip_prefix(WALLETS_ROOT).ok_or_else(WalletError::not_found)?;
+        let path = request.raw_http_path().strip_prefix(WALLET_PREFIX).ok_or_else(WalletError::not_found)?;
         let (account, path) = path.split_at(path.find('/').unwrap_or(path.len()));
         let account = account.parse::<AccountId>().ok();
         let call = Call::parse(request.method(), path);

@@ -3,7 +3,7 @@
 //! API Gateway has one route for the calls of wallets, so their paths are not in `api::route`. A test compares them
 //! with how the function parses paths.
 
-use api::route::{GOOGLE_CALLBACKS, WALLETS_ROOT};
+use api::route::{GOOGLE_CALLBACKS, WALLET_PREFIX};
 use domain::{
     device::DeviceLibraryIdentifier,
     id::AccountId,
@@ -36,7 +36,7 @@ const DEVICE: &str = "devices/{device_library_identifier}";
 
 /// Returns the operations, each with its method and its path.
 pub(super) fn operations() -> Vec<(HttpMethod, String, Operation)> {
-    let below = |call: &str| format!("{WALLETS_ROOT}{{account_id}}/v1/{call}");
+    let below = |call: &str| format!("{WALLET_PREFIX}{{account_id}}/v1/{call}");
     let registration = below(&format!("{DEVICE}/registrations/{PASS}"));
     let at_attido = below(&format!("{DEVICE}/registrations_attido/{PASS}"));
     let pass = below(&format!("passes/{PASS}"));

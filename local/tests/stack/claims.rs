@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use api::route::{GOOGLE_CALLBACKS, WALLET_WEB_SERVICE};
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::{Method, StatusCode};
 use local::testing::{
@@ -369,9 +370,13 @@ async fn an_operator_sets_the_google_issuers_of_an_account_and_sees_the_urls_for
     };
     let show = || admin(&sandbox, json!({"action": "show_wallets", "account_id": "demo"}));
     let shown = show().await.unwrap();
+    // The function knows no HTTP, so it does not take them from the routes.
+    let [web_service, callbacks] = [WALLET_WEB_SERVICE.trim_end_matches("/{call+}"), GOOGLE_CALLBACKS.1]
+        .map(|path| path.replace("{account_id}", "demo"));
     let web_service_url = shown["web_service_url"].as_str().unwrap();
-    assert!(web_service_url.starts_with("https://") && web_service_url.ends_with("/wallet/demo"), "{shown}");
-    assert_eq!(shown["google_callback_url"], format!("{web_service_url}/google"));
+    let api_url = web_service_url.strip_suffix(&web_service).unwrap();
+    assert!(api_url.starts_with("https://") && !api_url.ends_with('/'), "{shown}");
+    assert_eq!(shown["google_callback_url"], format!("{api_url}{callbacks}"));
     assert!(shown["warning"].as_str().unwrap().contains("DomainName"), "{shown}");
     for issuers in [json!(["1", "2"]), json!(["3"]), json!([])] {
         let answer = set("demo", issuers.clone()).await.unwrap();

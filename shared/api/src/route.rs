@@ -8,9 +8,9 @@ use crate::{error::ApiError, query::encoded};
 
 /// The route of the web service for wallets, for every method. It is not a [`Route`], because nothing that the API
 /// promises holds below it.
-pub const WALLETS: &str = "/wallet/{account_id}/{call+}";
+pub const WALLET_WEB_SERVICE: &str = "/wallet/{account_id}/{call+}";
 /// The path below which each account has its web service for wallets.
-pub const WALLETS_ROOT: &str = "/wallet/";
+pub const WALLET_PREFIX: &str = "/wallet/";
 /// The method and the path to which Google Wallet sends its callbacks. They are not for callers of the API, so they are
 /// not a [`Route`].
 pub const GOOGLE_CALLBACKS: (&str, &str) = ("POST", "/wallet/{account_id}/google");
