@@ -6,7 +6,13 @@ mod html;
 pub mod report;
 
 use api::{
-    Response, access::ReadRequest, error::ApiError, json, lambda::HttpFunction, path::RegistrationsPath, query,
+    Response,
+    access::{ReadRequest, ReadSize},
+    error::ApiError,
+    json,
+    lambda::HttpFunction,
+    path::RegistrationsPath,
+    query,
     route::Route,
 };
 use domain::{
@@ -67,8 +73,9 @@ impl CampaignReports {
     /// Checks access and reads the counts from `start` until now.
     async fn counts(&self, reading: &ReadRequest<'_>, start: Day, now: Timestamp) -> Result<CampaignCounts, ApiError> {
         let is_small = start.count_through(now.day()) <= MAX_SMALL_PERIOD;
+        let size = if is_small { ReadSize::Small } else { ReadSize::Large };
         let counts = self.table.counts_since(reading.path().collection.campaign(), start);
-        let (_, counts) = reading.admit_and_read(WantedTotals::None, is_small, counts).await?;
+        let (_, counts) = reading.admit_and_read(WantedTotals::None, size, counts).await?;
         Ok(counts?)
     }
 }

@@ -8,8 +8,14 @@ pub mod format;
 mod page;
 
 use api::{
-    Response, access::ReadRequest, error::ApiError, lambda::HttpFunction, path::RegistrationsPath, query::parameters,
-    request_log::RequestLog, route::Route,
+    Response,
+    access::{ReadRequest, ReadSize},
+    error::ApiError,
+    lambda::HttpFunction,
+    path::RegistrationsPath,
+    query::parameters,
+    request_log::RequestLog,
+    route::Route,
 };
 use domain::{account::Access, time::Timestamp};
 use http::{
@@ -47,7 +53,7 @@ impl PushTargets {
         let page = reading.check_access_if_invalid(page).await?;
 
         let read = self.table.push_targets(page.path.collection, page.after, page.per_page);
-        let (_, read) = reading.admit_and_read(WantedTotals::None, false, read).await?;
+        let (_, read) = reading.admit_and_read(WantedTotals::None, ReadSize::Large, read).await?;
         let store::PushTargets { targets, next } = read?;
         // A target proves that its pass is known. Otherwise check it.
         if targets.is_empty() {

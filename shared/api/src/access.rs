@@ -40,6 +40,15 @@ use crate::{
     request_log::RequestLog,
 };
 
+/// How much a read costs. A caller without a valid key must not be able to make the table read much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadSize {
+    /// Little enough to be read before the key is known to be valid.
+    Small,
+    /// Any amount.
+    Large,
+}
+
 /// A request that reads a campaign or a pass, before its access is checked.
 ///
 /// No data may be returned before the check has passed.
@@ -110,9 +119,8 @@ impl<'a> ReadRequest<'a> {
         }
     }
 
-    /// Checks access like [`ReadRequest::admit`], and reads. Reads concurrently with the check if the read `is_small`,
-    /// or if this process remembers the key. Otherwise it reads only after the check, so that a caller without a valid
-    /// key cannot make the table read much. A failed check cancels the read.
+    /// Checks access like [`ReadRequest::admit`], and reads. Reads concurrently with the check if the read is small, or
+    /// if this process remembers the key. Otherwise it reads only after the check. A failed check cancels the read.
     ///
     /// # Errors
     ///
@@ -120,12 +128,12 @@ impl<'a> ReadRequest<'a> {
     pub async fn admit_and_read<T>(
         &self,
         totals: WantedTotals,
-        is_small: bool,
+        size: ReadSize,
         read: impl Future<Output = T>,
     ) -> Result<(Option<Counts>, T), ApiError> {
         let (admission, read) = (Box::pin(self.admit(totals)), Box::pin(read));
         let remembered = self.table.remembered_key(self.key_id, self.now);
-        if is_small || remembered.is_some_and(|key| self.credentials.fit(&key)) {
+        if size == ReadSize::Small || remembered.is_some_and(|key| self.credentials.fit(&key)) {
             return try_join!(admission, read.map(Ok));
         }
         let totals = admission.await?;

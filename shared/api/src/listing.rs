@@ -51,7 +51,7 @@ use self::{
 };
 use crate::{
     Response,
-    access::ReadRequest,
+    access::{ReadRequest, ReadSize},
     error::ApiError,
     path::RegistrationsPath,
     query::{parameters, query_string},
@@ -81,7 +81,7 @@ pub async fn answer(
     let listing = query.and_then(|query| Listing::new(table, &reading, query, now));
     let listing = reading.check_access_if_invalid(listing).await?;
 
-    let (totals, page) = reading.admit_and_read(listing.wanted_totals(), listing.is_small(), listing.page()).await?;
+    let (totals, page) = reading.admit_and_read(listing.wanted_totals(), listing.size(), listing.page()).await?;
     // A page with a registration proves that its pass is known. Otherwise check it.
     if page.as_ref().map_or(true, |page| page.registrations.is_empty()) {
         Box::pin(reading.expect_known_pass()).await?;
@@ -122,15 +122,16 @@ impl<'a> Listing<'a> {
         Ok(listing)
     }
 
-    /// Returns whether one short query reads the page, so that it may be read before the key is known to be valid: a
-    /// short page without filter, at the beginning or after a registration.
-    fn is_small(&self) -> bool {
+    /// Returns `Small` if one short query reads the page: a short page without filter, at the beginning or after a
+    /// registration.
+    fn size(&self) -> ReadSize {
         let ListingQuery { position: _, per_page, offset, filter, order: _ } = &self.query;
         let is_one_query = match &self.cursor {
             Some(cursor) => cursor.side == Side::After,
             None => self.query.page_number() == 1 && *offset == 0,
         };
-        is_one_query && self.is_in_time_order() && filter.is_empty() && *per_page <= MAX_SMALL_PAGE
+        let is_small = is_one_query && self.is_in_time_order() && filter.is_empty() && *per_page <= MAX_SMALL_PAGE;
+        if is_small { ReadSize::Small } else { ReadSize::Large }
     }
 
     /// Reads the requested page.
