@@ -2,7 +2,9 @@
 //!
 //! [`lambda`] runs a handler as a Lambda function. A handler finds its [`route`], parses its request with [`path`],
 //! [`query`] and [`body`], checks with [`access`] that the caller may do this, and answers with [`listing`] or
-//! [`json`]. Every failure is an [`error::ApiError`], and [`request_log`] writes one line for each request.
+//! [`json`]. A failure is an [`error::ApiError`], except in the functions for wallets and for Google's callbacks, whose
+//! callers expect other answers: each has its own [`error::FunctionError`]. [`request_log`] writes one line for each
+//! request.
 
 pub mod accept;
 pub mod access;

@@ -1,4 +1,4 @@
-//! Intake: applies events, whatever their source.
+//! Intake: applies events, from the queue and over HTTP.
 //!
 //! The functions parse queue messages and HTTP bodies into [`Parsed`] bodies. [`apply`] applies the valid ones to the
 //! table and returns the outcome of each body, in the order of the bodies. The sources differ only in how they handle
