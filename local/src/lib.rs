@@ -6,7 +6,8 @@
 //! - [`template`] reads `template.yaml`, [`functions`] calls the handlers, and [`stack`] puts everything together.
 //! - [`aws`] stands in for the services, [`pages`] has the HTML pages, and [`contract`] generates the OpenAPI document.
 //! - [`samples`] reads the sample events, and [`export`] copies the data to AWS. [`progress`] tells how far it is.
-//! - [`wallet`] behaves as a wallet towards any web service for passes. [`client`] sends requests to one server.
+//! - [`simulated_wallet`] simulates a wallet against any web service for passes. [`client`] sends requests to one
+//!   server.
 //! - [`testing`] has tools for tests and measurements.
 
 pub mod aws;
@@ -17,7 +18,7 @@ pub mod functions;
 pub mod pages;
 pub mod progress;
 pub mod samples;
+pub mod simulated_wallet;
 pub mod stack;
 pub mod template;
 pub mod testing;
-pub mod wallet;

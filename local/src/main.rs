@@ -16,10 +16,10 @@ use local::{
     contract, export,
     progress::Pace,
     samples,
+    simulated_wallet::{self, Extent, Visit, behaviour::SimulatedWallet, exchange, rules},
     stack::{Stack, StackError},
     template::Template,
     testing::google::{self, SignedCallback},
-    wallet::{self, Extent, Visit, behaviour::Behaviour, exchange, rules},
 };
 
 /// The path of the sample campaign's registrations. Every new table has this campaign.
@@ -103,7 +103,7 @@ enum Command {
 struct VisitArguments {
     /// The wallet
     #[arg(long = "as", value_name = "WALLET")]
-    behaviour: Behaviour,
+    wallet: SimulatedWallet,
     /// The pass's webServiceURL
     url: ServiceUrl,
     /// The pass's passTypeIdentifier
@@ -210,7 +210,7 @@ async fn visit_as_wallet(arguments: VisitArguments) -> ExitCode {
     let verbose = arguments.verbose;
     let visit = arguments.visit(Timestamp::now());
     let hidden_token = (!verbose).then_some(visit.token.as_str());
-    match wallet::run(&visit, |exchange| print_line(&exchange.text(hidden_token))).await {
+    match simulated_wallet::run(&visit, |exchange| print_line(&exchange.text(hidden_token))).await {
         Ok(broken) if broken.is_empty() => {
             print_line("no rule was broken");
             ExitCode::SUCCESS
@@ -237,8 +237,8 @@ fn print_line(line: &str) {
 
 impl VisitArguments {
     fn visit(self, now: Timestamp) -> Visit {
-        let Self { behaviour, url, pass_type, serial_number, token, .. } = self;
-        let visit = Visit::new(behaviour, url, pass_type, serial_number, token, now);
+        let Self { wallet, url, pass_type, serial_number, token, .. } = self;
+        let visit = Visit::new(wallet, url, pass_type, serial_number, token, now);
         Visit {
             device: self.device.unwrap_or(visit.device),
             push_token: self.push_token.unwrap_or(visit.push_token),

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     call, campaign_path, get,
-    google::{self, Setting, callback},
+    google_wallet_callback::{self, Setting, callback},
     pass_path, post,
     push_targets::{campaign_targets, pass_targets},
     reports::report_path,
@@ -406,8 +406,9 @@ async fn a_callback_of_google_takes_two_round_trips_and_a_third_to_store_fetched
     let front = setting.sandbox.recorded_front(&recorder).unwrap();
     let saved = callback("save", 1).body().to_string();
     let forged = SignedCallback { recipient: "1".to_owned(), ..callback("save", 2) }.body().to_string();
-    let expires_at = google::now() + google::HOUR;
-    let unknown = SignedCallback::new("save", google::ISSUER, "3388000000022000000.unknown", expires_at);
+    let expires_at = google_wallet_callback::now() + google_wallet_callback::HOUR;
+    let unknown =
+        SignedCallback::new("save", google_wallet_callback::ISSUER, "3388000000022000000.unknown", expires_at);
     for (case, body, status, rounds, written) in [
         // The keys are fetched, and stored for other processes.
         ("save, first of all", saved.clone(), 200, &[READ, PUT, PUT][..], 4.0),
@@ -420,7 +421,7 @@ async fn a_callback_of_google_takes_two_round_trips_and_a_third_to_store_fetched
     ] {
         let request = async {
             let headers = [("content-type", "application/json")];
-            let answer = call(&front, Method::POST, google::PATH, &headers, body).await;
+            let answer = call(&front, Method::POST, google_wallet_callback::PATH, &headers, body).await;
             assert_eq!(answer.status.as_u16(), status, "{case}");
         };
         expect_rounds(&recorder, case, rounds, written, request).await;

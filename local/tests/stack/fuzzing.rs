@@ -34,7 +34,7 @@ use tokio::{
 
 use crate::{
     CAMPAIGN, PASS, admin,
-    google::{self, Setting, callback, stored},
+    google_wallet_callback::{self, Setting, callback, stored},
 };
 
 const TOKEN: &str = "c0ffee3141592653c0ffee5897932384";
@@ -446,7 +446,9 @@ fn a_callback_with_one_other_byte_is_refused_and_writes_nothing() {
     });
     let body = callback("save", 1).body().to_string().into_bytes();
     let functions = setting.sandbox.fresh_functions().unwrap();
-    let event = |body: &[u8]| event("http/google-callback.json", "POST", google::PATH, &[], body, Encoding::Base64);
+    let event = |body: &[u8]| {
+        event("http/google-callback.json", "POST", google_wallet_callback::PATH, &[], body, Encoding::Base64)
+    };
     // The keys are stored with the first callback that needs them.
     let mut other = callback("save", 1).body();
     other["signature"] = json!("MEUCIQ==");

@@ -14,9 +14,9 @@ use http::{
 use hyper::body::Bytes;
 use local::{
     aws::front::{self, ApiFront, Front},
+    simulated_wallet::{self, Visit, behaviour::SimulatedWallet},
     template::Template,
     testing::sandbox::Sandbox,
-    wallet::{self, Visit, behaviour::Behaviour},
 };
 use percent_encoding::percent_decode_str;
 use rstest::rstest;
@@ -114,19 +114,19 @@ fn target(serial_number: &str) -> String {
 }
 
 #[rstest]
-#[case(Behaviour::Passbook)]
-#[case(Behaviour::WalletPasses)]
-#[case(Behaviour::Other)]
+#[case(SimulatedWallet::Passbook)]
+#[case(SimulatedWallet::WalletPasses)]
+#[case(SimulatedWallet::Other)]
 #[tokio::test]
-async fn a_wallet_fetches_its_pass_and_finds_no_broken_rule(#[case] behaviour: Behaviour) {
+async fn a_wallet_fetches_its_pass_and_finds_no_broken_rule(#[case] wallet: SimulatedWallet) {
     let (api, _, _running) = api_with_origin().await;
     let (url, _stop) = serve(api).await;
     let service = format!("http://{url}/wallet/demo").parse().unwrap();
     let [pass_type, serial_number, token] = [PASS_TYPE, SERIAL_NUMBER, TOKEN].map(str::to_owned);
-    let visit = Visit::new(behaviour, service, pass_type, serial_number, token, jiff::Timestamp::UNIX_EPOCH);
+    let visit = Visit::new(wallet, service, pass_type, serial_number, token, jiff::Timestamp::UNIX_EPOCH);
     let visit = Visit { expects_pass: true, ..visit };
     let mut statuses = BTreeMap::new();
-    let broken = wallet::run(&visit, |exchange| {
+    let broken = simulated_wallet::run(&visit, |exchange| {
         statuses.insert(exchange.step, exchange.answer.status.as_u16());
     });
     let broken = broken.await.unwrap();

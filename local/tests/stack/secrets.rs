@@ -9,8 +9,8 @@ use std::{
 use http::Method;
 use local::{
     aws::front::ApiFront,
+    simulated_wallet::{self, Extent, Visit, behaviour::SimulatedWallet},
     testing::{faults::Fault, google::SignedCallback, sandbox::Sandbox},
-    wallet::{self, Extent, Visit, behaviour::Behaviour},
 };
 use serde_json::{Value, json};
 use tracing::Level;
@@ -18,10 +18,10 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::{
     CAMPAIGN, PASS, call,
-    google::{self, HOUR, ISSUER, Setting},
+    google_wallet_callback::{self, HOUR, ISSUER, Setting},
     post,
     push_targets::{campaign_targets, pass_targets},
-    wallets,
+    wallet_web_service,
 };
 
 /// What each secret of this test contains, and nothing else.
@@ -190,7 +190,7 @@ async fn send_all(front: &ApiFront) {
 
 /// Callbacks that are applied, repeated, forged and malformed.
 fn callbacks() -> Vec<String> {
-    let expires_at = google::now() + HOUR;
+    let expires_at = google_wallet_callback::now() + HOUR;
     let callback = |kind: &str, object: &str| SignedCallback::new(kind, ISSUER, object, expires_at);
     let saved = callback("save", OBJECT).body().to_string();
     let mut other = callback("save", OBJECT);
@@ -211,7 +211,7 @@ fn callbacks() -> Vec<String> {
 
 async fn send_callbacks(front: &ApiFront) {
     for body in callbacks() {
-        call(front, Method::POST, google::PATH, &[("content-type", "application/json")], body).await;
+        call(front, Method::POST, google_wallet_callback::PATH, &[("content-type", "application/json")], body).await;
     }
 }
 
@@ -259,22 +259,22 @@ async fn no_line_of_the_log_has_a_secret_of_a_wallet() {
 
 /// Makes every wallet's requests, over HTTP, so that registrations are there and have ended.
 async fn visit(sandbox: &Sandbox) {
-    let served = wallets::serve(sandbox).await;
-    for behaviour in [
-        Behaviour::Passbook,
-        Behaviour::WalletPasses,
-        Behaviour::Passwallet,
-        Behaviour::Pass2u,
-        Behaviour::PassworksWallet,
-        Behaviour::Other,
+    let served = wallet_web_service::serve(sandbox).await;
+    for wallet in [
+        SimulatedWallet::Passbook,
+        SimulatedWallet::WalletPasses,
+        SimulatedWallet::Passwallet,
+        SimulatedWallet::Pass2u,
+        SimulatedWallet::PassworksWallet,
+        SimulatedWallet::Other,
     ] {
         let [pass_type, serial_number, token] = [PASS_TYPE, SERIAL_NUMBER, TOKEN].map(str::to_owned);
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let whole = Visit::new(behaviour, served.url.parse().unwrap(), pass_type, serial_number, token, now);
+        let whole = Visit::new(wallet, served.url.parse().unwrap(), pass_type, serial_number, token, now);
         let whole = Visit { device: DEVICE.to_owned(), push_token: PUSH_TOKEN.to_owned(), ..whole };
         for extent in [Extent::Whole, Extent::KeepRegistered] {
-            let broken = wallet::run(&Visit { extent, ..whole.clone() }, |_| {}).await.unwrap();
-            assert!(broken.is_empty(), "{behaviour}: {broken:?}");
+            let broken = simulated_wallet::run(&Visit { extent, ..whole.clone() }, |_| {}).await.unwrap();
+            assert!(broken.is_empty(), "{wallet}: {broken:?}");
         }
     }
 }

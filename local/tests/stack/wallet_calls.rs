@@ -11,7 +11,7 @@ use wallet_web_service::call::Call;
 use crate::{
     Answer, CAMPAIGN, PASS, call,
     contract::{example, operations, resolved},
-    google::{self, Setting, callback},
+    google_wallet_callback::{self, Setting, callback},
     post,
 };
 
@@ -135,15 +135,15 @@ async fn every_status_of_a_wallets_call_occurs_and_no_other() {
         }
     }
 
-    let google = format!("POST {}", google::PATH.replace("demo", "{account_id}"));
+    let google = format!("POST {}", google_wallet_callback::PATH.replace("demo", "{account_id}"));
     let save = callback("save", 1).body().to_string();
     for (path, body) in [
         // Before and after the object is known.
-        (google::PATH.to_owned(), save.clone()),
-        (google::PATH.to_owned(), save),
-        (google::PATH.to_owned(), "{}".to_owned()),
-        (google::PATH.to_owned(), huge),
-        (format!("{}?{long}", google::PATH), String::new()),
+        (google_wallet_callback::PATH.to_owned(), save.clone()),
+        (google_wallet_callback::PATH.to_owned(), save),
+        (google_wallet_callback::PATH.to_owned(), "{}".to_owned()),
+        (google_wallet_callback::PATH.to_owned(), huge),
+        (format!("{}?{long}", google_wallet_callback::PATH), String::new()),
     ] {
         let answer = call(&setting.front, Method::POST, &path, &[("content-type", "application/json")], body).await;
         if answered.entry(google.clone()).or_default().is_empty() {

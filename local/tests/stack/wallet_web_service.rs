@@ -9,8 +9,8 @@ use domain::wallet::Wallet;
 use http::{Method, StatusCode};
 use local::{
     aws::front::{self, ApiFront},
+    simulated_wallet::{self, Extent, Visit, behaviour::SimulatedWallet},
     testing::{faults::Fault, sandbox::Sandbox},
-    wallet::{self, Extent, Visit, behaviour::Behaviour},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -442,24 +442,24 @@ pub(crate) async fn serve(sandbox: &Sandbox) -> Served {
 }
 
 #[rstest]
-#[case(Behaviour::Passbook)]
-#[case(Behaviour::WalletPasses)]
-#[case(Behaviour::Passwallet)]
-#[case(Behaviour::Pass2u)]
-#[case(Behaviour::PassworksWallet)]
-#[case(Behaviour::Other)]
+#[case(SimulatedWallet::Passbook)]
+#[case(SimulatedWallet::WalletPasses)]
+#[case(SimulatedWallet::Passwallet)]
+#[case(SimulatedWallet::Pass2u)]
+#[case(SimulatedWallet::PassworksWallet)]
+#[case(SimulatedWallet::Other)]
 #[tokio::test]
-async fn no_wallet_finds_a_broken_rule(#[case] behaviour: Behaviour) {
+async fn no_wallet_finds_a_broken_rule(#[case] wallet: SimulatedWallet) {
     let sandbox = sandbox().await;
     create(&sandbox, OTHER_PASS, "B-1 é/7").await;
     let served = serve(&sandbox).await;
     let [pass_type, serial_number, token] = [PASS_TYPE, "B-1 é/7", TOKEN].map(str::to_owned);
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let whole = Visit::new(behaviour, served.url.parse().unwrap(), pass_type, serial_number, token, now);
+    let whole = Visit::new(wallet, served.url.parse().unwrap(), pass_type, serial_number, token, now);
     let path = pass_path().replace(PASS, OTHER_PASS);
     let mut listings = Vec::new();
     for extent in [Extent::Whole, Extent::KeepRegistered, Extent::KeepRegistered, Extent::Unregister] {
-        let broken = wallet::run(&Visit { extent, ..whole.clone() }, |_| {}).await.unwrap();
+        let broken = simulated_wallet::run(&Visit { extent, ..whole.clone() }, |_| {}).await.unwrap();
         assert!(broken.is_empty(), "{extent:?}: {broken:?}");
         listings.push(get(&sandbox, &path).await.json());
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use strum::{Display, VariantArray};
 
-use super::behaviour::Behaviour;
+use super::behaviour::SimulatedWallet;
 
 /// A rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, VariantArray)]
@@ -67,12 +67,12 @@ pub enum RuleWallets {
 impl RuleWallets {
     /// Whether a wallet is one of them.
     #[must_use]
-    pub fn contain(self, behaviour: Behaviour) -> bool {
+    pub fn contain(self, wallet: SimulatedWallet) -> bool {
         match self {
             Self::All => true,
-            Self::DocumentedStatuses => !behaviour.takes_every_2xx(),
-            Self::Every2xx => behaviour.takes_every_2xx(),
-            Self::Passbook => behaviour == Behaviour::Passbook,
+            Self::DocumentedStatuses => !wallet.takes_every_2xx(),
+            Self::Every2xx => wallet.takes_every_2xx(),
+            Self::Passbook => wallet == SimulatedWallet::Passbook,
         }
     }
 }
@@ -82,7 +82,7 @@ impl fmt::Display for RuleWallets {
         if *self == Self::All {
             return formatter.write_str("all");
         }
-        let names = Behaviour::VARIANTS.iter().filter(|behaviour| self.contain(**behaviour));
+        let names = SimulatedWallet::VARIANTS.iter().filter(|wallet| self.contain(**wallet));
         formatter.write_str(&names.map(ToString::to_string).collect::<Vec<_>>().join(", "))
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use http::StatusCode;
 
-use super::{behaviour::Behaviour, rules::Rule};
+use super::{behaviour::SimulatedWallet, rules::Rule};
 use crate::client::{Answer, Call, ServiceUrl};
 
 /// A request with its answer.
@@ -109,7 +109,7 @@ fn printable(text: &str) -> String {
 /// Checks one answer.
 #[derive(Debug)]
 pub(super) struct Check<'a> {
-    behaviour: Behaviour,
+    wallet: SimulatedWallet,
     step: &'static str,
     pub(super) answer: &'a Answer,
     pub(super) broken: Vec<Broken>,
@@ -117,13 +117,13 @@ pub(super) struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn new(behaviour: Behaviour, step: &'static str, answer: &'a Answer) -> Self {
-        Self { behaviour, step, answer, broken: Vec::new(), notes: Vec::new() }
+    pub(super) fn new(wallet: SimulatedWallet, step: &'static str, answer: &'a Answer) -> Self {
+        Self { wallet, step, answer, broken: Vec::new(), notes: Vec::new() }
     }
 
     /// Reports a broken rule, if the wallet needs it.
     pub(super) fn breaks(&mut self, rule: Rule, found: impl Into<String>) {
-        if rule.text().wallets.contain(self.behaviour) {
+        if rule.text().wallets.contain(self.wallet) {
             self.broken.push(Broken { rule, step: self.step, found: printable(&found.into()) });
         }
     }
@@ -139,7 +139,7 @@ impl<'a> Check<'a> {
     /// Whether the wallet takes the status for success: every 2xx or, depending on the wallet, only `documented` ones.
     pub(super) fn is_success(&self, documented: &[StatusCode]) -> bool {
         let status = self.answer.status;
-        if self.behaviour.takes_every_2xx() { status.is_success() } else { documented.contains(&status) }
+        if self.wallet.takes_every_2xx() { status.is_success() } else { documented.contains(&status) }
     }
 
     /// Like [`Self::is_success`], but reports a status that the wallet does not take for success: as `rule`, or for a

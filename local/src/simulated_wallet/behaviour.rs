@@ -1,4 +1,4 @@
-//! The six behaviours: what each wallet sends, and which statuses it takes for success.
+//! The six simulated wallets: what each sends, and which statuses it takes for success.
 //!
 //! Sources:
 //! - **passd**: decompiled code of the iOS wallet daemon (the classes `PDWebServiceConnectionTask`,
@@ -16,11 +16,11 @@ use clap::ValueEnum;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use strum::{Display, VariantArray};
 
-/// A wallet to behave as.
+/// A wallet to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, ValueEnum, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-pub enum Behaviour {
+pub enum SimulatedWallet {
     /// Apple Wallet
     Passbook,
     /// WalletPasses; as PassWallet if the web service does not know the scheme `AndroidPass`
@@ -157,7 +157,7 @@ const OTHER: Signs = Signs {
     fallback: None,
 };
 
-impl Behaviour {
+impl SimulatedWallet {
     pub(super) const fn signs(self) -> &'static Signs {
         match self {
             Self::Passbook => &PASSBOOK,
@@ -229,11 +229,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_behaviour_has_the_name_that_the_api_gives_its_wallet() {
-        for behaviour in Behaviour::VARIANTS {
-            let name = behaviour.to_string();
-            assert!(*behaviour == Behaviour::Other || name.parse::<Wallet>().is_ok(), "{name}");
-            assert_eq!(behaviour.to_possible_value().unwrap().get_name(), name);
+    fn each_wallet_has_the_name_that_the_api_gives_it() {
+        for wallet in SimulatedWallet::VARIANTS {
+            let name = wallet.to_string();
+            assert!(*wallet == SimulatedWallet::Other || name.parse::<Wallet>().is_ok(), "{name}");
+            assert_eq!(wallet.to_possible_value().unwrap().get_name(), name);
         }
     }
 

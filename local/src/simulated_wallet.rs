@@ -1,5 +1,4 @@
-//! A wallet on your desk: behaves towards a web service for passes as a wallet on a phone does, and names the rules
-//! that its answers break.
+//! Simulates a wallet on a phone against any web service for passes, and names the rules that its answers break.
 //!
 //! The idea: a phone reports its troubles only to `/v1/log`, hours later and in a few words. Here the same requests are
 //! sent at once, each answer is checked, and for an answer that the wallet does not accept, the rule is named.
@@ -19,7 +18,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::{
-    behaviour::{Behaviour, FALLBACK_LOG},
+    behaviour::{FALLBACK_LOG, SimulatedWallet},
     exchange::{Broken, Check, Exchange},
     requests::Requests,
 };
@@ -29,7 +28,7 @@ use crate::client::{Call, Client, HttpError, ServiceUrl};
 #[derive(Debug, Clone)]
 pub struct Visit {
     /// The wallet.
-    pub behaviour: Behaviour,
+    pub wallet: SimulatedWallet,
     /// The pass's `webServiceURL`.
     pub service: ServiceUrl,
     /// The pass's `passTypeIdentifier`.
@@ -65,7 +64,7 @@ impl Visit {
     /// A whole visit, by a device that depends only on the arguments, so that it is the same in the next visit.
     #[must_use]
     pub fn new(
-        behaviour: Behaviour,
+        wallet: SimulatedWallet,
         service: ServiceUrl,
         pass_type: String,
         serial_number: String,
@@ -73,10 +72,10 @@ impl Visit {
         now: Timestamp,
     ) -> Self {
         let derived =
-            |name: &str| identifier(&[name, &behaviour.to_string(), &service.to_string(), &pass_type, &serial_number]);
+            |name: &str| identifier(&[name, &wallet.to_string(), &service.to_string(), &pass_type, &serial_number]);
         let (device, push_token) = (derived("device"), derived("push token"));
         let (extent, expects_pass) = (Extent::Whole, false);
-        Self { behaviour, service, pass_type, serial_number, token, device, push_token, extent, expects_pass, now }
+        Self { wallet, service, pass_type, serial_number, token, device, push_token, extent, expects_pass, now }
     }
 
     /// A line as passd writes it.
@@ -102,27 +101,27 @@ fn identifier(parts: &[&str]) -> String {
 /// If the web service cannot be reached or does not speak HTTP.
 pub async fn run(visit: &Visit, report: impl FnMut(&Exchange)) -> Result<Vec<Broken>, HttpError> {
     let client = Client::new(&visit.service)?;
-    let requests = Requests { visit, signs: visit.behaviour.signs() };
-    let mut wallet = Wallet { visit, client, requests, report, broken: Vec::new() };
+    let requests = Requests { visit, signs: visit.wallet.signs() };
+    let mut visitor = Visitor { visit, client, requests, report, broken: Vec::new() };
     match visit.extent {
         Extent::Whole => {
-            if wallet.register().await? {
-                wallet.use_pass().await?;
-                wallet.unregister().await?;
+            if visitor.register().await? {
+                visitor.use_pass().await?;
+                visitor.unregister().await?;
             }
         }
         Extent::KeepRegistered => {
-            if wallet.register().await? {
-                wallet.use_pass().await?;
+            if visitor.register().await? {
+                visitor.use_pass().await?;
             }
         }
-        Extent::Unregister => wallet.unregister().await?,
+        Extent::Unregister => visitor.unregister().await?,
     }
-    Ok(wallet.broken)
+    Ok(visitor.broken)
 }
 
 /// A wallet during a visit.
-struct Wallet<'a, R> {
+struct Visitor<'a, R> {
     visit: &'a Visit,
     client: Client<'a>,
     /// They change if WalletPasses falls back to the registration of PassWallet.
@@ -131,7 +130,7 @@ struct Wallet<'a, R> {
     broken: Vec<Broken>,
 }
 
-impl<R: FnMut(&Exchange)> Wallet<'_, R> {
+impl<R: FnMut(&Exchange)> Visitor<'_, R> {
     /// Registers the pass, and returns whether the wallet takes it for registered.
     async fn register(&mut self) -> Result<bool, HttpError> {
         let Visit { token, push_token, .. } = self.visit;
@@ -222,7 +221,7 @@ impl<R: FnMut(&Exchange)> Wallet<'_, R> {
         check_answer: impl FnOnce(&mut Check<'_>) -> T,
     ) -> Result<T, HttpError> {
         let answer = self.client.send(&call).await?;
-        let mut check = Check::new(self.visit.behaviour, step, &answer);
+        let mut check = Check::new(self.visit.wallet, step, &answer);
         let outcome = if check.is_redirect() { T::default() } else { check_answer(&mut check) };
         let Check { broken, notes, .. } = check;
         self.broken.extend_from_slice(&broken);

@@ -1,4 +1,4 @@
-//! The wallet on a desk, against web services of these tests: one that keeps every rule, and for each rule one that
+//! The simulated wallet, against web services of these tests: one that keeps every rule, and for each rule one that
 //! breaks it.
 
 use std::{
@@ -17,12 +17,12 @@ use http::{
 use hyper::body::Bytes;
 use local::{
     aws::front::{self, Front},
-    template::Template,
-    wallet::{
+    simulated_wallet::{
         self, Extent, Visit,
-        behaviour::Behaviour,
+        behaviour::SimulatedWallet,
         rules::{self, Rule},
     },
+    template::Template,
 };
 use percent_encoding::percent_decode_str;
 use rstest::rstest;
@@ -211,21 +211,21 @@ async fn serve_right() -> Running {
     serve(SCHEMES, |_, _, _| {}).await
 }
 
-fn visit(behaviour: Behaviour, url: &str) -> Visit {
+fn visit(wallet: SimulatedWallet, url: &str) -> Visit {
     let [pass_type, serial_number, token] = [PASS_TYPE, SERIAL_NUMBER, TOKEN].map(str::to_owned);
-    Visit::new(behaviour, url.parse().unwrap(), pass_type, serial_number, token, jiff::Timestamp::UNIX_EPOCH)
+    Visit::new(wallet, url.parse().unwrap(), pass_type, serial_number, token, jiff::Timestamp::UNIX_EPOCH)
 }
 
 /// Makes a visit and returns the broken rules.
 async fn broken_rules(visit: &Visit) -> Vec<Rule> {
-    wallet::run(visit, |_| {}).await.unwrap().into_iter().map(|broken| broken.rule).collect()
+    simulated_wallet::run(visit, |_| {}).await.unwrap().into_iter().map(|broken| broken.rule).collect()
 }
 
 /// Runs the command `wallet` against `url`.
-async fn command(behaviour: Behaviour, url: &str, more: &[&str]) -> Output {
-    let behaviour = behaviour.to_string();
+async fn command(wallet: SimulatedWallet, url: &str, more: &[&str]) -> Output {
+    let wallet = wallet.to_string();
     let mut command = Command::new(BINARY);
-    command.args(["wallet", "--as", &behaviour, url, PASS_TYPE, SERIAL_NUMBER, TOKEN]).args(more);
+    command.args(["wallet", "--as", &wallet, url, PASS_TYPE, SERIAL_NUMBER, TOKEN]).args(more);
     command.env_remove("SSL_CERT_FILE").stdin(Stdio::null()).output().await.unwrap()
 }
 
@@ -234,129 +234,129 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// For each rule a wallet that needs it, and a web service that breaks only this rule.
-const MISTAKES: &[(Rule, Behaviour, &Mistake)] = &[
-    (Rule::Redirect, Behaviour::Passbook, &|asked, _, response| {
+const MISTAKES: &[(Rule, SimulatedWallet, &Mistake)] = &[
+    (Rule::Redirect, SimulatedWallet::Passbook, &|asked, _, response| {
         if asked == Asked::Log {
             *response = status(StatusCode::TEMPORARY_REDIRECT);
             response.headers_mut().insert(LOCATION, HeaderValue::from_static("https://example.com/v1/log"));
         }
     }),
-    (Rule::RegisterStatus, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::RegisterStatus, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::Register { .. } = asked {
             *response = status(StatusCode::NO_CONTENT);
         }
     }),
-    (Rule::RegisterAgain, Behaviour::Passwallet, &|asked, _, response| {
+    (Rule::RegisterAgain, SimulatedWallet::Passwallet, &|asked, _, response| {
         if let (Asked::Register { is_known: true }, status) = (asked, response.status_mut()) {
             *status = StatusCode::CREATED;
         }
     }),
-    (Rule::SuccessStatus, Behaviour::Other, &|asked, _, response| {
+    (Rule::SuccessStatus, SimulatedWallet::Other, &|asked, _, response| {
         if asked == Asked::Log {
             *response = status(StatusCode::NOT_FOUND);
         }
     }),
-    (Rule::ListStatus, Behaviour::Pass2u, &|asked, _, response| {
+    (Rule::ListStatus, SimulatedWallet::Pass2u, &|asked, _, response| {
         if let Asked::List { has_tag: true, .. } = asked {
             *response = status(StatusCode::NOT_MODIFIED);
         }
     }),
-    (Rule::ListBody, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::ListBody, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::List { has_tag: true, .. } = asked {
             *response = json_response(&json!([SERIAL_NUMBER]));
         }
     }),
-    (Rule::ListBody, Behaviour::Other, &|asked, _, response| {
+    (Rule::ListBody, SimulatedWallet::Other, &|asked, _, response| {
         if let Asked::List { has_tag: true, .. } = asked {
             *response = pass_response(b"<html>");
         }
     }),
-    (Rule::ListEmpty, Behaviour::PassworksWallet, &|asked, _, response| {
+    (Rule::ListEmpty, SimulatedWallet::PassworksWallet, &|asked, _, response| {
         if let Asked::List { has_tag: true, .. } = asked {
             *response = listed(&[]);
         }
     }),
-    (Rule::ListRegistered, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::ListRegistered, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::List { device: Device::Registered, has_tag: false } = asked {
             *response = listed(&["another"]);
         }
     }),
-    (Rule::ListUnregistered, Behaviour::WalletPasses, &|asked, _, response| {
+    (Rule::ListUnregistered, SimulatedWallet::WalletPasses, &|asked, _, response| {
         if let Asked::List { device: Device::Unregistered, .. } = asked {
             *response = listed(&["another", SERIAL_NUMBER]);
         }
     }),
-    (Rule::ListUnknownDevice, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::ListUnknownDevice, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::List { device: Device::Unknown, .. } = asked {
             *response = status(StatusCode::UNAUTHORIZED);
         }
     }),
-    (Rule::TagMissing, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::TagMissing, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::List { device: Device::Registered, has_tag: false } = asked {
             *response = json_response(&json!({ "serialNumbers": [SERIAL_NUMBER] }));
         }
     }),
-    (Rule::TagText, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::TagText, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::List { device: Device::Registered, has_tag: false } = asked {
             *response = json_response(&json!({ "serialNumbers": [SERIAL_NUMBER], "lastUpdated": 1_351_981_923 }));
         }
     }),
-    (Rule::TagUnchanged, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::TagUnchanged, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::List { has_tag: true, .. } = asked {
             *response = listed(&[SERIAL_NUMBER]);
         }
     }),
-    (Rule::PassStatus, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::PassStatus, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::Pass { .. } = asked {
             *response = status(StatusCode::NO_CONTENT);
         }
     }),
-    (Rule::PassType, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::PassType, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::Pass { has_date: false } = asked {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         }
     }),
-    (Rule::PassData, Behaviour::Other, &|asked, _, response| {
+    (Rule::PassData, SimulatedWallet::Other, &|asked, _, response| {
         if let Asked::Pass { has_date: false } = asked {
             *response.body_mut() = b"<html>".to_vec();
         }
     }),
-    (Rule::PassLastModified, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::PassLastModified, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::Pass { has_date: false } = asked {
             response.headers_mut().remove(LAST_MODIFIED);
         }
     }),
-    (Rule::PassUnchanged, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::PassUnchanged, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::Pass { has_date: true } = asked {
             *response = pass_response(PASS);
         }
     }),
-    (Rule::WrongToken, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::WrongToken, SimulatedWallet::Passbook, &|asked, _, response| {
         if asked == Asked::WrongToken {
             *response = status(StatusCode::FORBIDDEN);
         }
     }),
-    (Rule::TokenEcho, Behaviour::WalletPasses, &|asked, request, response| {
+    (Rule::TokenEcho, SimulatedWallet::WalletPasses, &|asked, request, response| {
         if asked == Asked::WrongToken {
             response.headers_mut().insert("x-refused", request.headers[AUTHORIZATION].clone());
         }
     }),
-    (Rule::TokenEcho, Behaviour::Passbook, &|asked, request, response| {
+    (Rule::TokenEcho, SimulatedWallet::Passbook, &|asked, request, response| {
         if asked == Asked::WrongToken {
             *response.body_mut() = request.headers[AUTHORIZATION].as_bytes().to_vec();
         }
     }),
-    (Rule::LogStatus, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::LogStatus, SimulatedWallet::Passbook, &|asked, _, response| {
         if asked == Asked::Log {
             *response = status(StatusCode::NO_CONTENT);
         }
     }),
-    (Rule::UnregisterStatus, Behaviour::Passbook, &|asked, _, response| {
+    (Rule::UnregisterStatus, SimulatedWallet::Passbook, &|asked, _, response| {
         if let Asked::Unregister { .. } = asked {
             *response = status(StatusCode::NO_CONTENT);
         }
     }),
-    (Rule::UnregisterAgain, Behaviour::Other, &|asked, _, response| {
+    (Rule::UnregisterAgain, SimulatedWallet::Other, &|asked, _, response| {
         if let Asked::Unregister { is_known: false } = asked {
             *response = status(StatusCode::NOT_FOUND);
         }
@@ -364,25 +364,25 @@ const MISTAKES: &[(Rule, Behaviour, &Mistake)] = &[
 ];
 
 #[rstest]
-#[case(Behaviour::Passbook)]
-#[case(Behaviour::WalletPasses)]
-#[case(Behaviour::Passwallet)]
-#[case(Behaviour::Pass2u)]
-#[case(Behaviour::PassworksWallet)]
-#[case(Behaviour::Other)]
+#[case(SimulatedWallet::Passbook)]
+#[case(SimulatedWallet::WalletPasses)]
+#[case(SimulatedWallet::Passwallet)]
+#[case(SimulatedWallet::Pass2u)]
+#[case(SimulatedWallet::PassworksWallet)]
+#[case(SimulatedWallet::Other)]
 #[tokio::test]
 async fn a_web_service_that_keeps_the_rules_breaks_none_and_a_second_visit_changes_nothing(
-    #[case] behaviour: Behaviour,
+    #[case] wallet: SimulatedWallet,
 ) {
     let running = serve_right().await;
     let visited = async |extent| {
-        let visit = Visit { extent, expects_pass: true, ..visit(behaviour, &running.url) };
+        let visit = Visit { extent, expects_pass: true, ..visit(wallet, &running.url) };
         assert_eq!(broken_rules(&visit).await, []);
         running.service.registrations()
     };
     assert_eq!(visited(Extent::Whole).await, BTreeMap::new());
 
-    let Visit { device, push_token, .. } = visit(behaviour, &running.url);
+    let Visit { device, push_token, .. } = visit(wallet, &running.url);
     let first = visited(Extent::KeepRegistered).await;
     assert_eq!(first.keys().collect::<Vec<_>>(), [&device]);
     assert_eq!(first[&device]["pushToken"], push_token);
@@ -395,23 +395,23 @@ async fn a_web_service_that_keeps_the_rules_breaks_none_and_a_second_visit_chang
 
 #[test]
 fn each_wallet_and_each_pass_has_a_device_of_its_own() {
-    let visits = Behaviour::VARIANTS.iter().flat_map(|behaviour| {
-        let first = visit(*behaviour, "https://example.com");
-        let other_service = visit(*behaviour, "https://example.org");
+    let visits = SimulatedWallet::VARIANTS.iter().flat_map(|wallet| {
+        let first = visit(*wallet, "https://example.com");
+        let other_service = visit(*wallet, "https://example.org");
         let [pass_type, serial_number, token] = [PASS_TYPE, "another", TOKEN].map(str::to_owned);
         let (service, now) = (first.service.clone(), first.now);
-        let other_pass = Visit::new(*behaviour, service, pass_type, serial_number, token, now);
+        let other_pass = Visit::new(*wallet, service, pass_type, serial_number, token, now);
         [first, other_service, other_pass]
     });
     let devices: HashSet<String> = visits.map(|visit| visit.device).collect();
-    assert_eq!(devices.len(), 3 * Behaviour::VARIANTS.len());
+    assert_eq!(devices.len(), 3 * SimulatedWallet::VARIANTS.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_breaks_a_rule_is_named_and_the_command_fails() {
-    for (rule, behaviour, mistake) in MISTAKES {
+    for (rule, wallet, mistake) in MISTAKES {
         let running = serve(SCHEMES, mistake).await;
-        let output = command(*behaviour, &running.url, &[]).await;
+        let output = command(*wallet, &running.url, &[]).await;
         let stdout = text(&output.stdout);
         let (_, broken) = stdout.split_once("\nbroken rules:\n").unwrap_or_else(|| panic!("{rule}: {stdout}"));
         let named = format!(": {rule}: {} Found: ", rule.text().sentence);
@@ -426,10 +426,10 @@ async fn an_answer_that_breaks_a_rule_is_named_and_the_command_fails() {
 #[tokio::test]
 async fn a_rule_that_only_some_wallets_need_is_not_held_against_the_others() {
     for (rule, _, mistake) in MISTAKES {
-        for behaviour in Behaviour::VARIANTS {
+        for wallet in SimulatedWallet::VARIANTS {
             let running = serve(SCHEMES, mistake).await;
-            let is_named = broken_rules(&visit(*behaviour, &running.url)).await.contains(rule);
-            assert!(!is_named || rule.text().wallets.contain(*behaviour), "{rule} for {behaviour}");
+            let is_named = broken_rules(&visit(*wallet, &running.url)).await.contains(rule);
+            assert!(!is_named || rule.text().wallets.contain(*wallet), "{rule} for {wallet}");
         }
     }
     let running = serve(SCHEMES, |asked, _, response| {
@@ -438,7 +438,7 @@ async fn a_rule_that_only_some_wallets_need_is_not_held_against_the_others() {
         }
     })
     .await;
-    let visit = visit(Behaviour::WalletPasses, &running.url);
+    let visit = visit(SimulatedWallet::WalletPasses, &running.url);
     assert_eq!(broken_rules(&visit).await, [Rule::RegisterAgain; 2]);
 }
 
@@ -448,23 +448,23 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 #[rstest]
-#[case(Behaviour::Passbook, "registrations", "ApplePass", "passd/", ["", ""])]
-#[case(Behaviour::WalletPasses, "registrations", "AndroidPass", "WalletPasses/", ["", ""])]
-#[case(Behaviour::Passwallet, "registrations_attido", "AttidoPass", "PassWallet/", ["", ""])]
-#[case(Behaviour::Pass2u, "registrations", "ApplePass", "okhttp/", ["Passes", ""])]
-#[case(Behaviour::PassworksWallet, "registrations", "ApplePass", "okhttp/", ["Passworks", "Passworks"])]
-#[case(Behaviour::Other, "registrations", "ApplePass", "okhttp/4.12.0", ["", ""])]
+#[case(SimulatedWallet::Passbook, "registrations", "ApplePass", "passd/", ["", ""])]
+#[case(SimulatedWallet::WalletPasses, "registrations", "AndroidPass", "WalletPasses/", ["", ""])]
+#[case(SimulatedWallet::Passwallet, "registrations_attido", "AttidoPass", "PassWallet/", ["", ""])]
+#[case(SimulatedWallet::Pass2u, "registrations", "ApplePass", "okhttp/", ["Passes", ""])]
+#[case(SimulatedWallet::PassworksWallet, "registrations", "ApplePass", "okhttp/", ["Passworks", "Passworks"])]
+#[case(SimulatedWallet::Other, "registrations", "ApplePass", "okhttp/4.12.0", ["", ""])]
 #[tokio::test]
 async fn each_wallet_shows_its_signs(
-    #[case] behaviour: Behaviour,
+    #[case] wallet: SimulatedWallet,
     #[case] registrations: &str,
     #[case] scheme: &str,
     #[case] user_agent: &str,
     #[case] pass_client: [&str; 2],
 ) {
     let running = serve_right().await;
-    let visit = visit(behaviour, &running.url);
-    wallet::run(&visit, |_| {}).await.unwrap();
+    let visit = visit(wallet, &running.url);
+    simulated_wallet::run(&visit, |_| {}).await.unwrap();
     let requests = running.service.requests();
     assert!(requests.len() >= 13, "{requests:?}");
     for (method, target, headers, body) in &requests {
@@ -478,7 +478,7 @@ async fn each_wallet_shows_its_signs(
             let path = format!("/wallet/v1/devices/{}/{registrations}/{PASS_TYPE}/", visit.device);
             assert!(target.starts_with(&path), "{target}");
             assert!(header(headers, "authorization").starts_with(&format!("{scheme} ")), "{headers:?}");
-            assert_eq!(body.get("pushServiceUrl").is_some(), behaviour == Behaviour::Passwallet, "{body}");
+            assert_eq!(body.get("pushServiceUrl").is_some(), wallet == SimulatedWallet::Passwallet, "{body}");
         }
     }
 }
@@ -486,7 +486,7 @@ async fn each_wallet_shows_its_signs(
 #[tokio::test]
 async fn wallet_passes_falls_back_to_the_registration_of_passwallet() {
     let running = serve(&["ApplePass", "AttidoPass"], |_, _, _| {}).await;
-    let visit = visit(Behaviour::WalletPasses, &running.url);
+    let visit = visit(SimulatedWallet::WalletPasses, &running.url);
     assert_eq!(broken_rules(&visit).await, []);
     let requests = running.service.requests();
     let (refused, log, registration) = (&requests[0], &requests[1], &requests[2]);
@@ -506,7 +506,7 @@ async fn wallet_passes_falls_back_to_the_registration_of_passwallet() {
     let unregister = Visit { extent: Extent::Unregister, ..visit };
     assert_eq!(broken_rules(&unregister).await, []);
     let refused_by_all = serve(&["Bearer"], |_, _, _| {}).await;
-    let unknown = self::visit(Behaviour::WalletPasses, &refused_by_all.url);
+    let unknown = self::visit(SimulatedWallet::WalletPasses, &refused_by_all.url);
     assert_eq!(broken_rules(&unknown).await, [Rule::SuccessStatus]);
     assert_eq!(refused_by_all.service.requests().len(), 3);
 }
@@ -525,8 +525,8 @@ async fn a_redirect_is_not_followed(#[case] redirects_registrations: bool) {
         }
     })
     .await;
-    for behaviour in Behaviour::VARIANTS {
-        let broken = broken_rules(&visit(*behaviour, &running.url)).await;
+    for wallet in SimulatedWallet::VARIANTS {
+        let broken = broken_rules(&visit(*wallet, &running.url)).await;
         assert!(!broken.is_empty() && broken.iter().all(|rule| *rule == Rule::Redirect), "{broken:?}");
     }
     assert_eq!(other.service.requests().len(), 0);
@@ -561,7 +561,7 @@ async fn the_command_prints_each_exchange_and_hides_only_the_token() {
 
     let running = serve_right().await;
     for (more, shows_token) in [(&[][..], false), (&["--verbose"][..], true)] {
-        let output = command(Behaviour::Passbook, &running.url, more).await;
+        let output = command(SimulatedWallet::Passbook, &running.url, more).await;
         let stdout = text(&output.stdout);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{stdout}");
         assert!(stdout.ends_with("\nno rule was broken\n"), "{stdout}");
@@ -586,11 +586,11 @@ async fn the_command_prints_each_exchange_and_hides_only_the_token() {
 async fn the_command_chooses_device_push_token_and_extent() {
     let running = serve_right().await;
     let device = ["--device", "d1", "--push-token", "p1", "--keep-registered"];
-    assert_eq!(command(Behaviour::Passbook, &running.url, &device).await.status.code(), Some(0));
+    assert_eq!(command(SimulatedWallet::Passbook, &running.url, &device).await.status.code(), Some(0));
     let registrations = BTreeMap::from([("d1".to_owned(), json!({ "pushToken": "p1" }))]);
     assert_eq!(running.service.registrations(), registrations);
     let unregister = ["--device", "d1", "--unregister"];
-    assert_eq!(command(Behaviour::Passbook, &running.url, &unregister).await.status.code(), Some(0));
+    assert_eq!(command(SimulatedWallet::Passbook, &running.url, &unregister).await.status.code(), Some(0));
     assert_eq!(running.service.registrations(), BTreeMap::new());
 }
 
@@ -602,10 +602,10 @@ async fn a_missing_pass_breaks_a_rule_only_if_one_is_expected() {
         }
     })
     .await;
-    let output = command(Behaviour::Passbook, &running.url, &[]).await;
+    let output = command(SimulatedWallet::Passbook, &running.url, &[]).await;
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).contains("  - no pass is served here\n"), "{output:?}");
-    let output = command(Behaviour::Passbook, &running.url, &["--expect-pass"]).await;
+    let output = command(SimulatedWallet::Passbook, &running.url, &["--expect-pass"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("  ! pass-status: "), "{output:?}");
 }
@@ -620,7 +620,7 @@ async fn a_wrong_argument_and_an_unreachable_web_service_have_a_status_of_their_
     #[case] more: &[&str],
     #[case] reason: &str,
 ) {
-    let output = command(Behaviour::Passbook, url, more).await;
+    let output = command(SimulatedWallet::Passbook, url, more).await;
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
     assert!(text(&output.stderr).contains(reason), "{output:?}");
 }
@@ -662,7 +662,7 @@ async fn https_needs_a_certificate_that_the_system_trusts() {
     let running = serve_right().await;
     let address = running.url.trim_start_matches("http://").trim_end_matches("/wallet");
     let (url, certificate) = tls_in_front_of(address).await;
-    let output = command(Behaviour::Passbook, &url, &[]).await;
+    let output = command(SimulatedWallet::Passbook, &url, &[]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains(" cannot be reached: invalid peer certificate: "), "{output:?}");
     assert!(running.service.requests().is_empty());
