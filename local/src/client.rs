@@ -4,9 +4,8 @@
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
 use http::{
-    HeaderMap, Method, Request, StatusCode, Uri,
+    Request, Response, Uri,
     header::HOST,
-    request,
     uri::{Authority, Scheme},
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -24,7 +23,7 @@ use tokio_rustls::{
 
 /// The largest answer that is read, in bytes. Only passes are larger than some kilobytes.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-/// How long an exchange may take, from the connection to the end of the answer. API Gateway waits 30 seconds for a
+/// How long a request may take, from the connection to the end of the answer. API Gateway waits 30 seconds for a
 /// function.
 const TIMEOUT: Duration = Duration::from_secs(35);
 
@@ -69,37 +68,6 @@ impl fmt::Display for ServiceUrl {
     }
 }
 
-/// A request.
-#[derive(Debug, Clone)]
-pub struct Call {
-    /// The method.
-    pub method: Method,
-    /// What follows the URL of the web service: a path that begins with a slash, and the query.
-    pub target: String,
-    /// The headers, except `Host` and `Content-Length`, in their order.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body, which may be empty.
-    pub body: String,
-}
-
-/// An answer.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// Returns a header as text, or `None` if it is missing or not ASCII.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-}
-
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum HttpError {
@@ -118,7 +86,7 @@ pub enum HttpError {
     /// The answer is too large.
     #[error("an answer is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
-    /// The exchange took too long.
+    /// The answer took too long.
     #[error("there is no answer within {} seconds", .0.as_secs())]
     TimedOut(Duration),
 }
@@ -137,43 +105,40 @@ impl<'a> Client<'a> {
         Ok(Self { service, tls, timeout: TIMEOUT })
     }
 
-    /// Limits how long an exchange may take, from the connection to the end of the answer.
+    /// Limits how long a request may take, from the connection to the end of the answer.
     pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Sends one request over a connection of its own.
-    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, HttpError> {
-        let mut request = self.request(&call.method, &call.target);
-        for (name, value) in &call.headers {
-            request = request.header(*name, value);
-        }
-        self.exchange(request.body(Full::from(call.body.clone()))?).await
-    }
-
-    /// Begins a request. `target` follows the URL of the server: a path that begins with a slash, and the query.
-    pub(crate) fn request(&self, method: &Method, target: &str) -> request::Builder {
-        let target = format!("{}{target}", self.service.path);
-        Request::builder().method(method).uri(target).header(HOST, self.service.authority.as_str())
-    }
-
-    /// Sends a request from [`request`](Self::request) over a connection of its own.
-    pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
-        tokio::time::timeout(self.timeout, self.exchange_untimed(request))
+    /// Sends a request over a connection of its own. Its URI is what follows the URL of the server: a path that begins
+    /// with a slash, and the query.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let request = self.addressed(request)?;
+        tokio::time::timeout(self.timeout, self.send_untimed(request))
             .await
             .unwrap_or(Err(HttpError::TimedOut(self.timeout)))
     }
 
-    async fn exchange_untimed(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
+    /// Adds the path of the server and the header `Host`, which comes first.
+    fn addressed(&self, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, HttpError> {
+        let ServiceUrl { authority, path, .. } = self.service;
+        let (parts, body) = request.into_parts();
+        let builder = Request::builder().method(parts.method).uri(format!("{path}{}", parts.uri));
+        let mut request = builder.header(HOST, authority.as_str()).body(Full::new(body))?;
+        request.headers_mut().extend(parts.headers);
+        Ok(request)
+    }
+
+    async fn send_untimed(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HttpError> {
         let unreachable = |error| HttpError::Unreachable(self.service.clone(), error);
         let ServiceUrl { is_tls, authority, .. } = self.service;
         // An IPv6 address has brackets in a URL.
         let host = authority.host().trim_matches(['[', ']']);
         let port = authority.port_u16().unwrap_or(if *is_tls { 443 } else { 80 });
         let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
-        let Some(tls) = &self.tls else { return exchange_over(stream, request).await };
+        let Some(tls) = &self.tls else { return send_over(stream, request).await };
         let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(io::Error::other(error)))?;
-        exchange_over(tls.connect(name, stream).await.map_err(unreachable)?, request).await
+        send_over(tls.connect(name, stream).await.map_err(unreachable)?, request).await
     }
 }
 
@@ -188,10 +153,10 @@ fn connector() -> Result<TlsConnector, HttpError> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-async fn exchange_over(
+async fn send_over(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, HttpError> {
+) -> Result<Response<Bytes>, HttpError> {
     let unreadable = |error: hyper::Error| HttpError::Unreadable(Box::new(error));
     let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(unreadable)?;
@@ -201,7 +166,7 @@ async fn exchange_over(
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() { HttpError::TooLarge } else { HttpError::Unreadable(error) }
     })?;
-    Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+    Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
 #[cfg(test)]
@@ -212,7 +177,7 @@ mod tests {
     use super::*;
 
     /// Sends a request to a server that answers every connection with `answer` and leaves it open.
-    async fn send(answer: Vec<u8>, timeout: Duration) -> Result<Answer, HttpError> {
+    async fn send(answer: Vec<u8>, timeout: Duration) -> Result<Response<Bytes>, HttpError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let server = tokio::spawn(async move {
@@ -221,8 +186,8 @@ mod tests {
             let _ = stream.write_all(&answer).await;
             std::future::pending::<()>().await;
         });
-        let call = Call { method: Method::GET, target: "/v1/log".to_owned(), headers: Vec::new(), body: String::new() };
-        let answer = Client { service: &service, tls: None, timeout }.send(&call).await;
+        let request = Request::get("/v1/log").body(Bytes::new()).unwrap();
+        let answer = Client { service: &service, tls: None, timeout }.send(request).await;
         server.abort();
         answer
     }
@@ -245,7 +210,7 @@ mod tests {
         let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes();
         answer.resize(answer.len() + length, b'x');
         match send(answer, TIMEOUT).await {
-            Ok(answer) => assert_eq!((answer.body.len(), length), (length, MAX_BODY_BYTES)),
+            Ok(answer) => assert_eq!((answer.body().len(), length), (length, MAX_BODY_BYTES)),
             Err(error) => assert!(matches!(error, HttpError::TooLarge) && length > MAX_BODY_BYTES, "{error}"),
         }
     }

@@ -6,7 +6,7 @@
 //! - [`Visit`] says which wallet does what with which pass, and [`run`] does it.
 //! - [`behaviour`] has the wallets and their signs, from which `requests` makes their requests.
 //! - [`rules`] has the rules with their sources, and `checks` holds the answers against them.
-//! - [`exchange`] is one request with its answer. [`client`](crate::client) sends it, to the given web service only.
+//! - [`exchange`] has a request with its answer. [`client`](crate::client) sends it, to the given web service only.
 
 pub mod behaviour;
 mod checks;
@@ -14,6 +14,8 @@ pub mod exchange;
 mod requests;
 pub mod rules;
 
+use http::Request;
+use hyper::body::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ use self::{
     exchange::{Broken, Check, Exchange},
     requests::Requests,
 };
-use crate::client::{Call, Client, HttpError, ServiceUrl};
+use crate::client::{Client, HttpError, ServiceUrl};
 
 /// What a wallet does with one pass.
 #[derive(Debug, Clone)]
@@ -136,25 +138,25 @@ impl<R: FnMut(&Exchange)> Visitor<'_, R> {
         let Visit { token, push_token, .. } = self.visit;
         let old_push_token = identifier(&["old push token", push_token]);
         let (signs, mut falls_back) = (self.requests.signs, None);
-        let call = self.requests.registration(token, &old_push_token);
+        let request = self.requests.registration(token, &old_push_token)?;
         let mut is_registered = self
-            .exchange("register", call, |check| {
+            .step("register", request, |check| {
                 falls_back = checks::fallback(check, signs);
                 falls_back.is_none() && checks::registration(check)
             })
             .await?;
         if let Some(fallback) = falls_back {
-            let call = self.requests.log(FALLBACK_LOG);
-            self.exchange("log that AndroidPass is not supported", call, checks::log).await?;
+            let request = self.requests.log(FALLBACK_LOG)?;
+            self.step("log that AndroidPass is not supported", request, checks::log).await?;
             self.requests.signs = fallback;
-            let call = self.requests.registration(token, &old_push_token);
-            is_registered = self.exchange("register as PassWallet", call, checks::registration).await?;
+            let request = self.requests.registration(token, &old_push_token)?;
+            is_registered = self.step("register as PassWallet", request, checks::registration).await?;
         }
         if is_registered {
-            let call = self.requests.registration(token, &old_push_token);
-            self.exchange("register again", call, checks::repeated_registration).await?;
-            let call = self.requests.registration(token, push_token);
-            self.exchange("register with a new push token", call, checks::repeated_registration).await?;
+            let request = self.requests.registration(token, &old_push_token)?;
+            self.step("register again", request, checks::repeated_registration).await?;
+            let request = self.requests.registration(token, push_token)?;
+            self.step("register with a new push token", request, checks::repeated_registration).await?;
         }
         Ok(is_registered)
     }
@@ -162,39 +164,39 @@ impl<R: FnMut(&Exchange)> Visitor<'_, R> {
     /// Asks for the list and for the pass, tries a wrong token, and sends the log.
     async fn use_pass(&mut self) -> Result<(), HttpError> {
         let Visit { device, serial_number, token, push_token, expects_pass, .. } = self.visit;
-        let call = self.requests.list(device, None);
-        let tag = self.exchange("list", call, |check| checks::list_with(check, serial_number)).await?;
+        let request = self.requests.list(device, None)?;
+        let tag = self.step("list", request, |check| checks::list_with(check, serial_number)).await?;
         if let Some(tag) = tag {
-            let call = self.requests.list(device, Some(&tag));
-            self.exchange("list what changed", call, |check| checks::list_since(check, &tag)).await?;
+            let request = self.requests.list(device, Some(&tag))?;
+            self.step("list what changed", request, |check| checks::list_since(check, &tag)).await?;
         }
-        let call = self.requests.pass(token, None);
-        let pass = self.exchange("fetch the pass", call, |check| checks::pass(check, *expects_pass)).await?;
+        let request = self.requests.pass(token, None)?;
+        let pass = self.step("fetch the pass", request, |check| checks::pass(check, *expects_pass)).await?;
         if let Some((pass, Some(last_modified))) = &pass {
-            let call = self.requests.pass(token, Some(last_modified));
-            self.exchange("fetch the pass if it changed", call, |check| checks::pass_since(check, pass)).await?;
+            let request = self.requests.pass(token, Some(last_modified))?;
+            self.step("fetch the pass if it changed", request, |check| checks::pass_since(check, pass)).await?;
         }
         let wrong_token = identifier(&["wrong token", device]);
-        let call = self.requests.registration(&wrong_token, push_token);
-        self.exchange("register with a wrong token", call, |check| checks::refusal(check, &wrong_token)).await?;
+        let request = self.requests.registration(&wrong_token, push_token)?;
+        self.step("register with a wrong token", request, |check| checks::refusal(check, &wrong_token)).await?;
         if pass.is_some() {
-            let call = self.requests.pass(&wrong_token, None);
-            self.exchange("fetch the pass with a wrong token", call, |check| checks::refusal(check, &wrong_token))
+            let request = self.requests.pass(&wrong_token, None)?;
+            self.step("fetch the pass with a wrong token", request, |check| checks::refusal(check, &wrong_token))
                 .await?;
         }
-        let call = self.requests.log(&self.visit.log_line());
-        self.exchange("send the log", call, checks::log).await?;
-        let call = self.requests.list(&identifier(&["unknown device", device]), None);
-        self.exchange("list for a device that was never registered", call, checks::list_for_unknown_device).await
+        let request = self.requests.log(&self.visit.log_line())?;
+        self.step("send the log", request, checks::log).await?;
+        let request = self.requests.list(&identifier(&["unknown device", device]), None)?;
+        self.step("list for a device that was never registered", request, checks::list_for_unknown_device).await
     }
 
     /// Unregisters the pass, does so again as if the answer had been lost, and asks for the list.
     async fn unregister(&mut self) -> Result<(), HttpError> {
         let Visit { device, serial_number, .. } = self.visit;
         let (signs, mut falls_back) = (self.requests.signs, None);
-        let call = self.requests.unregistration();
+        let request = self.requests.unregistration()?;
         let mut first = self
-            .exchange("unregister", call, |check| {
+            .step("unregister", request, |check| {
                 // A real wallet remembers as what it has registered, but a visit that only unregisters does not.
                 falls_back = checks::fallback(check, signs);
                 if falls_back.is_none() { Some(checks::unregistration(check)) } else { None }
@@ -202,30 +204,30 @@ impl<R: FnMut(&Exchange)> Visitor<'_, R> {
             .await?;
         if let Some(fallback) = falls_back {
             self.requests.signs = fallback;
-            let call = self.requests.unregistration();
-            first =
-                self.exchange("unregister as PassWallet", call, |check| Some(checks::unregistration(check))).await?;
+            let request = self.requests.unregistration()?;
+            first = self.step("unregister as PassWallet", request, |check| Some(checks::unregistration(check))).await?;
         }
-        let call = self.requests.unregistration();
-        self.exchange("unregister again", call, |check| checks::repeated_unregistration(check, first)).await?;
-        let call = self.requests.list(device, None);
-        self.exchange("list after that", call, |check| checks::list_without(check, serial_number)).await
+        let request = self.requests.unregistration()?;
+        self.step("unregister again", request, |check| checks::repeated_unregistration(check, first)).await?;
+        let request = self.requests.list(device, None)?;
+        self.step("list after that", request, |check| checks::list_without(check, serial_number)).await
     }
 
     /// Sends a request, and checks and reports the answer. Returns the result of the check, or the default if the
     /// answer is a redirect, which is not checked further.
-    async fn exchange<T: Default>(
+    async fn step<T: Default>(
         &mut self,
         step: &'static str,
-        call: Call,
+        request: Request<Bytes>,
         check_answer: impl FnOnce(&mut Check<'_>) -> T,
     ) -> Result<T, HttpError> {
-        let answer = self.client.send(&call).await?;
+        let answer = self.client.send(request.clone()).await?;
         let mut check = Check::new(self.visit.wallet, step, &answer);
         let outcome = if check.is_redirect() { T::default() } else { check_answer(&mut check) };
         let Check { broken, notes, .. } = check;
         self.broken.extend_from_slice(&broken);
-        (self.report)(&Exchange { step, service: self.visit.service.clone(), call, answer, broken, notes });
+        let service = self.visit.service.clone();
+        (self.report)(&Exchange { step, service, request, answer, broken, notes });
         Ok(outcome)
     }
 }

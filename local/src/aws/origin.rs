@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA},
     request::Parts,
 };
-use http_body_util::Full;
 use hyper::body::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tracing::error;
@@ -18,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     aws::gateway::{own_response, request_id},
-    client::{Answer, Client, HttpError},
+    client::{Client, HttpError},
     template::HttpIntegration,
 };
 
@@ -66,7 +65,7 @@ pub(crate) async fn pass_on(
         None => path,
     };
     let mut response = match send(integration, &target, request, body, source_ip).await {
-        Ok(answer) => response(answer),
+        Ok(answer) => response(&answer),
         // API Gateway answers a timeout with 503 (https://github.com/cortexlabs/cortex/issues/1225).
         Err(error) => {
             error!(%error, "the server of an HTTP integration did not answer");
@@ -110,9 +109,9 @@ async fn send(
     request: &Parts,
     body: Bytes,
     source_ip: &str,
-) -> Result<Answer, HttpError> {
+) -> Result<Response<Bytes>, HttpError> {
     let client = Client::new(&integration.server)?.with_timeout(integration.timeout);
-    let mut outgoing = client.request(&request.method, target).body(Full::new(body))?;
+    let mut outgoing = Request::builder().method(&request.method).uri(target).body(body)?;
     let mut headers = end_to_end(&request.headers);
     let host = headers.remove(HOST);
     // `Host` is the server's (https://codewisdom.io/blog/cloud-computing-and-infrastructure-aws-api-gateway-header/).
@@ -122,14 +121,13 @@ async fn send(
     headers.append(FORWARDED, HeaderValue::try_from(forwarded).map_err(http::Error::from)?);
     headers.append(VIA, HeaderValue::from_static("HTTP/1.1 AmazonAPIGateway"));
     outgoing.headers_mut().extend(headers);
-    client.exchange(outgoing).await
+    client.send(outgoing).await
 }
 
-fn response(answer: Answer) -> Response<Vec<u8>> {
-    let Answer { status, headers, body } = answer;
-    let mut response = Response::new(body.to_vec());
-    *response.status_mut() = status;
-    *response.headers_mut() = end_to_end(&headers);
+fn response(answer: &Response<Bytes>) -> Response<Vec<u8>> {
+    let mut response = Response::new(answer.body().to_vec());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = end_to_end(answer.headers());
     response
 }
 

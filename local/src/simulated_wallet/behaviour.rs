@@ -35,9 +35,9 @@ pub enum SimulatedWallet {
     Other,
 }
 
-/// What a wallet sends.
+/// The signs of itself that a wallet sends.
 #[derive(Debug)]
-pub(super) struct Signs {
+pub(super) struct SentSigns {
     pub(super) user_agent: &'static str,
     /// The scheme of `Authorization` in a registration.
     pub(super) registration_scheme: &'static str,
@@ -53,7 +53,7 @@ pub(super) struct Signs {
     pub(super) content_type: &'static str,
     pub(super) encoding: Encoding,
     /// How the wallet registers if the first registration is answered with one of [`REFUSALS`].
-    pub(super) fallback: Option<&'static Signs>,
+    pub(super) fallback: Option<&'static SentSigns>,
 }
 
 /// The header `X-Pass-Client`, and when it is sent.
@@ -85,7 +85,7 @@ pub(super) const FALLBACK_LOG: &str =
 const JSON: &str = "application/json";
 const JSON_UTF_8: &str = "application/json; charset=UTF-8";
 
-const PASSBOOK: Signs = Signs {
+const PASSBOOK: SentSigns = SentSigns {
     // From a public access log of a load balancer, of 2019. CFNetwork adds it.
     user_agent: "passd/1.0 CFNetwork/978.0.7 Darwin/18.6.0",
     registration_scheme: "ApplePass",
@@ -98,7 +98,7 @@ const PASSBOOK: Signs = Signs {
     fallback: None,
 };
 
-const WALLET_PASSES: Signs = Signs {
+const WALLET_PASSES: SentSigns = SentSigns {
     // Its class `drf`: name and version of the app, then release, model and build of Android.
     user_agent: "WalletPasses/1.4.4 (Linux; U; Android 9; Pixel 2 Build/PQ3A.190801.002)",
     registration_scheme: "AndroidPass",
@@ -112,7 +112,7 @@ const WALLET_PASSES: Signs = Signs {
 };
 
 /// After this registration, `GET` and `DELETE` come with `ApplePass` on the standard path (its class `dqm`).
-const WALLET_PASSES_AS_PASSWALLET: Signs = Signs {
+const WALLET_PASSES_AS_PASSWALLET: SentSigns = SentSigns {
     // Its class `drg` puts the other wallet's name in front of its own.
     user_agent: "PassWallet/Android WalletPasses/1.4.4 (Linux; U; Android 9; Pixel 2 Build/PQ3A.190801.002)",
     registration_scheme: "AttidoPass",
@@ -125,7 +125,7 @@ const WALLET_PASSES_AS_PASSWALLET: Signs = Signs {
     fallback: None,
 };
 
-const PASSWALLET: Signs = Signs {
+const PASSWALLET: SentSigns = SentSigns {
     // Inferred: what WalletPasses sends when it registers as PassWallet.
     user_agent: "PassWallet/Android",
     registration_scheme: "AttidoPass",
@@ -140,11 +140,11 @@ const PASSWALLET: Signs = Signs {
     fallback: None,
 };
 
-const PASS2U: Signs = Signs { pass_client: Some(PassClient::InRegistrations("Passes")), ..OTHER };
+const PASS2U: SentSigns = SentSigns { pass_client: Some(PassClient::InRegistrations("Passes")), ..OTHER };
 
-const PASSWORKS_WALLET: Signs = Signs { pass_client: Some(PassClient::Always("Passworks")), ..OTHER };
+const PASSWORKS_WALLET: SentSigns = SentSigns { pass_client: Some(PassClient::Always("Passworks")), ..OTHER };
 
-const OTHER: Signs = Signs {
+const OTHER: SentSigns = SentSigns {
     // OkHttp's default (`internal/Util.kt`), because FossWallet sets none. Inferred for the others.
     user_agent: "okhttp/4.12.0",
     registration_scheme: "ApplePass",
@@ -158,7 +158,7 @@ const OTHER: Signs = Signs {
 };
 
 impl SimulatedWallet {
-    pub(super) const fn signs(self) -> &'static Signs {
+    pub(super) const fn signs(self) -> &'static SentSigns {
         match self {
             Self::Passbook => &PASSBOOK,
             Self::WalletPasses => &WALLET_PASSES,

@@ -8,11 +8,10 @@ use hyper::body::Bytes;
 use serde_json::Value;
 
 use super::{
-    behaviour::{REFUSALS, Signs},
+    behaviour::{REFUSALS, SentSigns},
     exchange::Check,
     rules::Rule,
 };
-use crate::client::Answer;
 
 /// The content type of a pass.
 const PKPASS: &str = "application/vnd.apple.pkpass";
@@ -23,8 +22,8 @@ const ZIP_SIGNATURE: &[u8] = b"PK\x03\x04";
 const REGISTERED: &[StatusCode] = &[StatusCode::OK, StatusCode::CREATED];
 
 /// Returns the signs with which the wallet repeats a refused call, if it does so.
-pub(super) fn fallback(check: &mut Check<'_>, signs: &Signs) -> Option<&'static Signs> {
-    let fallback = signs.fallback.filter(|_| REFUSALS.contains(&check.answer.status.as_u16()));
+pub(super) fn fallback(check: &mut Check<'_>, signs: &SentSigns) -> Option<&'static SentSigns> {
+    let fallback = signs.fallback.filter(|_| REFUSALS.contains(&check.answer.status().as_u16()));
     if fallback.is_some() {
         check.note(format!("{} is refused, so the wallet behaves as PassWallet", signs.registration_scheme));
     }
@@ -42,7 +41,7 @@ pub(super) fn registration(check: &mut Check<'_>) -> bool {
 
 /// Checks a registration of what is registered.
 pub(super) fn repeated_registration(check: &mut Check<'_>) {
-    if check.answer.status != StatusCode::OK {
+    if check.answer.status() != StatusCode::OK {
         check.breaks(Rule::RegisterAgain, check.status());
     }
 }
@@ -50,12 +49,12 @@ pub(super) fn repeated_registration(check: &mut Check<'_>) {
 /// Checks the first unregistration, and returns its status.
 pub(super) fn unregistration(check: &mut Check<'_>) -> StatusCode {
     check.succeeds(REGISTERED, Rule::UnregisterStatus);
-    check.answer.status
+    check.answer.status()
 }
 
 /// Checks an unregistration of what is not registered. `first` is the status of the first one.
 pub(super) fn repeated_unregistration(check: &mut Check<'_>, first: Option<StatusCode>) {
-    if !check.is_success(REGISTERED) && Some(check.answer.status) != first {
+    if !check.is_success(REGISTERED) && Some(check.answer.status()) != first {
         check.breaks(Rule::UnregisterAgain, check.status());
     }
 }
@@ -67,14 +66,14 @@ pub(super) fn log(check: &mut Check<'_>) {
 
 /// Checks the answer to a wrong token.
 pub(super) fn refusal(check: &mut Check<'_>, wrong_token: &str) {
-    let Answer { status, headers, body } = check.answer;
-    if *status != StatusCode::UNAUTHORIZED {
+    let answer = check.answer;
+    if answer.status() != StatusCode::UNAUTHORIZED {
         check.breaks(Rule::WrongToken, check.status());
     }
     let has_token = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(wrong_token);
-    if has_token(body) {
+    if has_token(answer.body()) {
         check.breaks(Rule::TokenEcho, "the token in the body");
-    } else if let Some((name, _)) = headers.iter().find(|(_, value)| has_token(value.as_bytes())) {
+    } else if let Some((name, _)) = answer.headers().iter().find(|(_, value)| has_token(value.as_bytes())) {
         check.breaks(Rule::TokenEcho, format!("the token in the header {name}"));
     }
 }
@@ -85,32 +84,32 @@ pub(super) type FetchedPass = (Bytes, Option<String>);
 /// Checks the answer with a pass.
 pub(super) fn pass(check: &mut Check<'_>, expects_pass: bool) -> Option<FetchedPass> {
     let answer = check.answer;
-    if answer.status == StatusCode::NOT_FOUND && !expects_pass {
+    if answer.status() == StatusCode::NOT_FOUND && !expects_pass {
         check.note("no pass is served here");
         return None;
     }
-    if answer.status != StatusCode::OK {
+    if answer.status() != StatusCode::OK {
         check.breaks(Rule::PassStatus, check.status());
         return None;
     }
-    let content_type = answer.header(CONTENT_TYPE.as_str()).unwrap_or("no content type");
+    let content_type = check.header(&CONTENT_TYPE).unwrap_or("no content type");
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case(PKPASS) {
         check.breaks(Rule::PassType, content_type);
     }
-    if !answer.body.starts_with(ZIP_SIGNATURE) {
-        check.breaks(Rule::PassData, format!("{} bytes that are no ZIP archive", answer.body.len()));
+    if !answer.body().starts_with(ZIP_SIGNATURE) {
+        check.breaks(Rule::PassData, format!("{} bytes that are no ZIP archive", answer.body().len()));
     }
-    let last_modified = answer.header(LAST_MODIFIED.as_str()).map(str::to_owned);
+    let last_modified = check.header(&LAST_MODIFIED).map(str::to_owned);
     if last_modified.is_none() {
         check.breaks(Rule::PassLastModified, "a pass without it");
     }
-    Some((answer.body.clone(), last_modified))
+    Some((answer.body().clone(), last_modified))
 }
 
 /// Checks the answer to a request with `If-Modified-Since`, after `pass` was fetched.
 pub(super) fn pass_since(check: &mut Check<'_>, pass: &Bytes) {
-    if check.answer.status == StatusCode::NOT_MODIFIED {
+    if check.answer.status() == StatusCode::NOT_MODIFIED {
         return;
     }
     if let Some((same, _)) = self::pass(check, true)
@@ -122,7 +121,7 @@ pub(super) fn pass_since(check: &mut Check<'_>, pass: &Bytes) {
 
 /// Checks a list that must have a pass, and returns its tag.
 pub(super) fn list_with(check: &mut Check<'_>, serial_number: &str) -> Option<String> {
-    if check.answer.status == StatusCode::NO_CONTENT {
+    if check.answer.status() == StatusCode::NO_CONTENT {
         check.breaks(Rule::ListRegistered, check.status());
     }
     let list = List::read(check)?;
@@ -148,7 +147,7 @@ pub(super) fn list_since(check: &mut Check<'_>, tag: &str) {
 
 /// Checks the list for a device that was never registered.
 pub(super) fn list_for_unknown_device(check: &mut Check<'_>) {
-    if check.answer.status != StatusCode::NO_CONTENT {
+    if check.answer.status() != StatusCode::NO_CONTENT {
         check.breaks(Rule::ListUnknownDevice, check.status());
     }
 }
@@ -169,10 +168,10 @@ impl List {
     fn read(check: &mut Check<'_>) -> Option<Self> {
         let answer = check.answer;
         let succeeds = check.succeeds(&[StatusCode::OK, StatusCode::NO_CONTENT], Rule::ListStatus);
-        if !succeeds || answer.status == StatusCode::NO_CONTENT {
+        if !succeeds || answer.status() == StatusCode::NO_CONTENT {
             return None;
         }
-        let body: Value = match serde_json::from_slice(&answer.body) {
+        let body: Value = match serde_json::from_slice(answer.body()) {
             Ok(body) => body,
             Err(error) => {
                 check.breaks(Rule::ListBody, error.to_string());
@@ -188,7 +187,7 @@ impl List {
             return None;
         };
         if serial_numbers.is_empty() {
-            check.breaks(Rule::ListEmpty, format!("{} with an empty list", answer.status));
+            check.breaks(Rule::ListEmpty, format!("{} with an empty list", answer.status()));
             return Some(Self { serial_numbers, tag: None });
         }
         let tag = match &body["lastUpdated"] {

@@ -5,10 +5,11 @@ use std::{
     iter,
 };
 
-use http::StatusCode;
+use http::{HeaderName, Request, Response, StatusCode, header::LOCATION};
+use hyper::body::Bytes;
 
 use super::{behaviour::SimulatedWallet, rules::Rule};
-use crate::client::{Answer, Call, ServiceUrl};
+use crate::client::ServiceUrl;
 
 /// A request with its answer.
 #[derive(Debug)]
@@ -17,10 +18,10 @@ pub struct Exchange {
     pub step: &'static str,
     /// The web service.
     pub service: ServiceUrl,
-    /// The request.
-    pub call: Call,
+    /// The request. Its URI is what follows the URL of the web service.
+    pub request: Request<Bytes>,
     /// The answer.
-    pub answer: Answer,
+    pub answer: Response<Bytes>,
     /// The rules that the answer breaks.
     pub broken: Vec<Broken>,
     /// What else is worth knowing about the answer.
@@ -50,17 +51,18 @@ impl Exchange {
     /// with `!`. `hidden_token` is replaced by `…`, except in the request line, which has the URL of the pass.
     #[must_use]
     pub fn text(&self, hidden_token: Option<&str>) -> String {
-        let Self { step, service, call, answer, broken, notes } = self;
-        let mut lines = vec![format!("> {} {service}{}", call.method, call.target)];
-        for (name, value) in &call.headers {
+        let Self { step, service, request, answer, broken, notes } = self;
+        let mut lines = vec![format!("> {} {service}{}", request.method(), request.uri())];
+        for (name, value) in request.headers() {
+            let value = String::from_utf8_lossy(value.as_bytes());
             lines.push(format!("> {name}: {value}"));
         }
-        lines.extend(body_lines('>', call.body.as_bytes()));
-        lines.push(format!("< {}", answer.status));
-        for (name, value) in &answer.headers {
+        lines.extend(body_lines('>', request.body()));
+        lines.push(format!("< {}", answer.status()));
+        for (name, value) in answer.headers() {
             lines.push(format!("< {name}: {}", String::from_utf8_lossy(value.as_bytes())));
         }
-        lines.extend(body_lines('<', &answer.body));
+        lines.extend(body_lines('<', answer.body()));
         lines.extend(notes.iter().map(|note| format!("- {note}")));
         lines.extend(broken.iter().map(|broken| format!("! {broken}")));
         let request_line = lines.remove(0);
@@ -111,13 +113,13 @@ fn printable(text: &str) -> String {
 pub(super) struct Check<'a> {
     wallet: SimulatedWallet,
     step: &'static str,
-    pub(super) answer: &'a Answer,
+    pub(super) answer: &'a Response<Bytes>,
     pub(super) broken: Vec<Broken>,
     pub(super) notes: Vec<String>,
 }
 
 impl<'a> Check<'a> {
-    pub(super) fn new(wallet: SimulatedWallet, step: &'static str, answer: &'a Answer) -> Self {
+    pub(super) fn new(wallet: SimulatedWallet, step: &'static str, answer: &'a Response<Bytes>) -> Self {
         Self { wallet, step, answer, broken: Vec::new(), notes: Vec::new() }
     }
 
@@ -133,12 +135,17 @@ impl<'a> Check<'a> {
     }
 
     pub(super) fn status(&self) -> String {
-        self.answer.status.to_string()
+        self.answer.status().to_string()
+    }
+
+    /// Returns a header of the answer as text, or `None` if it is missing or not ASCII.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&'a str> {
+        self.answer.headers().get(name)?.to_str().ok()
     }
 
     /// Whether the wallet takes the status for success: every 2xx or, depending on the wallet, only `documented` ones.
     pub(super) fn is_success(&self, documented: &[StatusCode]) -> bool {
-        let status = self.answer.status;
+        let status = self.answer.status();
         if self.wallet.takes_every_2xx() { status.is_success() } else { documented.contains(&status) }
     }
 
@@ -155,10 +162,10 @@ impl<'a> Check<'a> {
 
     /// Whether the answer is a redirect. A 304 is none.
     pub(super) fn is_redirect(&mut self) -> bool {
-        let status = self.answer.status;
+        let status = self.answer.status();
         let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
         if is_redirect {
-            let location = self.answer.header("location").unwrap_or("nowhere");
+            let location = self.header(&LOCATION).unwrap_or("nowhere");
             self.breaks(Rule::Redirect, format!("{status} to {location}"));
         }
         is_redirect

@@ -127,7 +127,7 @@ async fn a_wallet_fetches_its_pass_and_finds_no_broken_rule(#[case] wallet: Simu
     let visit = Visit { expects_pass: true, ..visit };
     let mut statuses = BTreeMap::new();
     let broken = simulated_wallet::run(&visit, |exchange| {
-        statuses.insert(exchange.step, exchange.answer.status.as_u16());
+        statuses.insert(exchange.step, exchange.answer.status().as_u16());
     });
     let broken = broken.await.unwrap();
     assert!(broken.is_empty(), "{broken:?}");
