@@ -180,8 +180,11 @@ impl SimulatedWallet {
     }
 }
 
-/// What passd leaves unencoded in a path up to its first slash (`kURLPathAllowedCharacters` in Core Foundation).
-const PASSD_FIRST_PART: &AsciiSet = &UNRESERVED
+/// What the wallets encode that encode once: everything except the unreserved characters (RFC 3986, section 2.3).
+const ENCODED_ONCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What passd encodes in a path after its first slash (the complement of `kURLPathAllowedCharacters` in Core
+/// Foundation).
+const ENCODED_BY_PASSD_IN_PATH: &AsciiSet = &ENCODED_ONCE
     .remove(b'!')
     .remove(b'$')
     .remove(b'&')
@@ -192,32 +195,33 @@ const PASSD_FIRST_PART: &AsciiSet = &UNRESERVED
     .remove(b'+')
     .remove(b',')
     .remove(b'/')
+    .remove(b':')
     .remove(b'=')
     .remove(b'@');
-/// What it leaves unencoded after that.
-const PASSD_PATH: &AsciiSet = &PASSD_FIRST_PART.remove(b':');
-/// What it leaves unencoded in a query (`kURLQueryAllowedCharacters` in Core Foundation).
-const PASSD_QUERY: &AsciiSet = &PASSD_PATH.remove(b';').remove(b'?');
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What it encodes before that: the colon, too (RFC 3986, section 4.2).
+const ENCODED_BY_PASSD_IN_FIRST_PART: &AsciiSet = &ENCODED_BY_PASSD_IN_PATH.add(b':');
+/// What it encodes in a query (the complement of `kURLQueryAllowedCharacters` in Core Foundation).
+const ENCODED_BY_PASSD_IN_QUERY: &AsciiSet = &ENCODED_BY_PASSD_IN_PATH.remove(b';').remove(b'?');
 
 impl Encoding {
     pub(super) fn path_part(self, text: &str) -> String {
         match self {
             Self::Passd => {
                 let (first, rest) = text.split_at(text.find('/').unwrap_or(text.len()));
-                let once = utf8_percent_encode(first, PASSD_FIRST_PART).chain(utf8_percent_encode(rest, PASSD_PATH));
-                once.collect::<String>().replace('%', "%25")
+                let first = utf8_percent_encode(first, ENCODED_BY_PASSD_IN_FIRST_PART);
+                let once: String = first.chain(utf8_percent_encode(rest, ENCODED_BY_PASSD_IN_PATH)).collect();
+                once.replace('%', "%25")
             }
-            Self::Once => utf8_percent_encode(text, UNRESERVED).to_string(),
+            Self::Once => utf8_percent_encode(text, ENCODED_ONCE).to_string(),
         }
     }
 
     pub(super) fn query_value(self, text: &str) -> String {
-        let raw = match self {
-            Self::Passd => PASSD_QUERY,
-            Self::Once => UNRESERVED,
+        let encoded = match self {
+            Self::Passd => ENCODED_BY_PASSD_IN_QUERY,
+            Self::Once => ENCODED_ONCE,
         };
-        utf8_percent_encode(text, raw).to_string()
+        utf8_percent_encode(text, encoded).to_string()
     }
 }
 
