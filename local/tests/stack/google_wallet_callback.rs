@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use local::{
     aws::front::ApiFront,
     testing::{
+        faults::Fault,
         google::{self, KeysServer, SignedCallback},
         sandbox::Sandbox,
     },
@@ -187,16 +188,27 @@ async fn a_callback_of_another_type_changes_nothing() {
     assert_eq!(setting.send(&activated.body()).await, StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_keys_or_table_a_callback_is_to_come_again() {
     let setting = Setting::start().await;
     setting.create().await;
-    setting.server.fail();
     let saved = callback("save", 1).body();
+    let faults = setting.sandbox.faults().await.unwrap();
+    let front = setting.sandbox.faulty_front(&faults).unwrap();
+    faults.always(Fault::Internal);
+    let answer = call(&front, Method::POST, PATH, &[("content-type", "application/json")], saved.to_string()).await;
+    assert_eq!((answer.status, setting.server.requests()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+
+    setting.server.fail();
     assert_eq!(setting.send(&saved).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(setting.send(&saved).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(setting.server.requests(), 1, "not tried again at once");
     assert_eq!(setting.installed().await, [Value::Null; 0]);
+
+    let restarted = setting.sandbox.fresh_front().unwrap();
+    setting.server.publish(&callback("save", 1).published_keys(now() + HOUR));
+    let answer = call(&restarted, Method::POST, PATH, &[("content-type", "application/json")], saved.to_string()).await;
+    assert_eq!((answer.status, setting.installed().await.len()), (StatusCode::OK, 1), "it came again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
