@@ -1,7 +1,12 @@
 //! The environment of a function's tests: the template's table in an engine of its own, and functions that use it.
 
-use std::{collections::BTreeMap, error::Error, io};
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    io,
+};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::id::CampaignId;
 use serde_json::Value;
 
@@ -144,6 +149,12 @@ impl Sandbox {
     /// Returns a store over the table that remembers nothing.
     pub fn store(&self) -> Result<store::Table, SandboxError> {
         Ok(self.engine.store(&self.template.table)?)
+    }
+
+    /// Returns every item of the table, as it is stored.
+    pub async fn items(&self) -> Result<Vec<HashMap<String, AttributeValue>>, SandboxError> {
+        let items = self.client()?.scan().table_name(&self.template.table.name).into_paginator().items();
+        Ok(items.send().try_collect().await?)
     }
 
     /// Returns a client of the engine, to read items as they are stored.

@@ -13,9 +13,8 @@ use local::testing::{
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, DEMO, PASS, access::key_of, admin, call, campaign_path, get, pass_path, post};
+use crate::{CAMPAIGN, DEMO, EVENTS, PASS, access::key_of, admin, call, campaign_path, created, get, pass_path, post};
 
-const EVENTS: &str = "/v2/registration_events";
 /// A campaign that the tests make known without a type.
 const UNTYPED: &str = "cbc3016c-4c55-4564-81e9-a21664817be2";
 /// A campaign that is not known.
@@ -23,12 +22,11 @@ const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Returns every item of the table, by its keys.
 async fn table(sandbox: &Sandbox) -> BTreeMap<(String, String), BTreeMap<String, String>> {
-    let scan = sandbox.client().unwrap().scan().table_name(&sandbox.template.table.name).send().await.unwrap();
     let text = |value: AttributeValue| match value {
         AttributeValue::S(text) | AttributeValue::N(text) => text,
         other => format!("{other:?}"),
     };
-    let items = scan.items.unwrap_or_default().into_iter().map(|item| {
+    let items = sandbox.items().await.unwrap().into_iter().map(|item| {
         let item: BTreeMap<_, _> = item.into_iter().map(|(name, value)| (name, text(value))).collect();
         ((item["pk"].clone(), item["sk"].clone()), item)
     });
@@ -289,11 +287,8 @@ async fn an_operator_moves_a_campaign_to_another_account() {
 async fn a_campaign_with_a_serial_number_of_a_wallet_is_not_moved() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     key_of(&sandbox, "acme", "read_write").await;
-    let created = json!({
-        "event": "created", "account_id": "demo", "campaign_id": CAMPAIGN, "pass_id": crate::PASS,
-        "event_at": "2016-11-09T11:09:00Z", "serial_number": "1", "pass_type_identifier": "pass.com.example",
-    });
-    assert_eq!(enqueue(&sandbox, &[created]).await, 0);
+    let names = json!({"serial_number": "1", "pass_type_identifier": "pass.com.example"});
+    assert_eq!(enqueue(&sandbox, &[created(crate::PASS, &names)]).await, 0);
     let moving = json!({
         "action": "move_campaign", "account_id": "demo", "campaign_id": CAMPAIGN, "to_account_id": "acme",
     });

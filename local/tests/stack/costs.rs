@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     call, campaign_path, get,
-    google_wallet_callback::{self, Setting, callback},
+    google_wallet_callback::{self, Fixture, callback},
     pass_path, post,
     push_targets::{campaign_targets, pass_targets},
     reports::report_path,
@@ -367,7 +367,7 @@ async fn a_call_of_a_wallet_takes_at_most_three_round_trips_and_five_write_units
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_ahead_takes_a_third_round_trip_and_a_serial_number_found_decoded_does_not() {
     let sandbox = Sandbox::with_wallet_events().await.unwrap();
-    let pass = "22d5b0ed-cc82-4743-a4fb-ee655d928037";
+    let pass = crate::OTHER_PASS;
     let ahead = time::now().plus(Duration::from_mins(4)).to_string();
     let events = json!([
         {
@@ -400,10 +400,10 @@ async fn a_removal_ahead_takes_a_third_round_trip_and_a_serial_number_found_deco
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_of_google_takes_two_round_trips_and_a_third_to_store_fetched_keys() {
-    let setting = Setting::start().await;
-    setting.create().await;
-    let recorder = setting.sandbox.recorder().await.unwrap();
-    let front = setting.sandbox.recorded_front(&recorder).unwrap();
+    let fixture = Fixture::start().await;
+    fixture.create().await;
+    let recorder = fixture.sandbox.recorder().await.unwrap();
+    let front = fixture.sandbox.recorded_front(&recorder).unwrap();
     let saved = callback("save", 1).body().to_string();
     let forged = SignedCallback { recipient: "1".to_owned(), ..callback("save", 2) }.body().to_string();
     let expires_at = google_wallet_callback::now() + google_wallet_callback::HOUR;

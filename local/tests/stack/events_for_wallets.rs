@@ -4,38 +4,35 @@ use http::StatusCode;
 use local::testing::sandbox::Sandbox;
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, PASS, campaign_path, claims::enqueue, get, post};
+use crate::{CAMPAIGN, EVENTS, OTHER_PASS, PASS, campaign_path, claims::enqueue, created, get, post};
 
-const OTHER_PASS: &str = "22d5b0ed-cc82-4743-a4fb-ee655d928037";
-const EVENTS: &str = "/v2/registration_events";
-
-fn created(pass: &str) -> Value {
-    json!({
-        "event": "created", "account_id": "demo", "campaign_id": CAMPAIGN, "pass_id": pass,
-        "event_at": "2016-11-09T11:09:00Z", "serial_number": "1", "pass_type_identifier": "pass.com.example",
-        "authentication_token": "0123456789abcdef", "google_object_id": "3388000000022000000.1",
-    })
+fn named(pass: &str) -> Value {
+    let names = json!({
+        "serial_number": "1", "pass_type_identifier": "pass.com.example", "authentication_token": "0123456789abcdef",
+        "google_object_id": "3388000000022000000.1",
+    });
+    created(pass, &names)
 }
 
 #[tokio::test]
 async fn a_name_of_another_pass_is_refused_by_its_field() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
-    assert_eq!(post(&sandbox, EVENTS, &created(PASS)).await.json()["result"], "applied");
-    assert_eq!(post(&sandbox, EVENTS, &created(PASS)).await.json()["result"], "unchanged");
+    assert_eq!(post(&sandbox, EVENTS, &named(PASS)).await.json()["result"], "applied");
+    assert_eq!(post(&sandbox, EVENTS, &named(PASS)).await.json()["result"], "unchanged");
 
-    let mut other_serial_number = created(OTHER_PASS);
+    let mut other_serial_number = named(OTHER_PASS);
     other_serial_number["serial_number"] = json!("2");
     for (event, field, expected) in [
-        (created(OTHER_PASS), "serial_number", "the serial number belongs to another pass"),
+        (named(OTHER_PASS), "serial_number", "the serial number belongs to another pass"),
         (other_serial_number, "google_object_id", "the Google object belongs to another pass"),
     ] {
         let alone = post(&sandbox, EVENTS, &event).await;
         assert_eq!(alone.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(alone.json()["errors"], json!({field: [expected]}));
-        let in_an_array = post(&sandbox, EVENTS, &json!([created(PASS), event])).await.json();
+        let in_an_array = post(&sandbox, EVENTS, &json!([named(PASS), event])).await.json();
         assert_eq!((&in_an_array[0]["result"], &in_an_array[1]["result"]), (&json!("unchanged"), &json!("refused")));
         assert_eq!(in_an_array[1]["errors"], json!({field: [expected]}));
-        assert_eq!(enqueue(&sandbox, &[created(PASS), event]).await, 1, "only the refused message goes back");
+        assert_eq!(enqueue(&sandbox, &[named(PASS), event]).await, 1, "only the refused message goes back");
     }
 }
 

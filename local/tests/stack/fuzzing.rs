@@ -14,7 +14,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use flate2::{Compression, write::GzEncoder};
 use http::{Method, Request};
 use local::{
-    aws::front::{self, ApiFront, Front as _},
+    aws::front::{ApiFront, Front as _},
     functions::Functions,
     samples,
     testing::sandbox::Sandbox,
@@ -27,14 +27,14 @@ use proptest::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     runtime::Runtime,
-    sync::watch,
 };
 
 use crate::{
     CAMPAIGN, PASS, admin,
-    google_wallet_callback::{self, Setting, callback, stored},
+    google_wallet_callback::{self, Fixture, callback, stored},
+    serve,
 };
 
 const TOKEN: &str = "c0ffee3141592653c0ffee5897932384";
@@ -375,13 +375,7 @@ async fn answer(front: &ApiFront, request: Request<()>, body: Vec<u8>) -> (u64, 
 fn any_bytes_over_a_connection_are_answered_or_refused() {
     let runtime = Runtime::new().unwrap();
     let sandbox = runtime.block_on(sandbox());
-    let (address, _stop) = runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopping) = watch::channel(false);
-        tokio::spawn(front::serve(listener, sandbox.fresh_front().unwrap(), stopping));
-        (address, stop)
-    });
+    let served = runtime.block_on(serve(sandbox.fresh_front().unwrap()));
     let before = runtime.block_on(stored_elsewhere(&sandbox));
     let bytes = || prop::collection::vec(any::<u8>(), 0..30);
     runner(300)
@@ -395,7 +389,7 @@ fn any_bytes_over_a_connection_are_answered_or_refused() {
             ]
             .concat();
             let answer = runtime.block_on(async {
-                let mut stream = TcpStream::connect(address).await.unwrap();
+                let mut stream = TcpStream::connect(served.address).await.unwrap();
                 stream.write_all(&[head, body].concat()).await.unwrap();
                 stream.shutdown().await.unwrap();
                 let mut answer = Vec::new();
@@ -416,14 +410,14 @@ fn any_bytes_over_a_connection_are_answered_or_refused() {
 #[test]
 fn the_receiver_of_callbacks_answers_every_event_as_documented_and_writes_nothing() {
     let runtime = Runtime::new().unwrap();
-    let setting = runtime.block_on(async {
-        let setting = Setting::start().await;
-        setting.create().await;
-        setting
+    let fixture = runtime.block_on(async {
+        let fixture = Fixture::start().await;
+        fixture.create().await;
+        fixture
     });
-    let functions = setting.sandbox.fresh_functions().unwrap();
+    let functions = fixture.sandbox.fresh_functions().unwrap();
     let account = prop_oneof![4 => Just("demo".to_owned()), 1 => text()];
-    let before = runtime.block_on(setting.stored());
+    let before = runtime.block_on(fixture.stored());
     runner(400)
         .run(&(account, headers(), body(GOOGLE_MEMBERS), encoding()), |(account, headers, body, encoding)| {
             let path = format!("/wallet/{account}/google");
@@ -433,19 +427,19 @@ fn the_receiver_of_callbacks_answers_every_event_as_documented_and_writes_nothin
             Ok(())
         })
         .unwrap();
-    assert_eq!(runtime.block_on(setting.stored()), before);
+    assert_eq!(runtime.block_on(fixture.stored()), before);
 }
 
 #[test]
 fn a_callback_with_one_other_byte_is_refused_and_writes_nothing() {
     let runtime = Runtime::new().unwrap();
-    let setting = runtime.block_on(async {
-        let setting = Setting::start().await;
-        setting.create().await;
-        setting
+    let fixture = runtime.block_on(async {
+        let fixture = Fixture::start().await;
+        fixture.create().await;
+        fixture
     });
     let body = callback("save", 1).body().to_string().into_bytes();
-    let functions = setting.sandbox.fresh_functions().unwrap();
+    let functions = fixture.sandbox.fresh_functions().unwrap();
     let event = |body: &[u8]| {
         event("http/google-callback.json", "POST", google_wallet_callback::PATH, &[], body, Encoding::Base64)
     };
@@ -453,7 +447,7 @@ fn a_callback_with_one_other_byte_is_refused_and_writes_nothing() {
     let mut other = callback("save", 1).body();
     other["signature"] = json!("MEUCIQ==");
     runtime.block_on(expect_answer(&functions, "google-wallet-callback", event(other.to_string().as_bytes()), &[400]));
-    let before = runtime.block_on(setting.stored());
+    let before = runtime.block_on(fixture.stored());
     runner(400)
         .run(&(any::<Index>(), any::<u8>()), |(position, byte)| {
             let mut changed = body.clone();
@@ -464,7 +458,7 @@ fn a_callback_with_one_other_byte_is_refused_and_writes_nothing() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(runtime.block_on(setting.stored()), before);
+    assert_eq!(runtime.block_on(fixture.stored()), before);
     runtime.block_on(expect_answer(&functions, "google-wallet-callback", event(&body), &[200]));
-    assert_ne!(runtime.block_on(setting.stored()), before, "unchanged it is applied");
+    assert_ne!(runtime.block_on(fixture.stored()), before, "unchanged it is applied");
 }

@@ -15,7 +15,7 @@ use local::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::{Answer, CAMPAIGN, PASS, admin, call, campaign_path, get};
+use crate::{Answer, CAMPAIGN, EVENTS, PASS, admin, call, campaign_path, created, get};
 
 pub(crate) const PATH: &str = "/wallet/demo/google";
 pub(crate) const ISSUER: &str = "3388000000022000000";
@@ -24,13 +24,13 @@ pub(crate) const OBJECT: &str = "3388000000022000000.pass-1";
 pub(crate) const HOUR: i64 = 3_600_000;
 
 /// A stack whose account `demo` has the issuer, and a server that publishes the root key of the callbacks.
-pub(crate) struct Setting {
+pub(crate) struct Fixture {
     pub(crate) sandbox: Sandbox,
     pub(crate) server: KeysServer,
     pub(crate) front: ApiFront,
 }
 
-impl Setting {
+impl Fixture {
     pub(crate) async fn start() -> Self {
         let mut sandbox = Sandbox::with_first_events().await.unwrap();
         let server = google::play(&mut sandbox.template).await.unwrap();
@@ -42,12 +42,9 @@ impl Setting {
 
     /// Reports the pass that the object stands for.
     pub(crate) async fn create(&self) {
-        let created = json!({
-            "event": "created", "account_id": "demo", "campaign_id": CAMPAIGN, "pass_id": PASS,
-            "event_at": "2016-11-09T11:09:00Z", "google_object_id": OBJECT,
-        });
+        let created = created(PASS, &json!({ "google_object_id": OBJECT }));
         let headers = [("content-type", "application/json")];
-        let answer = call(&self.front, Method::POST, "/v2/registration_events", &headers, created.to_string()).await;
+        let answer = call(&self.front, Method::POST, EVENTS, &headers, created.to_string()).await;
         assert_eq!(answer.json()["result"], "applied");
     }
 
@@ -77,9 +74,7 @@ impl Setting {
 
 /// Returns every item of the table, as text.
 pub(crate) async fn stored(sandbox: &Sandbox) -> BTreeSet<String> {
-    let client = sandbox.client().unwrap();
-    let scan = client.scan().table_name(&sandbox.template.table.name).into_paginator().items().send();
-    let items: Vec<_> = scan.try_collect().await.unwrap();
+    let items = sandbox.items().await.unwrap();
     items
         .into_iter()
         .map(|item| {
@@ -101,41 +96,41 @@ pub(crate) fn callback(event_type: &str, hours: i64) -> SignedCallback {
 
 #[tokio::test]
 async fn callbacks_register_and_end_in_their_own_order() {
-    let setting = Setting::start().await;
-    setting.create().await;
+    let fixture = Fixture::start().await;
+    fixture.create().await;
     let saved = callback("save", 2).body();
-    assert_eq!(setting.send(&saved).await, StatusCode::OK);
-    let installed = setting.installed().await;
+    assert_eq!(fixture.send(&saved).await, StatusCode::OK);
+    let installed = fixture.installed().await;
     assert_eq!((&installed[0]["wallet"], &installed[0]["pass_id"]), (&json!("google_wallet"), &json!(PASS)));
 
-    let stored = setting.stored().await;
-    assert_eq!(setting.send(&saved).await, StatusCode::OK, "sent again");
-    assert_eq!(setting.send(&callback("del", 1).body()).await, StatusCode::OK, "an older one");
-    assert_eq!(setting.stored().await, stored);
+    let stored = fixture.stored().await;
+    assert_eq!(fixture.send(&saved).await, StatusCode::OK, "sent again");
+    assert_eq!(fixture.send(&callback("del", 1).body()).await, StatusCode::OK, "an older one");
+    assert_eq!(fixture.stored().await, stored);
 
-    assert_eq!(setting.send(&callback("del", 3).body()).await, StatusCode::OK, "a later one");
-    assert_eq!(setting.installed().await, [Value::Null; 0]);
-    assert_eq!(setting.send(&saved).await, StatusCode::OK, "late");
-    assert_eq!(setting.installed().await, [Value::Null; 0]);
-    assert_eq!(setting.server.requests(), 1, "the keys are fetched once");
+    assert_eq!(fixture.send(&callback("del", 3).body()).await, StatusCode::OK, "a later one");
+    assert_eq!(fixture.installed().await, [Value::Null; 0]);
+    assert_eq!(fixture.send(&saved).await, StatusCode::OK, "late");
+    assert_eq!(fixture.installed().await, [Value::Null; 0]);
+    assert_eq!(fixture.server.requests(), 1, "the keys are fetched once");
 
-    setting.sandbox.tally().await.unwrap();
-    let totals = get(&setting.sandbox, &format!("/v2/coupons/{CAMPAIGN}/reports/totals")).await.json();
+    fixture.sandbox.tally().await.unwrap();
+    let totals = get(&fixture.sandbox, &format!("/v2/coupons/{CAMPAIGN}/reports/totals")).await.json();
     let counts = &totals["report"];
     assert_eq!((&counts["installs_count"], &counts["uninstalls_count"]), (&json!(4), &json!(1)), "{totals}");
 }
 
 #[tokio::test]
 async fn a_forged_callback_changes_nothing_and_fetches_no_more_keys() {
-    let setting = Setting::start().await;
-    setting.create().await;
+    let fixture = Fixture::start().await;
+    fixture.create().await;
     let of_another_issuer = || SignedCallback::new("del", "2", "2.x", now() + HOUR).body();
-    assert_eq!(setting.send(&of_another_issuer()).await, StatusCode::BAD_REQUEST);
-    let to_another = setting.send_to("/wallet/acme/google", &callback("save", 1).body().to_string()).await;
+    assert_eq!(fixture.send(&of_another_issuer()).await, StatusCode::BAD_REQUEST);
+    let to_another = fixture.send_to("/wallet/acme/google", &callback("save", 1).body().to_string()).await;
     assert_eq!(to_another.status, StatusCode::BAD_REQUEST, "an account without issuers");
-    assert_eq!(setting.server.requests(), 0, "without an issuer no keys are needed");
-    assert_eq!(setting.send(&callback("save", 1).body()).await, StatusCode::OK);
-    let (stored, requests) = (setting.stored().await, setting.server.requests());
+    assert_eq!(fixture.server.requests(), 0, "without an issuer no keys are needed");
+    assert_eq!(fixture.send(&callback("save", 1).body()).await, StatusCode::OK);
+    let (stored, requests) = (fixture.stored().await, fixture.server.requests());
     let good = || callback("del", 2);
     let mut changed = good().body();
     changed["signedMessage"] = json!(changed["signedMessage"].as_str().unwrap().replace("pass-1", "pass-2"));
@@ -148,82 +143,82 @@ async fn a_forged_callback_changes_nothing_and_fetches_no_more_keys() {
         changed,
         json!({}),
     ] {
-        assert_eq!(setting.send(&forged).await, StatusCode::BAD_REQUEST, "{forged}");
+        assert_eq!(fixture.send(&forged).await, StatusCode::BAD_REQUEST, "{forged}");
     }
-    let long = setting.send_to(PATH, &"x".repeat(64 * 1024 + 1)).await;
+    let long = fixture.send_to(PATH, &"x".repeat(64 * 1024 + 1)).await;
     assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let no_account = setting.send_to("/wallet/a%20b/google", &good().body().to_string()).await;
+    let no_account = fixture.send_to("/wallet/a%20b/google", &good().body().to_string()).await;
     assert_eq!(no_account.status, StatusCode::NOT_FOUND);
-    assert_eq!((setting.stored().await, setting.server.requests()), (stored, requests));
+    assert_eq!((fixture.stored().await, fixture.server.requests()), (stored, requests));
 }
 
 #[tokio::test]
 async fn a_callback_that_comes_before_created_is_applied_when_it_comes_again() {
-    let setting = Setting::start().await;
+    let fixture = Fixture::start().await;
     let saved = callback("save", 1).body();
-    assert_eq!(setting.send(&saved).await, StatusCode::NOT_FOUND);
-    setting.create().await;
-    assert_eq!(setting.send(&saved).await, StatusCode::OK);
-    assert_eq!(setting.installed().await.len(), 1);
+    assert_eq!(fixture.send(&saved).await, StatusCode::NOT_FOUND);
+    fixture.create().await;
+    assert_eq!(fixture.send(&saved).await, StatusCode::OK);
+    assert_eq!(fixture.installed().await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_stack_that_plays_google_applies_what_the_command_signs() {
-    let setting = Setting::start().await;
-    setting.create().await;
+    let fixture = Fixture::start().await;
+    fixture.create().await;
     for (event_type, expires_in, expected) in [("save", "60", 1), ("del", "30", 1), ("del", "90", 0)] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
         command.args(["google-callback", event_type, OBJECT, "--expires-in", expires_in]);
         let callback = serde_json::from_slice(&command.output().await.unwrap().stdout).unwrap();
-        assert_eq!(setting.send(&callback).await, StatusCode::OK);
-        assert_eq!(setting.installed().await.len(), expected, "{event_type} {expires_in}");
+        assert_eq!(fixture.send(&callback).await, StatusCode::OK);
+        assert_eq!(fixture.installed().await.len(), expected, "{event_type} {expires_in}");
     }
 }
 
 #[tokio::test]
 async fn a_callback_of_another_type_changes_nothing() {
-    let setting = Setting::start().await;
+    let fixture = Fixture::start().await;
     let mut activated = callback("activate", 1);
     activated.message = json!({"eventType": "activate", "objectIds": [OBJECT], "deviceContext": {}});
-    assert_eq!(setting.send(&activated.body()).await, StatusCode::OK);
+    assert_eq!(fixture.send(&activated.body()).await, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_keys_or_table_a_callback_is_to_come_again() {
-    let setting = Setting::start().await;
-    setting.create().await;
+    let fixture = Fixture::start().await;
+    fixture.create().await;
     let saved = callback("save", 1).body();
-    let faults = setting.sandbox.faults().await.unwrap();
-    let front = setting.sandbox.faulty_front(&faults).unwrap();
+    let faults = fixture.sandbox.faults().await.unwrap();
+    let front = fixture.sandbox.faulty_front(&faults).unwrap();
     faults.always(Fault::Internal);
     let answer = call(&front, Method::POST, PATH, &[("content-type", "application/json")], saved.to_string()).await;
-    assert_eq!((answer.status, setting.server.requests()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    assert_eq!((answer.status, fixture.server.requests()), (StatusCode::SERVICE_UNAVAILABLE, 0));
 
-    setting.server.fail();
-    assert_eq!(setting.send(&saved).await, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(setting.send(&saved).await, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(setting.server.requests(), 1, "not tried again at once");
-    assert_eq!(setting.installed().await, [Value::Null; 0]);
+    fixture.server.fail();
+    assert_eq!(fixture.send(&saved).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(fixture.send(&saved).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(fixture.server.requests(), 1, "not tried again at once");
+    assert_eq!(fixture.installed().await, [Value::Null; 0]);
 
-    let restarted = setting.sandbox.fresh_front().unwrap();
-    setting.server.publish(&callback("save", 1).published_keys(now() + HOUR));
+    let restarted = fixture.sandbox.fresh_front().unwrap();
+    fixture.server.publish(&callback("save", 1).published_keys(now() + HOUR));
     let answer = call(&restarted, Method::POST, PATH, &[("content-type", "application/json")], saved.to_string()).await;
-    assert_eq!((answer.status, setting.installed().await.len()), (StatusCode::OK, 1), "it came again");
+    assert_eq!((answer.status, fixture.installed().await.len()), (StatusCode::OK, 1), "it came again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_allows_every_call_of_a_callback() {
-    let setting = Setting::start().await;
-    setting.create().await;
-    let faults = setting.sandbox.faults().await.unwrap();
-    faults.enforce_policy_of(setting.sandbox.template.functions["google-wallet-callback"].clone());
-    let front = setting.sandbox.faulty_front(&faults).unwrap();
+    let fixture = Fixture::start().await;
+    fixture.create().await;
+    let faults = fixture.sandbox.faults().await.unwrap();
+    faults.enforce_policy_of(fixture.sandbox.template.functions["google-wallet-callback"].clone());
+    let front = fixture.sandbox.faulty_front(&faults).unwrap();
     for (event_type, hours) in [("save", 1), ("del", 2)] {
         let body = callback(event_type, hours).body().to_string();
         let answer = call(&front, Method::POST, PATH, &[("content-type", "application/json")], body).await;
         assert_eq!(answer.status, StatusCode::OK);
     }
     assert_eq!(faults.denied(), [""; 0]);
-    let stored = setting.stored().await;
+    let stored = fixture.stored().await;
     assert!(stored.iter().any(|item| item.contains("GOOGLE_KEYS")), "{stored:?}");
 }

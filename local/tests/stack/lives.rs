@@ -5,9 +5,7 @@ use local::aws::dynamodb::Data;
 use local::{samples, stack::Stack, template::Template, testing::sandbox::Sandbox};
 use serde_json::{Value, json};
 
-use crate::{CAMPAIGN, PASS, REGISTRATION, call, campaign_path, exchange, get, pass_path, post};
-
-const EVENTS: &str = "/v2/registration_events";
+use crate::{CAMPAIGN, EVENTS, OTHER_PASS, PASS, REGISTRATION, call, campaign_path, exchange, get, pass_path, post};
 
 #[tokio::test]
 async fn the_source_documents_example_comes_back_byte_for_byte() {
@@ -20,13 +18,7 @@ async fn the_source_documents_example_comes_back_byte_for_byte() {
     let answer = exchange(&running.url, &request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let expected = [
-        (
-            "ed2951b4-1127-4a96-a2b1-8a73adb4b2db",
-            "22d5b0ed-cc82-4743-a4fb-ee655d928037",
-            "passbook",
-            "ios",
-            "11:09:00.745",
-        ),
+        ("ed2951b4-1127-4a96-a2b1-8a73adb4b2db", OTHER_PASS, "passbook", "ios", "11:09:00.745"),
         ("01ff7401-ba48-4bc4-90ab-714dac0971fd", PASS, "passbook", "ios", "11:11:29.498"),
         (REGISTRATION, PASS, "wallet_passes", "android", "14:29:11.651"),
     ];

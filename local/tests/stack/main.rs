@@ -37,26 +37,34 @@ mod walks;
 mod wallet_calls;
 mod wallet_web_service;
 
+use std::net::SocketAddr;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response::Parts};
 use local::{
-    aws::front::{ApiFront, Front as _},
+    aws::front::{self, ApiFront, Front},
     testing::sandbox::Sandbox,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
 /// The campaign of the source document.
 pub(crate) const CAMPAIGN: &str = "bd69162b-8995-4c89-bdca-898fae6050d0";
 /// A pass of that campaign, with two registrations.
 pub(crate) const PASS: &str = "b50a5348-27c5-40de-ae4a-5d8436284d65";
+/// Another pass of that campaign.
+pub(crate) const OTHER_PASS: &str = "22d5b0ed-cc82-4743-a4fb-ee655d928037";
 /// One of the two registrations.
 pub(crate) const REGISTRATION: &str = "fe9c5b7a-fd1e-49fd-8467-cd010c28b481";
 
 /// The `Authorization` header of the account `demo`.
 pub(crate) const DEMO: &str = "Basic ZGVtbzpkZW1v";
+
+/// The path to which events are sent.
+pub(crate) const EVENTS: &str = "/v2/registration_events";
 
 /// Returns the path of the campaign's registrations.
 pub(crate) fn campaign_path() -> String {
@@ -66,6 +74,16 @@ pub(crate) fn campaign_path() -> String {
 /// Returns the path of the pass's registrations.
 pub(crate) fn pass_path() -> String {
     format!("/v2/coupons/{CAMPAIGN}/passes/{PASS}/registrations")
+}
+
+/// Returns the event by which a pass of the campaign becomes known under these names.
+pub(crate) fn created(pass: &str, names: &Value) -> Value {
+    let mut event = json!({
+        "event": "created", "account_id": "demo", "campaign_id": CAMPAIGN, "campaign_type": "coupons", "pass_id": pass,
+        "event_at": "2016-11-09T11:09:00Z",
+    });
+    event.as_object_mut().unwrap().extend(names.as_object().unwrap().clone());
+    event
 }
 
 /// A response of the API.
@@ -145,6 +163,28 @@ pub(crate) async fn get(sandbox: &Sandbox, target: &str) -> Answer {
 pub(crate) async fn post(sandbox: &Sandbox, target: &str, body: &Value) -> Answer {
     let headers = [("content-type", "application/json")];
     call(&sandbox.fresh_front().unwrap(), Method::POST, target, &headers, &body.to_string()).await
+}
+
+/// A front on a free port, which is served until this is dropped.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    _stop: watch::Sender<bool>,
+}
+
+impl Served {
+    /// Returns the URL of the web service for wallets of the account `demo`.
+    pub(crate) fn wallet_url(&self) -> String {
+        format!("http://{}/wallet/demo", self.address)
+    }
+}
+
+/// Serves a front on a free port.
+pub(crate) async fn serve(front: impl Front) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(front::serve(listener, front, stopping));
+    Served { address, _stop: stop }
 }
 
 /// Sends one request over a new connection and returns the response, both as text.

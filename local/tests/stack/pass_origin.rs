@@ -13,7 +13,7 @@ use http::{
 };
 use hyper::body::Bytes;
 use local::{
-    aws::front::{self, ApiFront, Front},
+    aws::front::{ApiFront, Front},
     simulated_wallet::{self, Visit, behaviour::SimulatedWallet},
     template::Template,
     testing::sandbox::Sandbox,
@@ -21,9 +21,9 @@ use local::{
 use percent_encoding::percent_decode_str;
 use rstest::rstest;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 
-use crate::{CAMPAIGN, PASS, post};
+use crate::{EVENTS, PASS, Served, created, post, serve};
 
 const PASS_TYPE: &str = "pass.com.example.coupon";
 const TOKEN: &str = "0123456789abcdef";
@@ -68,35 +68,24 @@ impl Front for Origin {
     }
 }
 
-/// Serves a front on a free port until the sender is dropped.
-async fn serve(front: impl Front) -> (SocketAddr, watch::Sender<bool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopping) = watch::channel(false);
-    tokio::spawn(front::serve(listener, front, stopping));
-    (address, stop)
-}
-
 /// Returns an API whose passes come from `origin`, or from nowhere, and what it needs as long as it is used.
 async fn api(origin: Option<String>) -> (ApiFront, Sandbox) {
     let mut sandbox = Sandbox::start().await.unwrap();
-    let event = json!({
-        "event": "created", "campaign_id": CAMPAIGN, "campaign_type": "coupons", "pass_id": PASS,
-        "event_at": "2016-11-09T11:09:00Z", "serial_number": SERIAL_NUMBER, "pass_type_identifier": PASS_TYPE,
-        "authentication_token": TOKEN,
+    let names = json!({
+        "serial_number": SERIAL_NUMBER, "pass_type_identifier": PASS_TYPE, "authentication_token": TOKEN,
     });
-    assert_eq!(post(&sandbox, "/v2/registration_events", &event).await.status, StatusCode::OK);
+    assert_eq!(post(&sandbox, EVENTS, &created(PASS, &names)).await.status, StatusCode::OK);
     let parameters = origin.map(|url| ("PassOrigin".to_owned(), url)).into_iter().collect();
     sandbox.template = Template::read_with(&Template::default_path(), &parameters).unwrap();
     (sandbox.fresh_front().unwrap(), sandbox)
 }
 
 /// Returns an API whose passes come from a server, and that server.
-async fn api_with_origin() -> (ApiFront, Origin, (SocketAddr, watch::Sender<bool>, Sandbox)) {
+async fn api_with_origin() -> (ApiFront, Origin, (Served, Sandbox)) {
     let origin = Origin::default();
-    let (address, stop) = serve(origin.clone()).await;
-    let (api, sandbox) = api(Some(format!("http://{address}/base"))).await;
-    (api, origin, (address, stop, sandbox))
+    let served = serve(origin.clone()).await;
+    let (api, sandbox) = api(Some(format!("http://{}/base", served.address))).await;
+    (api, origin, (served, sandbox))
 }
 
 async fn send(api: &ApiFront, method: &str, target: &str, headers: &[(&str, &str)]) -> Response<Vec<u8>> {
@@ -120,8 +109,8 @@ fn target(serial_number: &str) -> String {
 #[tokio::test]
 async fn a_wallet_fetches_its_pass_and_finds_no_broken_rule(#[case] wallet: SimulatedWallet) {
     let (api, _, _running) = api_with_origin().await;
-    let (url, _stop) = serve(api).await;
-    let service = format!("http://{url}/wallet/demo").parse().unwrap();
+    let served = serve(api).await;
+    let service = served.wallet_url().parse().unwrap();
     let [pass_type, serial_number, token] = [PASS_TYPE, SERIAL_NUMBER, TOKEN].map(str::to_owned);
     let visit = Visit::new(wallet, service, pass_type, serial_number, token, jiff::Timestamp::UNIX_EPOCH);
     let visit = Visit { expects_pass: true, ..visit };
@@ -158,7 +147,7 @@ async fn the_origin_gets_the_request_of_the_wallet_and_the_wallet_its_answer() {
     let (method, asked, received) = origin.requests.lock().unwrap().pop().unwrap();
     assert_eq!((method, asked), (Method::GET, format!("/base/v1/passes/{PASS_TYPE}/B-1%20%C3%A9%2F7?a=%2F&b")));
     let values = |name: &str| received.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
-    assert_eq!(values("host"), [running.0.to_string()]);
+    assert_eq!(values("host"), [running.0.address.to_string()]);
     assert_eq!((values("authorization"), values("user-agent")), (vec![authorization.as_str()], vec!["passd/1.0"]));
     assert_eq!(values("forwarded"), ["for=192.0.2.1", "for=127.0.0.1;host=api.example.com;proto=https"]);
     assert_eq!(values("via"), ["HTTP/1.1 AmazonAPIGateway"]);

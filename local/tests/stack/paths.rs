@@ -90,8 +90,7 @@ async fn a_head_leaves_no_bookmark() {
     let sandbox = Sandbox::with_first_events().await.unwrap();
     let front = sandbox.fresh_front().unwrap();
     let bookmarks = async || {
-        let table = &sandbox.template.table.name;
-        let items = sandbox.client().unwrap().scan().table_name(table).send().await.unwrap().items.unwrap();
+        let items = sandbox.items().await.unwrap();
         items.into_iter().filter(|item| item["pk"].as_s().unwrap().starts_with("BOOKMARK#")).count()
     };
     let first = format!("{}?page=1&per_page=1", campaign_path());

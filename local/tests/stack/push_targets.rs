@@ -5,10 +5,7 @@ use local::{aws::front::ApiFront, testing::sandbox::Sandbox};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{Answer, CAMPAIGN, DEMO, PASS, access::key_of, call, get, post};
-
-const OTHER_PASS: &str = "22d5b0ed-cc82-4743-a4fb-ee655d928037";
-const EVENTS: &str = "/v2/registration_events";
+use crate::{Answer, CAMPAIGN, DEMO, EVENTS, OTHER_PASS, PASS, access::key_of, call, get, post};
 
 /// Returns the path of the campaign's push targets.
 pub(crate) fn campaign_targets() -> String {

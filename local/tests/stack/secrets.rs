@@ -17,11 +17,11 @@ use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::{
-    CAMPAIGN, PASS, call,
-    google_wallet_callback::{self, HOUR, ISSUER, Setting},
+    CAMPAIGN, EVENTS, OTHER_PASS, PASS, call, created,
+    google_wallet_callback::{self, Fixture, HOUR, ISSUER},
     post,
     push_targets::{campaign_targets, pass_targets},
-    wallet_web_service,
+    serve,
 };
 
 /// What each secret of this test contains, and nothing else.
@@ -32,7 +32,6 @@ const TOKEN: &str = "5ec2e7141592653c0ffee5897932384";
 const SERIAL_NUMBER: &str = "5ec2e7-1/é";
 const OBJECT: &str = "3388000000022000000.5ec2e7-1";
 const PASS_TYPE: &str = "pass.com.example.coupon";
-const EVENTS: &str = "/v2/registration_events";
 
 /// The lines of the log so far.
 #[derive(Clone, Default)]
@@ -63,15 +62,6 @@ impl Log {
     }
 }
 
-fn created(more: &Value) -> Value {
-    let mut event = json!({
-        "event": "created", "campaign_id": CAMPAIGN, "campaign_type": "coupons", "pass_id": PASS,
-        "event_at": "2016-11-09T11:09:00Z",
-    });
-    event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    event
-}
-
 fn names() -> Value {
     json!({
         "serial_number": SERIAL_NUMBER, "pass_type_identifier": PASS_TYPE, "authentication_token": TOKEN,
@@ -100,7 +90,7 @@ fn events() -> Vec<Value> {
         of_pass("installed", extra)
     };
     vec![
-        created(&names()),
+        created(PASS, &names()),
         named,
         with("device_library_identifier", json!(DEVICE.repeat(5))),
         with("push_token", json!([PUSH_TOKEN])),
@@ -108,11 +98,11 @@ fn events() -> Vec<Value> {
         with("device_os", json!(PUSH_TOKEN)),
         with("registration_id", json!(DEVICE)),
         with(DEVICE, json!(DEVICE)),
-        created(&json!({"serial_number": SERIAL_NUMBER.repeat(99), "pass_type_identifier": PASS_TYPE})),
-        created(&json!({"serial_number": SERIAL_NUMBER, "pass_type_identifier": SERIAL_NUMBER})),
-        created(&json!({"authentication_token": TOKEN})),
-        created(&json!({"google_object_id": MARK})),
-        created(&json!({"pass_id": "22d5b0ed-cc82-4743-a4fb-ee655d928037", "google_object_id": OBJECT})),
+        created(PASS, &json!({"serial_number": SERIAL_NUMBER.repeat(99), "pass_type_identifier": PASS_TYPE})),
+        created(PASS, &json!({"serial_number": SERIAL_NUMBER, "pass_type_identifier": SERIAL_NUMBER})),
+        created(PASS, &json!({"authentication_token": TOKEN})),
+        created(PASS, &json!({"google_object_id": MARK})),
+        created(OTHER_PASS, &json!({"google_object_id": OBJECT})),
         of_pass("push_failed", json!({"push_token": PUSH_TOKEN})),
         of_pass("push_failed", json!({"push_token": {PUSH_TOKEN: PUSH_TOKEN}})),
         of_pass("uninstalled", json!({"device_app_vendor": "passbook", "device_library_identifier": DEVICE})),
@@ -230,7 +220,7 @@ async fn no_line_of_the_log_has_a_secret_of_a_wallet() {
     // the thread of another test, it has none, and the line is never written (`tracing_core::callsite`).
     let _another = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _guard = tracing::subscriber::set_default(subscriber);
-    let Setting { sandbox, server, front } = Setting::start().await;
+    let Fixture { sandbox, server, front } = Fixture::start().await;
 
     for event in events() {
         post(&sandbox, EVENTS, &event).await;
@@ -259,7 +249,7 @@ async fn no_line_of_the_log_has_a_secret_of_a_wallet() {
 
 /// Makes every wallet's requests, over HTTP, so that registrations are there and have ended.
 async fn visit(sandbox: &Sandbox) {
-    let served = wallet_web_service::serve(sandbox).await;
+    let served = serve(sandbox.fresh_front().unwrap()).await;
     for wallet in [
         SimulatedWallet::Passbook,
         SimulatedWallet::WalletPasses,
@@ -270,7 +260,7 @@ async fn visit(sandbox: &Sandbox) {
     ] {
         let [pass_type, serial_number, token] = [PASS_TYPE, SERIAL_NUMBER, TOKEN].map(str::to_owned);
         let now = jiff::Timestamp::UNIX_EPOCH;
-        let whole = Visit::new(wallet, served.url.parse().unwrap(), pass_type, serial_number, token, now);
+        let whole = Visit::new(wallet, served.wallet_url().parse().unwrap(), pass_type, serial_number, token, now);
         let whole = Visit { device: DEVICE.to_owned(), push_token: PUSH_TOKEN.to_owned(), ..whole };
         for extent in [Extent::Whole, Extent::KeepRegistered] {
             let broken = simulated_wallet::run(&Visit { extent, ..whole.clone() }, |_| {}).await.unwrap();

@@ -16,7 +16,7 @@ use http::{
 };
 use hyper::body::Bytes;
 use local::{
-    aws::front::{self, Front},
+    aws::front::Front,
     simulated_wallet::{
         self, Extent, Visit,
         behaviour::SimulatedWallet,
@@ -31,7 +31,6 @@ use strum::VariantArray as _;
 use tokio::{
     net::{TcpListener, TcpStream},
     process::Command,
-    sync::watch,
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -41,6 +40,8 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     },
 };
+
+use crate::Served;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_local");
 const PASS_TYPE: &str = "pass.com.example.coupon";
@@ -189,7 +190,7 @@ fn listed(serial_numbers: &[&str]) -> Response<Vec<u8>> {
 struct Running {
     service: Service,
     url: String,
-    _stop: watch::Sender<bool>,
+    _served: Served,
 }
 
 const SCHEMES: &[&str] = &["ApplePass", "AndroidPass", "AttidoPass"];
@@ -198,12 +199,9 @@ async fn serve(
     schemes: &'static [&'static str],
     mistake: impl Fn(Asked, &Parts, &mut Response<Vec<u8>>) + Send + Sync + 'static,
 ) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/wallet", listener.local_addr().unwrap());
     let service = Service { mistake: Arc::new(mistake), schemes, state: Arc::default() };
-    let (stop, stopping) = watch::channel(false);
-    tokio::spawn(front::serve(listener, service.clone(), stopping));
-    Running { service, url, _stop: stop }
+    let served = crate::serve(service.clone()).await;
+    Running { service, url: format!("http://{}/wallet", served.address), _served: served }
 }
 
 /// A web service that keeps every rule.

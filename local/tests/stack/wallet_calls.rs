@@ -9,9 +9,10 @@ use strum::VariantNames as _;
 use wallet_web_service::call::Call;
 
 use crate::{
-    Answer, CAMPAIGN, PASS, call,
+    Answer, EVENTS, PASS, call,
     contract::{example, operations, resolved},
-    google_wallet_callback::{self, Setting, callback},
+    created,
+    google_wallet_callback::{self, Fixture, callback},
     post,
 };
 
@@ -72,13 +73,13 @@ pub(crate) fn expect_documented_of(key: &str, answer: &Answer) {
 
 #[tokio::test]
 async fn each_call_of_the_web_service_is_an_operation() {
-    let setting = Setting::start().await;
+    let fixture = Fixture::start().await;
     let mut found = BTreeSet::new();
     for (key, operation) in operations().into_iter().filter(|(key, _)| is_call(key)) {
         let (method, path) = key.split_once(' ').unwrap();
         let (target, _) = example(path, operation);
         let method: Method = method.parse().unwrap();
-        assert_eq!(setting.front.gateway.route(&method, &target).unwrap().function(), Some("wallet-web-service"));
+        assert_eq!(fixture.front.gateway.route(&method, &target).unwrap().function(), Some("wallet-web-service"));
         let parsed = Call::parse(&method, target.strip_prefix("/wallet/demo").unwrap());
         found.insert(<&str>::from(&parsed));
         // The pass itself is not served by the function.
@@ -95,13 +96,12 @@ async fn every_status_of_a_wallets_call_occurs_and_no_other() {
     // The gateway passes the request on to another server only if `PassOrigin` is set.
     const PASSED_ON: &str = "default";
 
-    let setting = Setting::start().await;
-    let created = json!({
-        "event": "created", "campaign_id": CAMPAIGN, "pass_id": PASS, "event_at": "2016-11-09T11:09:00Z",
+    let fixture = Fixture::start().await;
+    let names = json!({
         "serial_number": "1", "pass_type_identifier": "pass.com.example.coupon",
         "authentication_token": TOKEN.strip_prefix("ApplePass "),
     });
-    assert_eq!(post(&setting.sandbox, "/v2/registration_events", &created).await.json()["result"], "applied");
+    assert_eq!(post(&fixture.sandbox, EVENTS, &created(PASS, &names)).await.json()["result"], "applied");
     let huge = "x".repeat(6 * 1024 * 1024);
     let long = "x".repeat(10_240);
     let mut answered: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -130,7 +130,7 @@ async fn every_status_of_a_wallets_call_occurs_and_no_other() {
         }
         for (target, authorization, body) in requests {
             let headers = [("authorization", authorization), ("content-type", "application/json")];
-            let answer = call(&setting.front, method.clone(), &target, &headers, &body).await;
+            let answer = call(&fixture.front, method.clone(), &target, &headers, &body).await;
             answered.entry(key.clone()).or_default().insert(answer.status.as_str().to_owned());
         }
     }
@@ -145,9 +145,9 @@ async fn every_status_of_a_wallets_call_occurs_and_no_other() {
         (google_wallet_callback::PATH.to_owned(), huge),
         (format!("{}?{long}", google_wallet_callback::PATH), String::new()),
     ] {
-        let answer = call(&setting.front, Method::POST, &path, &[("content-type", "application/json")], body).await;
+        let answer = call(&fixture.front, Method::POST, &path, &[("content-type", "application/json")], body).await;
         if answered.entry(google.clone()).or_default().is_empty() {
-            setting.create().await;
+            fixture.create().await;
         }
         answered.entry(google.clone()).or_default().insert(answer.status.as_str().to_owned());
     }

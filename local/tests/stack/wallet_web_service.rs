@@ -8,7 +8,7 @@ use std::{
 use domain::wallet::Wallet;
 use http::{Method, StatusCode};
 use local::{
-    aws::front::{self, ApiFront},
+    aws::front::ApiFront,
     simulated_wallet::{self, Extent, Visit, behaviour::SimulatedWallet},
     testing::{faults::Fault, sandbox::Sandbox},
 };
@@ -16,16 +16,17 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{prelude::*, test_runner::TestRunner};
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
 
-use crate::{Answer, CAMPAIGN, PASS, call, campaign_path, get, pass_path, post, reports::report_path};
+use crate::{
+    Answer, CAMPAIGN, EVENTS, OTHER_PASS, PASS, call, campaign_path, created, get, pass_path, post,
+    reports::report_path, serve,
+};
 
 const PASS_TYPE: &str = "pass.com.example.coupon";
 const TOKEN: &str = "0123456789abcdef";
 const APPLE: &str = "ApplePass 0123456789abcdef";
 const PASSD: &str = "passd/1.0 CFNetwork/1410.0.3 Darwin/22.6.0";
 const DEVICE: &str = "19121d6b570b31a3fa56dbd45411c933";
-const OTHER_PASS: &str = "22d5b0ed-cc82-4743-a4fb-ee655d928037";
 
 /// Starts a sandbox in which wallets find the pass `PASS` by the serial number `1`.
 async fn sandbox() -> Sandbox {
@@ -41,18 +42,16 @@ async fn create(sandbox: &Sandbox, pass: &str, serial_number: &str) {
 
 /// Gives a pass a serial number with a token.
 async fn create_with(sandbox: &Sandbox, pass: &str, serial_number: &str, token: &str) {
-    let event = json!({
-        "event": "created", "campaign_id": CAMPAIGN, "campaign_type": "coupons", "pass_id": pass,
-        "event_at": "2016-11-09T11:09:00Z", "serial_number": serial_number, "pass_type_identifier": PASS_TYPE,
-        "authentication_token": token,
+    let names = json!({
+        "serial_number": serial_number, "pass_type_identifier": PASS_TYPE, "authentication_token": token,
     });
-    assert_eq!(post(sandbox, "/v2/registration_events", &event).await.status, StatusCode::OK);
+    assert_eq!(post(sandbox, EVENTS, &created(pass, &names)).await.status, StatusCode::OK);
 }
 
 /// Reports over HTTP that a pass, or every pass of the campaign, has new contents.
 async fn update(sandbox: &Sandbox, pass: Option<&str>) {
     let event = json!({"event": "updated", "campaign_id": CAMPAIGN, "pass_id": pass});
-    assert_eq!(post(sandbox, "/v2/registration_events", &event).await.json()["result"], "applied");
+    assert_eq!(post(sandbox, EVENTS, &event).await.json()["result"], "applied");
 }
 
 fn path(rest: &str) -> String {
@@ -303,7 +302,7 @@ async fn a_repeated_registration_stores_the_new_push_token_and_counts_no_install
         })
     };
     for (push_token, expected) in [("old", "unchanged"), ("new", "applied")] {
-        let result = post(&sandbox, "/v2/registration_events", &failed(push_token)).await.json();
+        let result = post(&sandbox, EVENTS, &failed(push_token)).await.json();
         assert_eq!(result["result"], expected, "{push_token}");
     }
 }
@@ -339,7 +338,7 @@ async fn what_an_event_registered_under_an_id_of_its_own_is_listed_and_ended(#[c
             "device_library_identifier": DEVICE,
         },
     });
-    assert_eq!(post(&sandbox, "/v2/registration_events", &event).await.json()["result"], "applied");
+    assert_eq!(post(&sandbox, EVENTS, &event).await.json()["result"], "applied");
     assert_eq!(list(&front, DEVICE, None).await.unwrap().0, BTreeSet::from([serial_number.to_owned()]));
     let target = registration(DEVICE, serial_number);
     let wrong = send(&front, Method::DELETE, &target, "ApplePass fedcba9876543210", "").await;
@@ -422,23 +421,8 @@ async fn an_uninstall_by_the_derived_id_ends_what_a_wallet_registered() {
         "event_at": jiff::Timestamp::now().to_string(),
         "event_extra": {"device_library_identifier": DEVICE, "device_app_vendor": Wallet::Passbook.as_str()},
     });
-    assert_eq!(post(&sandbox, "/v2/registration_events", &event).await.json()["result"], "applied");
+    assert_eq!(post(&sandbox, EVENTS, &event).await.json()["result"], "applied");
     assert_eq!(list(&front, DEVICE, None).await, None);
-}
-
-/// A running API, at a port of its own.
-pub(crate) struct Served {
-    /// The URL of the web service for wallets of the account `demo`.
-    pub(crate) url: String,
-    _stop: watch::Sender<bool>,
-}
-
-pub(crate) async fn serve(sandbox: &Sandbox) -> Served {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/wallet/demo", listener.local_addr().unwrap());
-    let (stop, stopping) = watch::channel(false);
-    tokio::spawn(front::serve(listener, sandbox.fresh_front().unwrap(), stopping));
-    Served { url, _stop: stop }
 }
 
 #[rstest]
@@ -452,10 +436,10 @@ pub(crate) async fn serve(sandbox: &Sandbox) -> Served {
 async fn no_wallet_finds_a_broken_rule(#[case] wallet: SimulatedWallet) {
     let sandbox = sandbox().await;
     create(&sandbox, OTHER_PASS, "B-1 é/7").await;
-    let served = serve(&sandbox).await;
+    let served = serve(sandbox.fresh_front().unwrap()).await;
     let [pass_type, serial_number, token] = [PASS_TYPE, "B-1 é/7", TOKEN].map(str::to_owned);
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let whole = Visit::new(wallet, served.url.parse().unwrap(), pass_type, serial_number, token, now);
+    let whole = Visit::new(wallet, served.wallet_url().parse().unwrap(), pass_type, serial_number, token, now);
     let path = pass_path().replace(PASS, OTHER_PASS);
     let mut listings = Vec::new();
     for extent in [Extent::Whole, Extent::KeepRegistered, Extent::KeepRegistered, Extent::Unregister] {
@@ -511,11 +495,12 @@ enum Step {
     Register(usize, usize),
     Unregister(usize, usize),
     List(usize),
-    /// An update of a pass, or of every pass, that was just received.
-    Updated(Option<usize>),
-    /// An update that happened as many minutes ago, and comes late or once more. If the number is negative, the clock of
-    /// its sender is ahead.
-    UpdatedAgo(Option<usize>, i64),
+    /// An update of a pass, or of every pass: without an instant, as it was just received, or with the instant so many
+    /// minutes ago, because it comes late or once more. If the number is negative, the clock of its sender is ahead.
+    Updated {
+        pass: Option<usize>,
+        minutes_ago: Option<i64>,
+    },
 }
 
 const DEVICES: usize = 3;
@@ -529,8 +514,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (device.clone(), pass.clone()).prop_map(|(device, pass)| Step::Register(device, pass)),
         1 => (device.clone(), pass).prop_map(|(device, pass)| Step::Unregister(device, pass)),
         4 => device.prop_map(Step::List),
-        3 => some_or_every().prop_map(Step::Updated),
-        2 => (some_or_every(), -4..4_i64).prop_map(|(pass, minutes)| Step::UpdatedAgo(pass, minutes)),
+        5 => (some_or_every(), prop::option::weighted(0.4, -4..4_i64))
+            .prop_map(|(pass, minutes_ago)| Step::Updated { pass, minutes_ago }),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -566,18 +551,14 @@ async fn take(front: &ApiFront, case: usize, steps: Vec<Step>) {
                 tags[device] = tag.or_else(|| tags[device].take());
                 pending[device].values_mut().for_each(|is_pending| *is_pending = false);
             }
-            Step::Updated(pass) | Step::UpdatedAgo(pass, _) => {
-                let at = match step {
-                    Step::UpdatedAgo(_, minutes) => {
-                        Some((jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes)).to_string())
-                    }
-                    _ => None,
-                };
+            Step::Updated { pass, minutes_ago } => {
+                let ago = |minutes| (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes)).to_string();
+                let at = minutes_ago.map(ago);
                 let event = json!({
                     "event": "updated", "campaign_id": CAMPAIGN, "pass_id": pass.map(|pass| PASSES[pass]), "event_at": at,
                 });
                 let headers = [("content-type", "application/json")];
-                let answer = call(front, Method::POST, "/v2/registration_events", &headers, event.to_string()).await;
+                let answer = call(front, Method::POST, EVENTS, &headers, event.to_string()).await;
                 let is_stored = answer.json()["result"] == "applied";
                 assert!(is_stored || at.is_some(), "an update without an instant is always stored");
                 for registered in pending.iter_mut().flatten().filter(|_| is_stored) {
