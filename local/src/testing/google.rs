@@ -12,14 +12,19 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::time;
+use http::{Response, StatusCode, header::CACHE_CONTROL, request::Parts};
+use hyper::body::Bytes;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
+use tokio::{net::TcpListener, sync::watch};
 
-use crate::template::Template;
+use crate::{
+    aws::{
+        front::{self, Front},
+        gateway::own_response,
+    },
+    template::Template,
+};
 
 /// What precedes the point in a public key of P-256 (RFC 5480, `SubjectPublicKeyInfo`), in base64. Its length is not a
 /// multiple of three bytes, so a key is encoded as a whole.
@@ -150,8 +155,17 @@ pub struct KeysServer {
 
 #[derive(Debug)]
 struct ServerState {
-    answer: Mutex<String>,
+    answer: Mutex<Response<Vec<u8>>>,
     requests: AtomicUsize,
+    /// The server stops when this is dropped, so it has it itself.
+    _stop: watch::Sender<bool>,
+}
+
+impl Front for Arc<ServerState> {
+    async fn answer(&self, _: Parts, _: Bytes, _: SocketAddr) -> Response<Vec<u8>> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.answer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl KeysServer {
@@ -162,18 +176,10 @@ impl KeysServer {
     pub async fn start(keys: &Value) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let state =
-            Arc::new(ServerState { answer: Mutex::new(published(keys, Self::MAX_AGE)), requests: AtomicUsize::new(0) });
-        let served = Arc::clone(&state);
-        tokio::spawn(async move {
-            while let Ok((mut connection, _)) = listener.accept().await {
-                // The client reports what goes wrong with its connection.
-                let _ = connection.read(&mut [0; 1024]).await;
-                served.requests.fetch_add(1, Ordering::Relaxed);
-                let answer = served.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let _ = connection.write_all(answer.as_bytes()).await;
-            }
-        });
+        let (stop, stopping) = watch::channel(false);
+        let answer = Mutex::new(published(keys, Self::MAX_AGE));
+        let state = Arc::new(ServerState { answer, requests: AtomicUsize::new(0), _stop: stop });
+        tokio::spawn(front::serve(listener, Arc::clone(&state), stopping));
         Ok(Self { address, state })
     }
 
@@ -195,7 +201,7 @@ impl KeysServer {
 
     /// Answers 500 from now on.
     pub fn fail(&self) {
-        self.answer_with(answer("500 Internal Server Error", ""));
+        self.answer_with(own_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"));
     }
 
     /// Returns how many requests were answered.
@@ -204,15 +210,12 @@ impl KeysServer {
         self.state.requests.load(Ordering::Relaxed)
     }
 
-    fn answer_with(&self, answer: String) {
+    fn answer_with(&self, answer: Response<Vec<u8>>) {
         *self.state.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 }
 
-fn published(keys: &Value, max_age: u64) -> String {
-    answer(&format!("200 OK\r\nCache-Control: public, max-age={max_age}"), &keys.to_string())
-}
-
-fn answer(head: &str, body: &str) -> String {
-    format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+fn published(keys: &Value, max_age: u64) -> Response<Vec<u8>> {
+    let response = Response::builder().header(CACHE_CONTROL, format!("public, max-age={max_age}"));
+    response.body(keys.to_string().into_bytes()).unwrap_or_default()
 }

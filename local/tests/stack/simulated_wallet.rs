@@ -585,7 +585,7 @@ async fn the_command_prints_each_exchange_and_hides_only_the_token() {
     })
     .await;
     for (more, token) in [(&[][..], "…"), (&["--verbose"][..], TOKEN)] {
-        let output = command(Behaviour::Passbook, &echoing.url, more).await;
+        let output = command(SimulatedWallet::Passbook, &echoing.url, more).await;
         let stdout = text(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{stdout}");
         assert_eq!(stdout.contains(TOKEN), token == TOKEN, "{stdout}");
