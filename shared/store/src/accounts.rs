@@ -24,9 +24,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, Item, ItemKey, text},
+    dynamodb::{
+        codec::{self, Item, ItemKey, text},
+        conditional_put::has_written,
+    },
     keys,
-    registrations::apply::has_written,
 };
 
 #[derive(Serialize, Deserialize)]

@@ -31,13 +31,14 @@ use crate::{
     counts::{Census, repairs},
     dynamodb::{
         codec::{self, Item, key_of, text},
+        conditional_put::has_written,
         limits::CONCURRENCY,
     },
     google::google_issuers_key,
     keys,
     pass_names::{Naming, StoredName},
     registrations::{
-        apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES, has_written},
+        apply::{CREATED_DECIDES, INSTALL_DECIDES, UNINSTALL_DECIDES},
         items::{KNOWN_SINCE, LAST_EVENT_AT, RECEIVED_AT, TIE, TOMBSTONE_LIFE},
     },
     updates::{UPDATE_DECIDES, UPDATED_AT},

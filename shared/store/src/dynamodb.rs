@@ -7,6 +7,7 @@ pub(crate) mod canned;
 mod client;
 mod clock;
 pub(crate) mod codec;
+pub(crate) mod conditional_put;
 pub mod limits;
 mod signer;
 pub(crate) mod transaction;

@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, ItemKey, key_of, text},
+    dynamodb::{
+        codec::{self, ItemKey, key_of, text},
+        conditional_put::has_written,
+    },
     keys,
     pass_names::{google_object_key, named_pass},
-    registrations::apply::has_written,
 };
 
 /// What the table has about a callback.

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure};
 use domain::{
     event::UpdateInstant,
     id::{CampaignId, PassId},
@@ -19,9 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, ItemKey},
+    dynamodb::{
+        codec::{self, ItemKey},
+        conditional_put::{MAX_ATTEMPTS, Put, contended, has_written},
+    },
     keys,
-    registrations::apply::{MAX_ATTEMPTS, contended},
 };
 
 /// An update is stored if it is the first one or later than the stored one.
@@ -95,18 +96,15 @@ impl Table {
         for _ in 0..MAX_ATTEMPTS {
             let item = UpdateItem { pk: pk.clone(), sk: sk.clone(), updated_at: at };
             let put = self.put(&item, UPDATE_DECIDES, at)?;
-            let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-            let Err(error) = self.client.send(put).await else { return Ok(true) };
-            let Some(PutItemError::ConditionalCheckFailedException(failure)) = error.as_service_error() else {
-                return Err(error.into());
-            };
-            match (instant, failure.item.clone()) {
-                (UpdateInstant::Given, _) => return Ok(false),
-                (UpdateInstant::Received, Some(stored)) => {
-                    let UpdateItem { updated_at, .. } = codec::decode(stored)?;
-                    at = updated_at.plus(Duration::from_millis(1));
-                }
-                (UpdateInstant::Received, None) => {}
+            match instant {
+                UpdateInstant::Given => return has_written(self.client.send(put).await),
+                UpdateInstant::Received => match self.written_or_stored(put).await? {
+                    Put::Written => return Ok(true),
+                    Put::Rejected { stored: Some(UpdateItem { updated_at, .. }) } => {
+                        at = updated_at.plus(Duration::from_millis(1));
+                    }
+                    Put::Rejected { stored: None } => {}
+                },
             }
         }
         Err(contended(&sk))

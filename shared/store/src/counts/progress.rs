@@ -25,9 +25,11 @@ use super::{
 };
 use crate::{
     StoreError, Table,
-    dynamodb::codec::{self, ItemKey, key_of, text},
+    dynamodb::{
+        codec::{self, ItemKey, key_of, text},
+        conditional_put::has_written,
+    },
     keys,
-    registrations::apply::has_written,
 };
 
 /// How long a write of the progress keeps other invocations from reading the campaign. A running invocation writes

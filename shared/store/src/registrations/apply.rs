@@ -6,14 +6,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::{
-    error::SdkError,
-    operation::{
-        put_item::{PutItemError, PutItemInput, PutItemOutput, builders::PutItemInputBuilder},
-        update_item::{UpdateItemError, UpdateItemInput},
-    },
-    types::ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemInput};
 use domain::{
     event::{Change, Event, FailedAddress, Installation, Refusal, Subject},
     id::{AccountId, CampaignId, PassId, RegistrationId},
@@ -26,7 +19,10 @@ use serde::Serialize;
 use super::items::{DeviceAttributes, LAST_EVENT_AT, PassItem, RegistrationItem, StoredRegistration, TombstoneItem};
 use crate::{
     Outcome, StoreError, Table,
-    dynamodb::codec::{self, text},
+    dynamodb::{
+        codec::{self, text},
+        conditional_put::{MAX_ATTEMPTS, Put, contended, has_written},
+    },
     keys,
 };
 
@@ -46,9 +42,6 @@ const REGISTERS: &str =
     "attribute_not_exists(last_event_at) OR (attribute_not_exists(created_at) AND last_event_at < :at)";
 /// A call ends a registration if it is active and its last event is at or before the instant of the call.
 const UNREGISTERS: &str = "attribute_exists(created_at) AND last_event_at <= :at";
-
-/// How many times a call is tried if other writers keep changing the same registration.
-pub(crate) const MAX_ATTEMPTS: usize = 5;
 
 /// The result of registering.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,17 +229,20 @@ impl Table {
         now: Timestamp,
     ) -> Result<Option<Registered>, StoreError> {
         let item = RegistrationItem::new(account, campaign, pass, installation, at, now);
-        let Err(existing) = self.put_or_existing(&item, REGISTERS, at).await? else {
-            let Installation { registration_id, wallet, device_os, .. } = installation;
-            let (id, wallet, device_os) = (*registration_id, *wallet, *device_os);
-            let registration = Registration { id, pass_id: pass, wallet, device_os, created_at: at };
-            return Ok(Some(Registered::Created(registration)));
+        let stored = match self.put_registration(&item, REGISTERS, at).await? {
+            Put::Written => {
+                let Installation { registration_id, wallet, device_os, .. } = installation;
+                let (id, wallet, device_os) = (*registration_id, *wallet, *device_os);
+                let registration = Registration { id, pass_id: pass, wallet, device_os, created_at: at };
+                return Ok(Some(Registered::Created(registration)));
+            }
+            Put::Rejected { stored: None } => return Ok(None),
+            Put::Rejected { stored: Some(stored) } => stored,
         };
-        let Some(existing) = existing else { return Ok(None) };
-        let Some(active) = existing.active().transpose()? else {
-            return Ok(Some(Registered::RemovedSince(existing.last_event_at)));
+        let Some(active) = stored.active()? else {
+            return Ok(Some(Registered::RemovedSince(stored.last_event_at)));
         };
-        let is_confirmed = self.confirm(campaign, &active, &existing, account, installation, at).await?;
+        let is_confirmed = self.confirm(campaign, &active, &stored, account, installation, at).await?;
         Ok(is_confirmed.then_some(Registered::Active(active)))
     }
 
@@ -264,11 +260,13 @@ impl Table {
         let mut at = now;
         for _ in 0..MAX_ATTEMPTS {
             let item = TombstoneItem::new(campaign, pass, registration, at, now);
-            match self.put_or_existing(&item, UNREGISTERS, at).await? {
-                Ok(()) => return Ok(Unregistered::Removed),
-                Err(None) => return Ok(Unregistered::NeverSeen),
-                Err(Some(existing)) if existing.active().is_none() => return Ok(Unregistered::AlreadyRemoved),
-                Err(Some(existing)) => at = at.max(existing.last_event_at),
+            match self.put_registration(&item, UNREGISTERS, at).await? {
+                Put::Written => return Ok(Unregistered::Removed),
+                Put::Rejected { stored: None } => return Ok(Unregistered::NeverSeen),
+                Put::Rejected { stored: Some(stored) } if !stored.is_active() => {
+                    return Ok(Unregistered::AlreadyRemoved);
+                }
+                Put::Rejected { stored: Some(stored) } => at = at.max(stored.last_event_at),
             }
         }
         Err(contended(&keys::registration_sk(pass, registration)))
@@ -283,12 +281,12 @@ impl Table {
         &self,
         campaign: CampaignId,
         registration: &Registration,
-        existing: &StoredRegistration,
+        stored: &StoredRegistration,
         account: &AccountId,
         installation: &Installation,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let StoredRegistration { last_event_at, device, .. } = existing;
+        let StoredRegistration { last_event_at, device, .. } = stored;
         let after = device.clone().confirmed_with(DeviceAttributes::new(account, installation, at), at);
         let before = codec::encode(device)?;
         let mut changed: Vec<_> =
@@ -330,60 +328,13 @@ impl Table {
         }
     }
 
-    pub(crate) fn put(
+    /// Writes the item of a registration on a condition, in which `:at` is the given instant.
+    async fn put_registration(
         &self,
         item: &impl Serialize,
         condition: &str,
         at: Timestamp,
-    ) -> Result<PutItemInputBuilder, StoreError> {
-        let put = PutItemInput::builder()
-            .table_name(&self.name)
-            .set_item(Some(codec::encode(item)?))
-            .condition_expression(condition)
-            .expression_attribute_values(":at", text(at));
-        Ok(put)
+    ) -> Result<Put<StoredRegistration>, StoreError> {
+        self.written_or_stored(self.put(item, condition, at)?).await
     }
-
-    /// Writes the item. If its condition does not hold, returns `Err` with the stored registration, or with `None` if
-    /// there is none.
-    async fn put_or_existing(
-        &self,
-        item: &impl Serialize,
-        condition: &str,
-        at: Timestamp,
-    ) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
-        self.written_or_existing(self.put(item, condition, at)?).await
-    }
-
-    /// Sends a conditional put. If its condition does not hold, returns `Err` with the stored registration, or with
-    /// `None` if there is none.
-    pub(super) async fn written_or_existing(
-        &self,
-        put: PutItemInputBuilder,
-    ) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
-        let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = self.client.send(put).await else { return Ok(Ok(())) };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failure)) => {
-                failure.item.clone().map(codec::decode).transpose().map(Err)
-            }
-            _ => Err(error.into()),
-        }
-    }
-}
-
-/// Returns whether a conditional put was written.
-pub(crate) fn has_written(result: Result<PutItemOutput, SdkError<PutItemError>>) -> Result<bool, StoreError> {
-    match result {
-        Ok(_) => Ok(true),
-        Err(error) => match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            _ => Err(error.into()),
-        },
-    }
-}
-
-/// Returns the error for an item that other writers keep changing. `key` is its sort key.
-pub(crate) fn contended(key: &str) -> StoreError {
-    StoreError::Unavailable(format!("{key} was changed by another writer {MAX_ATTEMPTS} times in a row"))
 }

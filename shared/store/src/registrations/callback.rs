@@ -22,11 +22,15 @@ use domain::{
 };
 use serde::Serialize;
 
-use super::{
-    apply::{MAX_ATTEMPTS, contended},
-    items::{RegistrationItem, StoredRegistration, TombstoneItem},
+use super::items::{RegistrationItem, StoredRegistration, TombstoneItem};
+use crate::{
+    Outcome, StoreError, Table,
+    dynamodb::{
+        codec::text,
+        conditional_put::{MAX_ATTEMPTS, Put, contended},
+    },
+    keys,
 };
-use crate::{Outcome, StoreError, Table, dynamodb::codec::text, keys};
 
 /// A `save` is applied after every callback and every event so far.
 const SAVE_DECIDES: &str = "(attribute_not_exists(last_event_at) OR last_event_at < :at) \
@@ -61,7 +65,7 @@ impl Table {
         let registration = callback.registration_id(pass);
         let mut at = now;
         for _ in 0..MAX_ATTEMPTS {
-            let written = match callback.kind {
+            let put = match callback.kind {
                 CallbackKind::Saved => {
                     let installation = Installation {
                         registration_id: registration,
@@ -80,11 +84,14 @@ impl Table {
                     self.put_callback(item, callback, DELETION_DECIDES, at).await?
                 }
             };
-            let Err(existing) = written else { return Ok(Outcome::Applied) };
-            let Some(existing) = existing else { continue };
+            let stored = match put {
+                Put::Written => return Ok(Outcome::Applied),
+                Put::Rejected { stored: None } => continue,
+                Put::Rejected { stored: Some(stored) } => stored,
+            };
             let earliest = match callback.kind {
-                CallbackKind::Saved => existing.last_event_at.plus(Duration::from_millis(1)),
-                CallbackKind::Deleted => existing.last_event_at,
+                CallbackKind::Saved => stored.last_event_at.plus(Duration::from_millis(1)),
+                CallbackKind::Deleted => stored.last_event_at,
             };
             if at >= earliest {
                 return Ok(Outcome::Unchanged);
@@ -100,12 +107,12 @@ impl Table {
         callback: &Callback,
         condition: &str,
         at: Timestamp,
-    ) -> Result<Result<(), Option<StoredRegistration>>, StoreError> {
+    ) -> Result<Put<StoredRegistration>, StoreError> {
         let item = CallbackItem { item, callback_order: callback.order, callback_nonce: &callback.nonce };
         let put = self
             .put(&item, condition, at)?
             .expression_attribute_values(":order", AttributeValue::N(callback.order.to_string()))
             .expression_attribute_values(":nonce", text(callback.nonce.as_str()));
-        self.written_or_existing(put).await
+        self.written_or_stored(put).await
     }
 }

@@ -15,13 +15,10 @@ use domain::{
 use futures_util::TryStreamExt as _;
 use tokio::time;
 
-use super::{
-    apply::{UNINSTALL_DECIDES, has_written},
-    items::TombstoneItem,
-};
+use super::{apply::UNINSTALL_DECIDES, items::TombstoneItem};
 use crate::{
     StoreError, Table,
-    dynamodb::{codec::text, limits::CALL_TIMEOUT},
+    dynamodb::{codec::text, conditional_put::has_written, limits::CALL_TIMEOUT},
     keys,
 };
 

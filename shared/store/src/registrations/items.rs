@@ -184,13 +184,18 @@ pub(crate) struct StoredRegistration {
 }
 
 impl StoredRegistration {
+    /// Returns whether the registration is active, also if an attribute that it then has is missing.
+    pub(crate) fn is_active(&self) -> bool {
+        self.created_at.is_some()
+    }
+
     /// Returns the registration, or `None` if it is not active.
-    pub(crate) fn active(&self) -> Option<Result<Registration, StoreError>> {
-        let created_at = self.created_at?;
+    pub(crate) fn active(&self) -> Result<Option<Registration>, StoreError> {
+        let Some(created_at) = self.created_at else { return Ok(None) };
         let (Some(wallet), Some(device_os)) = (self.wallet, self.device_os) else {
-            return Some(Err(StoreError::malformed(&self.sk, "an active registration has a wallet and a device_os")));
+            return Err(StoreError::malformed(&self.sk, "an active registration has a wallet and a device_os"));
         };
-        Some(registration(&self.sk, wallet, device_os, created_at))
+        registration(&self.sk, wallet, device_os, created_at).map(Some)
     }
 }
 

@@ -113,7 +113,7 @@ impl Table {
         let mut found = Vec::new();
         for item in items {
             let stored: StoredRegistration = codec::decode(item)?;
-            let Some(active) = stored.active().transpose()? else { continue };
+            let Some(active) = stored.active()? else { continue };
             if stored.device.serial_number().is_none_or(|stored| stored == *serial_number) {
                 found.push(NamedRegistration {
                     campaign_id: *campaign_id,
