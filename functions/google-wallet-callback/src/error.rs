@@ -1,82 +1,35 @@
-//! Errors, as Google gets them: a status without a body.
+//! Why a callback was not applied.
+//!
+//! Google documents that it repeats callbacks, but not after which statuses ("Use callbacks for saves and deletions").
+//! So each status says what is true: a repetition of a 404 or a 503 may succeed, one of a 400 or a 413 cannot.
 
-use api::{
-    Response, bare,
-    error::{ApiError, ErrorCode, FunctionError},
-};
-use http::StatusCode;
-use store::StoreError;
+use api::error::{ApiError, BareError};
+use domain::fields::FieldErrors;
 
-use crate::keys::NoKeys;
+use crate::{MAX_BODY_BYTES, keys::NoKeys};
 
-/// Why a callback was not applied.
-///
-/// Google documents that it repeats callbacks, but not after which statuses ("Use callbacks for saves and deletions").
-/// So each status says what is true: a repetition of a 404 or a 503 may succeed, one of a 400 or a 413 cannot.
-#[derive(Debug, Clone)]
-pub struct CallbackError {
-    status: StatusCode,
-    code: ErrorCode,
-    cause: Option<String>,
+/// 400: the callback is malformed, expired or not signed for an issuer of the account.
+pub(crate) fn refused() -> BareError {
+    let errors = FieldErrors::of("body", "expected a callback that is signed for an issuer of the account");
+    ApiError::invalid_body(errors).into()
 }
 
-impl CallbackError {
-    /// 400: the callback is malformed, expired or not signed for an issuer of the account.
-    pub(crate) fn refused() -> Self {
-        Self { status: StatusCode::BAD_REQUEST, ..Self::new(ErrorCode::InvalidBody) }
-    }
-
-    /// 413: the body is larger than that of any callback.
-    pub(crate) fn too_large() -> Self {
-        Self::new(ErrorCode::BodyTooLarge)
-    }
-
-    /// 404: there is no such account.
-    pub(crate) fn no_account() -> Self {
-        Self::new(ErrorCode::RouteNotFound)
-    }
-
-    /// 404: the object stands for no known pass. The event `created` that names it may still be on its way.
-    pub(crate) fn unknown_object() -> Self {
-        Self::new(ErrorCode::PassNotFound)
-    }
-
-    fn new(code: ErrorCode) -> Self {
-        Self { status: code.status(), code, cause: None }
-    }
+/// 413: the body is larger than that of any callback.
+pub(crate) fn too_large() -> BareError {
+    ApiError::body_too_large(MAX_BODY_BYTES).into()
 }
 
-impl From<NoKeys> for CallbackError {
-    fn from(error: NoKeys) -> Self {
-        Self { cause: Some(error.to_string()), ..Self::new(ErrorCode::Unavailable) }
-    }
+/// 404: there is no such account.
+pub(crate) fn no_account() -> BareError {
+    ApiError::route_not_found().into()
 }
 
-impl From<StoreError> for CallbackError {
-    fn from(error: StoreError) -> Self {
-        let error = ApiError::from(error);
-        Self { cause: error.cause().map(str::to_owned), ..Self::new(error.code()) }
-    }
+/// 404: the object stands for no known pass. The event `created` that names it may still be on its way.
+pub(crate) fn unknown_object() -> BareError {
+    ApiError::pass_not_found().into()
 }
 
-impl FunctionError for CallbackError {
-    fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    fn number(&self) -> u16 {
-        self.code.number()
-    }
-
-    fn name(&self) -> &'static str {
-        self.code.as_str()
-    }
-
-    fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
-    }
-
-    fn into_response(self) -> Response {
-        bare(self.status)
-    }
+/// 503: the callback cannot be verified now.
+pub(crate) fn no_keys(cause: NoKeys) -> BareError {
+    ApiError::unavailable(cause).into()
 }

@@ -22,7 +22,7 @@ mod keys;
 mod published_keys;
 mod verification;
 
-use api::{Response, lambda::HttpFunction, request_log::RequestLog};
+use api::{Response, error::BareError, lambda::HttpFunction, request_log::RequestLog};
 use domain::{
     google::Callback,
     id::{AccountId, CampaignId, PassId},
@@ -35,7 +35,6 @@ use process::config::{ConfigError, Lookup, TableConfig, required};
 use store::{CallbackContext, Table};
 use tracing::info;
 
-pub use self::error::CallbackError;
 use self::{
     keys::Keys,
     published_keys::KeysUrl,
@@ -78,13 +77,13 @@ impl GoogleWalletCallback {
         Self { table: config.table.connect(), keys: Keys::new(config.keys_url.clone()) }
     }
 
-    async fn receive(&self, request: &Request, now: Timestamp) -> Result<(), CallbackError> {
+    async fn receive(&self, request: &Request, now: Timestamp) -> Result<(), BareError> {
         let account = request.path_parameters().first("account_id").and_then(|account| account.parse().ok());
-        let account: AccountId = account.ok_or_else(CallbackError::no_account)?;
+        let account: AccountId = account.ok_or_else(error::no_account)?;
         RequestLog::record_account(request, &account);
         let body: &[u8] = request.body();
         if body.len() > MAX_BODY_BYTES {
-            return Err(CallbackError::too_large());
+            return Err(error::too_large());
         }
         let claim = Claim::parse(body).map_err(|reason| refused(&account, reason))?;
         let object = claim.object_id();
@@ -95,7 +94,7 @@ impl GoogleWalletCallback {
         if issuer_ids.is_empty() || object.as_ref().is_some_and(is_of_another) {
             return Err(refused(&account, Forged::NotSigned));
         }
-        let roots = self.keys.current(&self.table, keys, now).await?;
+        let roots = self.keys.current(&self.table, keys, now).await.map_err(error::no_keys)?;
         let message = claim.verify(&roots, &issuer_ids, now).map_err(|reason| refused(&account, reason))?;
         match message {
             Message::Callback(callback) => self.apply(request, &account, pass, &callback, now).await,
@@ -111,11 +110,11 @@ impl GoogleWalletCallback {
         pass: Option<(CampaignId, PassId)>,
         callback: &Callback,
         now: Timestamp,
-    ) -> Result<(), CallbackError> {
+    ) -> Result<(), BareError> {
         let Some((campaign, pass)) = pass else {
             let (account_id, wallet) = (account.as_str(), Wallet::GoogleWallet.as_str());
             info!(account_id, wallet, unknown_objects = 1, "a callback is about an object that no pass has");
-            return Err(CallbackError::unknown_object());
+            return Err(error::unknown_object());
         };
         let outcome = self.table.apply_callback(account, campaign, pass, callback, now).await?;
         RequestLog::record_event(request, Some(Wallet::GoogleWallet), &outcome);
@@ -124,13 +123,13 @@ impl GoogleWalletCallback {
 }
 
 impl HttpFunction for GoogleWalletCallback {
-    type Error = CallbackError;
+    type Error = BareError;
 
     async fn warm_up(&self) {
         self.table.open_connection().await;
     }
 
-    async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, CallbackError> {
+    async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, BareError> {
         self.receive(&request, now).await?;
         Ok(Response::default())
     }
@@ -138,8 +137,8 @@ impl HttpFunction for GoogleWalletCallback {
 
 /// Returns the error of a refused callback, and logs the reason, from which an operator sees that an issuer is missing.
 /// The reason says nothing about the callback's contents.
-fn refused(account: &AccountId, reason: Forged) -> CallbackError {
+fn refused(account: &AccountId, reason: Forged) -> BareError {
     let account_id = account.as_str();
     info!(account_id, %reason, "a callback was refused");
-    CallbackError::refused()
+    error::refused()
 }

@@ -1,10 +1,11 @@
 //! The bodies of the calls.
 
+use api::error::BareError;
 use domain::device::{PushServiceUrl, PushToken};
 use lambda_http::Request;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::error::WalletError;
+use crate::error;
 
 /// The longest body that is read, in bytes. A log of fifty lines stays below it.
 const MAX_LENGTH: usize = 64 * 1024;
@@ -22,12 +23,12 @@ pub(crate) struct RegistrationBody {
 
 impl RegistrationBody {
     /// Parses the body, whatever its content type is. A registration without a body has no push token.
-    pub(crate) fn parse(request: &Request) -> Result<Self, WalletError> {
-        let text = text(request).ok_or_else(|| WalletError::malformed("expected text of at most 64 KiB"))?;
+    pub(crate) fn parse(request: &Request) -> Result<Self, BareError> {
+        let text = text(request).ok_or_else(|| error::malformed("expected text of at most 64 KiB"))?;
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_str(text).map_err(WalletError::malformed)
+        serde_json::from_str(text).map_err(error::malformed)
     }
 }
 

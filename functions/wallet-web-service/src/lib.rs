@@ -18,7 +18,9 @@ mod tag;
 
 use std::collections::BTreeSet;
 
-use api::{Response, bare, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLET_PREFIX};
+use api::{
+    Response, bare, error::BareError, json, lambda::HttpFunction, query, request_log::RequestLog, route::WALLET_PREFIX,
+};
 use domain::{
     device::{DeviceLibraryIdentifier, PushServiceUrl},
     event::Installation,
@@ -38,7 +40,6 @@ use self::{
     body::RegistrationBody,
     call::{Call, Target},
     complaint::Complaint,
-    error::WalletError,
     signs::Signs,
     tag::{Changes, PassState},
 };
@@ -77,11 +78,11 @@ impl WalletWebService {
         account: Option<&AccountId>,
         target: Target,
         now: Timestamp,
-    ) -> Result<StatusCode, WalletError> {
+    ) -> Result<StatusCode, BareError> {
         let (account, pass) = self.authorized(request, account, &target).await?;
         let NamedPass { serial_number, campaign_id, pass_id, token: _ } = pass;
         let Target { device, is_attido, .. } = target;
-        let device: DeviceLibraryIdentifier = device.parse().map_err(WalletError::malformed)?;
+        let device: DeviceLibraryIdentifier = device.parse().map_err(error::malformed)?;
         let RegistrationBody { push_token, push_service_url } = RegistrationBody::parse(request)?;
         let wallet = Signs {
             pass_client: header(request.headers(), &PASS_CLIENT),
@@ -116,7 +117,7 @@ impl WalletWebService {
         account: Option<&AccountId>,
         target: &Target,
         now: Timestamp,
-    ) -> Result<StatusCode, WalletError> {
+    ) -> Result<StatusCode, BareError> {
         let (account, pass) = self.authorized(request, account, target).await?;
         // A registration has a valid device library identifier, so there is nothing to end without one.
         let Ok(device) = target.device.parse::<DeviceLibraryIdentifier>() else { return Ok(StatusCode::OK) };
@@ -141,7 +142,7 @@ impl WalletWebService {
         account: Option<&AccountId>,
         device: &str,
         pass_type: &str,
-    ) -> Result<Response, WalletError> {
+    ) -> Result<Response, BareError> {
         let nothing = || Ok(bare(StatusCode::NO_CONTENT));
         let names = device.parse::<DeviceLibraryIdentifier>().ok().zip(pass_type.parse::<PassTypeIdentifier>().ok());
         let Some((account, (device, pass_type))) = account.zip(names) else { return nothing() };
@@ -179,9 +180,9 @@ impl WalletWebService {
         request: &Request,
         account: Option<&'a AccountId>,
         target: &Target,
-    ) -> Result<(&'a AccountId, NamedPass), WalletError> {
+    ) -> Result<(&'a AccountId, NamedPass), BareError> {
         let names = target.serial_numbers();
-        let account = account.filter(|_| !names.is_empty()).ok_or_else(WalletError::unauthorized)?;
+        let account = account.filter(|_| !names.is_empty()).ok_or_else(error::unauthorized)?;
         let mut passes = self.table.passes_with_serial_numbers(account, &names).await?.into_iter();
         let sent = authorization(request).and_then(|(_, token)| token.parse::<TokenHash>().ok());
         let no_token: Option<TokenHash> = NO_TOKEN.parse().ok();
@@ -194,19 +195,19 @@ impl WalletWebService {
             let is_authorized = is_equal && expected.is_some();
             authorized = authorized.or(pass.filter(|_| is_authorized));
         }
-        authorized.map(|pass| (account, pass)).ok_or_else(WalletError::unauthorized)
+        authorized.map(|pass| (account, pass)).ok_or_else(error::unauthorized)
     }
 }
 
 impl HttpFunction for WalletWebService {
-    type Error = WalletError;
+    type Error = BareError;
 
     async fn warm_up(&self) {
         self.table.open_connection().await;
     }
 
-    async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, WalletError> {
-        let path = request.raw_http_path().strip_prefix(WALLET_PREFIX).ok_or_else(WalletError::not_found)?;
+    async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, BareError> {
+        let path = request.raw_http_path().strip_prefix(WALLET_PREFIX).ok_or_else(error::not_found)?;
         let (account, path) = path.split_at(path.find('/').unwrap_or(path.len()));
         let account = account.parse::<AccountId>().ok();
         let call = Call::parse(request.method(), path);
@@ -228,7 +229,7 @@ impl HttpFunction for WalletWebService {
                 Ok(bare(StatusCode::OK))
             }
             Call::LifecycleUpdate => Ok(bare(StatusCode::OK)),
-            Call::Unknown => Err(WalletError::not_found()),
+            Call::Unknown => Err(error::not_found()),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The error type of the API, and the only place that turns it into the documented JSON.
 //!
-//! An error has two audiences: the caller receives its code, message and fields; only the log receives its cause.
+//! An error has two audiences: the caller receives its code, message and fields; only the log receives its cause. A
+//! [`BareError`] is for callers that understand only a status.
+
+mod bare;
 
 use std::fmt::Display;
 
@@ -13,6 +16,7 @@ use serde::Serialize;
 use store::{ClaimError, StoreError};
 use strum::{IntoStaticStr, VariantArray};
 
+pub use self::bare::BareError;
 use crate::Response;
 
 /// How long a caller should wait before trying again, in seconds.
@@ -182,8 +186,7 @@ pub struct ErrorBody<'a> {
     errors: &'a FieldErrors,
 }
 
-/// The constructors, in the order of the codes. Every message and field is written here, except those of
-/// `From<StoreError>`.
+/// The constructors, in the order of the codes. Every message and field is written here.
 impl ApiError {
     /// Returns a 400: the parameter `name` of the path or the query is invalid.
     #[must_use]
@@ -363,6 +366,16 @@ impl ApiError {
         }
     }
 
+    /// Returns a 503 with a cause for the log.
+    #[must_use]
+    pub fn unavailable(cause: impl Display) -> Self {
+        Self {
+            header: Header::RetryAfter,
+            cause: Some(cause.to_string()),
+            ..Self::new(ErrorCode::Unavailable, "the registrations cannot be reached now; try again")
+        }
+    }
+
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), errors: FieldErrors::default(), header: Header::None, cause: None }
     }
@@ -447,11 +460,7 @@ fn written(status: StatusCode, body: &ErrorBody<'_>) -> Response {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Throttled(_) | StoreError::TooSlow(_) => Self {
-                header: Header::RetryAfter,
-                cause: Some(error.to_string()),
-                ..Self::new(ErrorCode::Unavailable, "the registrations cannot be reached now; try again")
-            },
+            StoreError::Unavailable(_) | StoreError::Throttled(_) | StoreError::TooSlow(_) => Self::unavailable(error),
             StoreError::Refused(_) | StoreError::Malformed { .. } => Self::internal(error),
         }
     }
