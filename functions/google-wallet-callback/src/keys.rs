@@ -1,19 +1,19 @@
-//! Google's root keys: remembered, stored in the table, and fetched when neither is fresh.
+//! Google's root keys have two lifetimes. A key set is *fresh* for as long as its answer allowed caching; until then
+//! nothing is fetched. A key is *valid* until its own expiration; until then a stale set may still be used if Google does
+//! not answer. Only staleness causes a fetch, so a forged callback cannot.
 //!
-//! All processes share the keys in the table, so a new process needs no fetch, and while Google's server is out of
-//! reach, the keys that are kept go on being used until they expire themselves. Keys are fetched because those that are
-//! kept are no longer fresh, never because a signature is wrong: a forged callback cannot make a process fetch keys.
+//! All processes share the keys in the table, so a new process needs no fetch.
 
 use std::{sync::Arc, time::Duration};
 
 use domain::time::Timestamp;
-use store::{StoredKeys, Table};
+use store::{GoogleRootKeys, Table};
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::{
-    published_keys::{self, FetchError, KeysUrl, PublishedKeys},
+    published_keys::{self, FetchError, FetchedKeySet, KeysUrl},
     verification::{NotAKeySet, RootKeys},
 };
 
@@ -29,13 +29,14 @@ pub(crate) struct Keys {
 
 #[derive(Debug, Default)]
 struct Known {
-    keys: Option<FreshKeys>,
+    keys: Option<KnownKeys>,
     /// Before this instant no keys are fetched, because that failed.
     fetch_after: Option<Timestamp>,
 }
 
+/// Keys that this process knows, fresh or stale.
 #[derive(Debug)]
-struct FreshKeys {
+struct KnownKeys {
     roots: RootKeys,
     fresh_until: Timestamp,
 }
@@ -80,7 +81,7 @@ impl Keys {
     pub(crate) async fn current(
         &self,
         table: &Table,
-        stored: Option<StoredKeys>,
+        stored: Option<GoogleRootKeys>,
         now: Timestamp,
     ) -> Result<RootKeys, NoKeys> {
         let mut known = self.known.lock().await;
@@ -94,9 +95,9 @@ impl Keys {
             match self.fetch(now).await {
                 Ok((roots, fetched)) => {
                     // They replace the known ones in any case: those were not fresh, whatever they claimed.
-                    known.keys = Some(FreshKeys { roots, fresh_until: fetched.fresh_until });
+                    known.keys = Some(KnownKeys { roots, fresh_until: fetched.fresh_until });
                     known.fetch_after = None;
-                    store(table, &fetched).await;
+                    share_with_other_processes(table, &fetched).await;
                 }
                 Err(error) => {
                     known.fetch_after = Some(now.plus(PAUSE));
@@ -111,12 +112,12 @@ impl Keys {
     ///
     /// They are not fresh for longer than they are valid. So keys that have all expired are always less fresh than
     /// others, in this process and in the table.
-    async fn fetch(&self, now: Timestamp) -> Result<(RootKeys, StoredKeys), Unusable> {
-        let PublishedKeys { text: key_set, fresh_for } = published_keys::fetch(&self.url).await?;
+    async fn fetch(&self, now: Timestamp) -> Result<(RootKeys, GoogleRootKeys), Unusable> {
+        let FetchedKeySet { key_set, fresh_for } = published_keys::fetch(&self.url).await?;
         let roots = RootKeys::parse(&key_set)?;
         let expiration = roots.last_expiration().filter(|expiration| *expiration > now).ok_or(Unusable::NoValidKey)?;
         let fresh_until = expiration.min(now.plus(fresh_for));
-        Ok((roots, StoredKeys { url: self.url.to_string(), key_set, fresh_until }))
+        Ok((roots, GoogleRootKeys { url: self.url.to_string(), key_set, fresh_until }))
     }
 }
 
@@ -126,17 +127,17 @@ impl Known {
     }
 
     /// Remembers keys that stay fresh longer than the known ones. Only keys that could be parsed were ever stored.
-    fn learn(&mut self, stored: &StoredKeys) {
-        let StoredKeys { url: _, key_set, fresh_until } = stored;
+    fn learn(&mut self, stored: &GoogleRootKeys) {
+        let GoogleRootKeys { url: _, key_set, fresh_until } = stored;
         let is_fresher = self.keys.as_ref().is_none_or(|keys| keys.fresh_until < *fresh_until);
         if let (true, Ok(roots)) = (is_fresher, RootKeys::parse(key_set)) {
-            self.keys = Some(FreshKeys { roots, fresh_until: *fresh_until });
+            self.keys = Some(KnownKeys { roots, fresh_until: *fresh_until });
         }
     }
 }
 
-/// Stores the keys for other processes. This one has them, so a failure does not matter to it.
-async fn store(table: &Table, keys: &StoredKeys) {
+/// Stores the keys in the table. This process has them, so a failure does not matter to it.
+async fn share_with_other_processes(table: &Table, keys: &GoogleRootKeys) {
     if let Err(error) = table.store_google_keys(keys).await {
         warn!(%error, "the keys of Google were not stored");
     }
@@ -251,7 +252,7 @@ mod tests {
         let setting = Setting::start().await;
         let fresh_until = now().plus(long());
         let key_set_1 = key_set(1, PAUSE).to_string();
-        let stored = StoredKeys { url: setting.server.url(), key_set: key_set_1, fresh_until };
+        let stored = GoogleRootKeys { url: setting.server.url(), key_set: key_set_1, fresh_until };
         setting.table.store_google_keys(&stored).await.unwrap();
         setting.server.publish(&key_set(2, long()));
         let process = setting.process();

@@ -38,7 +38,7 @@ use tracing::info;
 use self::{
     keys::Keys,
     published_keys::KeysUrl,
-    verification::{Claim, Forged, Message},
+    verification::{Message, UnverifiedCallback, VerificationError},
 };
 
 /// The maximum size of a body. A callback has about one KiB.
@@ -85,17 +85,17 @@ impl GoogleWalletCallback {
         if body.len() > MAX_BODY_BYTES {
             return Err(error::too_large());
         }
-        let claim = Claim::parse(body).map_err(|reason| refused(&account, reason))?;
-        let object = claim.object_id();
+        let unverified = UnverifiedCallback::parse(body).map_err(|reason| refused(&account, reason))?;
+        let object = unverified.object_id();
         let with_keys = !self.keys.are_fresh(now).await;
         let CallbackContext { issuer_ids, pass, keys } =
             self.table.callback_context(&account, object.as_ref(), with_keys).await?;
         let is_of_another = |object: &GoogleObjectId| !issuer_ids.iter().any(|issuer| object.is_of(issuer));
         if issuer_ids.is_empty() || object.as_ref().is_some_and(is_of_another) {
-            return Err(refused(&account, Forged::NotSigned));
+            return Err(refused(&account, VerificationError::NotSigned));
         }
         let roots = self.keys.current(&self.table, keys, now).await.map_err(error::no_keys)?;
-        let message = claim.verify(&roots, &issuer_ids, now).map_err(|reason| refused(&account, reason))?;
+        let message = unverified.verify(&roots, &issuer_ids, now).map_err(|reason| refused(&account, reason))?;
         match message {
             Message::Callback(callback) => self.apply(request, &account, pass, &callback, now).await,
             Message::Other => Ok(()),
@@ -137,7 +137,7 @@ impl HttpFunction for GoogleWalletCallback {
 
 /// Returns the error of a refused callback, and logs the reason, from which an operator sees that an issuer is missing.
 /// The reason says nothing about the callback's contents.
-fn refused(account: &AccountId, reason: Forged) -> BareError {
+fn refused(account: &AccountId, reason: VerificationError) -> BareError {
     let account_id = account.as_str();
     info!(account_id, %reason, "a callback was refused");
     error::refused()

@@ -33,11 +33,11 @@ pub(crate) struct KeysUrl(Uri);
 #[error("expected an HTTPS URL")]
 pub(crate) struct InvalidUrl;
 
-/// The text of a key set, and how long it may be used without asking again.
+/// A key set, and how long it may be used without asking again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublishedKeys {
+pub(crate) struct FetchedKeySet {
     /// The key set, as it was sent.
-    pub(crate) text: String,
+    pub(crate) key_set: String,
     /// How long it is fresh.
     pub(crate) fresh_for: Duration,
 }
@@ -85,15 +85,15 @@ impl fmt::Display for KeysUrl {
 
 /// Fetches the keys. Loads the root certificates of the system only now, because that takes longer than the whole start
 /// of a function (decision 3).
-pub(crate) async fn fetch(url: &KeysUrl) -> Result<PublishedKeys, FetchError> {
+pub(crate) async fn fetch(url: &KeysUrl) -> Result<FetchedKeySet, FetchError> {
     fetch_within(TIMEOUT, url).await
 }
 
-async fn fetch_within(timeout: Duration, url: &KeysUrl) -> Result<PublishedKeys, FetchError> {
+async fn fetch_within(timeout: Duration, url: &KeysUrl) -> Result<FetchedKeySet, FetchError> {
     tokio::time::timeout(timeout, get(url)).await.unwrap_or(Err(FetchError::TooSlow))
 }
 
-async fn get(KeysUrl(url): &KeysUrl) -> Result<PublishedKeys, FetchError> {
+async fn get(KeysUrl(url): &KeysUrl) -> Result<FetchedKeySet, FetchError> {
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls()?).https_or_http().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).build::<_, Empty<&'static [u8]>>(connector);
     let response = client.get(url.clone()).await.map_err(|error| FetchError::Unreachable(with_causes(&error)))?;
@@ -103,8 +103,8 @@ async fn get(KeysUrl(url): &KeysUrl) -> Result<PublishedKeys, FetchError> {
     let fresh_for = freshness(response.headers());
     let body = Limited::new(response.into_body(), MAX_LENGTH).collect().await;
     let body = body.map_err(|error| FetchError::Unreadable(error.to_string()))?.to_bytes();
-    let text = String::from_utf8(body.into()).map_err(|error| FetchError::Unreadable(error.to_string()))?;
-    Ok(PublishedKeys { text, fresh_for })
+    let key_set = String::from_utf8(body.into()).map_err(|error| FetchError::Unreadable(error.to_string()))?;
+    Ok(FetchedKeySet { key_set, fresh_for })
 }
 
 fn tls() -> Result<ClientConfig, FetchError> {
@@ -161,9 +161,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_text_comes_as_it_was_sent_and_is_fresh_as_long_as_it_says() {
+    async fn the_key_set_comes_as_it_was_sent_and_is_fresh_as_long_as_it_says() {
         let url = server(answer("200 OK\r\nCache-Control: public, max-age=600\r\nAge: 100", "{\"keys\": []}")).await;
-        let expected = PublishedKeys { text: "{\"keys\": []}".to_owned(), fresh_for: Duration::from_secs(500) };
+        let expected = FetchedKeySet { key_set: "{\"keys\": []}".to_owned(), fresh_for: Duration::from_secs(500) };
         assert_eq!(fetch(&url).await.unwrap(), expected);
     }
 

@@ -28,12 +28,12 @@ pub struct CallbackContext {
     /// The campaign and the pass that the object stands for, if it is known in this account.
     pub pass: Option<(CampaignId, PassId)>,
     /// Google's root keys, if they were requested and are stored.
-    pub keys: Option<StoredKeys>,
+    pub keys: Option<GoogleRootKeys>,
 }
 
 /// Google's root keys, as they were fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredKeys {
+pub struct GoogleRootKeys {
     /// The address from which they were fetched.
     pub url: String,
     /// The key set, as Google publishes it.
@@ -83,7 +83,7 @@ impl Table {
                 context.pass = Some(named_pass(item)?);
             } else {
                 let KeysItem { pk: _, sk: _, keys_url: url, key_set, fresh_until } = codec::decode(item)?;
-                context.keys = Some(StoredKeys { url, key_set, fresh_until });
+                context.keys = Some(GoogleRootKeys { url, key_set, fresh_until });
             }
         }
         Ok(context)
@@ -93,8 +93,8 @@ impl Table {
     /// were stored.
     ///
     /// Costs one conditional write.
-    pub async fn store_google_keys(&self, stored: &StoredKeys) -> Result<bool, StoreError> {
-        let StoredKeys { url, key_set, fresh_until } = stored;
+    pub async fn store_google_keys(&self, stored: &GoogleRootKeys) -> Result<bool, StoreError> {
+        let GoogleRootKeys { url, key_set, fresh_until } = stored;
         let (pk, sk) = google_keys_key();
         let item = KeysItem { pk, sk, keys_url: url.clone(), key_set: key_set.clone(), fresh_until: *fresh_until };
         let put = PutItemInput::builder()

@@ -47,7 +47,7 @@ pub use self::{
     counts::{CampaignCounts, Comparison, Recount, RecountOutcome, RecountRun, Tallied},
     dynamodb::{Connection, Credentials, limits},
     error::{StoreError, with_causes},
-    google::{CallbackContext, StoredKeys},
+    google::{CallbackContext, GoogleRootKeys},
     outcome::Outcome,
     pass_names::NamedPass,
     registrations::{

@@ -19,7 +19,7 @@ use domain::{
 use futures_util::{StreamExt as _, stream};
 use local::testing::recorder::Recorder;
 use proptest::prelude::*;
-use store::{CallbackContext, Collection, Outcome, StoredKeys, Table};
+use store::{CallbackContext, Collection, GoogleRootKeys, Outcome, Table};
 
 use super::{
     TestTable, at, deadline, demo, event, every_order, expect_done, installation, new_campaign, now, pass, untyped,
@@ -154,7 +154,7 @@ async fn a_callback_finds_its_issuers_its_pass_and_the_keys_in_one_call() {
     }
     let issuer_ids: Vec<GoogleIssuerId> = ["3388", "3389"].map(|id| id.parse().unwrap()).into();
     table.set_google_issuers(&demo(), &issuer_ids).await.unwrap();
-    let keys_of = |url: &str, key_set: &str, fresh_until| StoredKeys {
+    let keys_of = |url: &str, key_set: &str, fresh_until| GoogleRootKeys {
         url: url.to_owned(),
         key_set: key_set.to_owned(),
         fresh_until,

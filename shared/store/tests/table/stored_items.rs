@@ -13,7 +13,7 @@ use domain::{
     wallet::{DeviceOs, Wallet},
 };
 use serde_json::{Map, Value, json};
-use store::{StoredKeys, StreamRecord};
+use store::{GoogleRootKeys, StreamRecord};
 
 use super::{
     TestTable, at, deadline, event, expect_done, now, pass,
@@ -89,7 +89,7 @@ async fn write_every_kind(table: &TestTable) {
     }
     table.set_google_issuers(&account, &["3388000000022000000".parse().unwrap()]).await.unwrap();
     let url = "https://example.com/keys".to_owned();
-    let keys = StoredKeys { url, key_set: "{\"keys\": []}".to_owned(), fresh_until: at(13) };
+    let keys = GoogleRootKeys { url, key_set: "{\"keys\": []}".to_owned(), fresh_until: at(13) };
     table.store_google_keys(&keys).await.unwrap();
 
     table.write_bookmark("listing", 2, "cursor".to_owned(), now()).await.unwrap();
