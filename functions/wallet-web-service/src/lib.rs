@@ -160,9 +160,9 @@ impl WalletWebService {
                 campaign_updated_at: updates.of_campaign(registration.campaign_id),
             })
             .collect();
-        let Changes { positions, tag } = tag::changes(&states, since(request).as_deref());
-        let changed = positions.iter().filter_map(|position| registrations[*position].serial_number.as_ref());
-        let serial_numbers: BTreeSet<_> = changed.map(|name| name.serial_number.as_str()).collect();
+        let Changes { changed, tag } = tag::changes(&states, since(request).as_deref());
+        let named = changed.iter().filter_map(|state| state.serial_number);
+        let serial_numbers: BTreeSet<_> = named.map(|name| name.serial_number.as_str()).collect();
         if serial_numbers.is_empty() {
             return nothing();
         }

@@ -20,10 +20,10 @@ use domain::{
 use sha2::{Digest as _, Sha256};
 
 /// The version, and what separates it from the rest.
-const VERSION: &str = "1.";
-/// How many characters a pass has in a tag. They hold 30 bits, so one of a thousand million updates is overlooked for each
-/// pass that the device has, until the next one.
-const LENGTH: usize = 5;
+const VERSION_PREFIX: &str = "1.";
+/// How many characters a pass has in a tag. They hold 30 bits: the chance that an update goes unnoticed, until the next
+/// one, is about one in a thousand million for each pass on the device.
+const FINGERPRINT_LENGTH: usize = 5;
 /// How many passes a tag lists one by one.
 const MAX_PASSES: usize = 100;
 /// How many characters the digest of more passes has.
@@ -48,15 +48,15 @@ pub(crate) struct PassState<'a> {
 
 /// What a list answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// The positions of the passes that have changed.
-    pub(crate) positions: Vec<usize>,
+pub(crate) struct Changes<'a> {
+    /// The passes that have changed, in the order in which they were given.
+    pub(crate) changed: Vec<&'a PassState<'a>>,
     /// The tag to send with them.
     pub(crate) tag: String,
 }
 
 impl PassState<'_> {
-    fn characters(&self) -> String {
+    fn fingerprint(&self) -> String {
         let Self { campaign, pass, created_at, serial_number, pass_updated_at, campaign_updated_at } = self;
         let mut hash = Sha256::new();
         hash.update(format!("{campaign}/{pass}/{created_at}"));
@@ -71,12 +71,12 @@ impl PassState<'_> {
                 hash.update(part);
             }
         }
-        characters(hash, LENGTH)
+        first_characters(hash, FINGERPRINT_LENGTH)
     }
 }
 
 /// Returns the first characters of a digest in base64url.
-fn characters(hash: Sha256, length: usize) -> String {
+fn first_characters(hash: Sha256, length: usize) -> String {
     let mut text = BASE64_URL_SAFE_NO_PAD.encode(hash.finalize());
     text.truncate(length);
     text
@@ -84,20 +84,22 @@ fn characters(hash: Sha256, length: usize) -> String {
 
 /// Returns which of a device's passes have changed since the tag that the device sent.
 #[must_use]
-pub(crate) fn changes(passes: &[PassState<'_>], sent: Option<&str>) -> Changes {
-    let each: Vec<_> = passes.iter().map(PassState::characters).collect();
-    let mut sorted = each.clone();
+pub(crate) fn changes<'a>(passes: &'a [PassState<'a>], sent: Option<&str>) -> Changes<'a> {
+    let fingerprints: Vec<_> = passes.iter().map(PassState::fingerprint).collect();
+    let mut sorted = fingerprints.clone();
     sorted.sort_unstable();
     let all = sorted.concat();
-    let sent = sent.and_then(|sent| sent.strip_prefix(VERSION));
+    let sent = sent.and_then(|sent| sent.strip_prefix(VERSION_PREFIX));
     if passes.len() > MAX_PASSES {
-        let digest = characters(Sha256::new_with_prefix(&all), DIGEST_LENGTH);
-        let positions = if sent == Some(digest.as_str()) { Vec::new() } else { (0..passes.len()).collect() };
-        return Changes { positions, tag: format!("{VERSION}{digest}") };
+        let digest = first_characters(Sha256::new_with_prefix(&all), DIGEST_LENGTH);
+        let changed = if sent == Some(digest.as_str()) { Vec::new() } else { passes.iter().collect() };
+        return Changes { changed, tag: format!("{VERSION_PREFIX}{digest}") };
     }
-    let known: HashSet<&[u8]> = sent.map(|sent| sent.as_bytes().chunks(LENGTH).collect()).unwrap_or_default();
-    let is_new = |position: &usize| !known.contains(each[*position].as_bytes());
-    Changes { positions: (0..passes.len()).filter(is_new).collect(), tag: format!("{VERSION}{all}") }
+    let known: HashSet<&[u8]> =
+        sent.map(|sent| sent.as_bytes().chunks(FINGERPRINT_LENGTH).collect()).unwrap_or_default();
+    let with_fingerprints = passes.iter().zip(&fingerprints);
+    let changed = with_fingerprints.filter(|(_, fingerprint)| !known.contains(fingerprint.as_bytes()));
+    Changes { changed: changed.map(|(pass, _)| pass).collect(), tag: format!("{VERSION_PREFIX}{all}") }
 }
 
 #[cfg(test)]
@@ -135,15 +137,15 @@ mod tests {
     #[case(300)]
     fn without_a_tag_all_are_listed_and_with_it_none(#[case] count: usize) {
         let passes = passes(count);
-        let everything: Vec<_> = (0..count).collect();
-        let Changes { positions, tag } = changes(&passes, None);
-        assert_eq!(positions, everything);
-        assert_eq!(changes(&passes, Some(&tag)), Changes { positions: Vec::new(), tag: tag.clone() });
+        let everything: Vec<_> = passes.iter().collect();
+        let Changes { changed, tag } = changes(&passes, None);
+        assert_eq!(changed, everything);
+        assert_eq!(changes(&passes, Some(&tag)), Changes { changed: Vec::new(), tag: tag.clone() });
         assert!(tag.len() < 512, "a tag is a part of a path");
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         assert!(tag.bytes().all(unreserved), "{tag}");
         for foreign in ["", "2016-11-09T11:09:00Z", "1478689740", "2.aaaaa", "1.", "1.a", "1.äöü"] {
-            assert_eq!(changes(&passes, Some(foreign)).positions, everything, "{foreign}");
+            assert_eq!(changes(&passes, Some(foreign)).changed, everything, "{foreign}");
         }
     }
 
@@ -178,9 +180,9 @@ mod tests {
         passes[1].serial_number = Some(&first);
         let before = changes(&passes, None).tag;
         passes[1].serial_number = Some(&second);
-        let Changes { positions, tag } = changes(&passes, Some(&before));
-        assert_eq!(positions, [1]);
-        assert_eq!(changes(&passes, Some(&tag)).positions, Vec::<usize>::new());
+        let Changes { changed, tag } = changes(&passes, Some(&before));
+        assert_eq!(changed, [&passes[1]]);
+        assert!(changes(&passes, Some(&tag)).changed.is_empty());
     }
 
     proptest! {
@@ -193,8 +195,8 @@ mod tests {
         ) {
             let mut passes = passes(count);
             let before = changes(&passes, None).tag;
-            let changed: std::collections::BTreeSet<_> = changed.into_iter().map(|index| index.index(count)).collect();
-            for position in &changed {
+            let positions: std::collections::BTreeSet<_> = changed.into_iter().map(|index| index.index(count)).collect();
+            for position in &positions {
                 let state = &mut passes[*position];
                 match kind {
                     0 => state.pass_updated_at = Some(at(instant)),
@@ -202,10 +204,10 @@ mod tests {
                     _ => state.created_at = at(instant),
                 }
             }
-            let Changes { positions, tag } = changes(&passes, Some(&before));
-            prop_assert_eq!(positions, changed.iter().copied().collect::<Vec<_>>());
-            prop_assert_eq!(tag == before, changed.is_empty());
-            prop_assert_eq!(changes(&passes, Some(&tag)).positions, Vec::<usize>::new());
+            let Changes { changed, tag } = changes(&passes, Some(&before));
+            prop_assert_eq!(changed, positions.iter().map(|position| &passes[*position]).collect::<Vec<_>>());
+            prop_assert_eq!(&tag == &before, positions.is_empty());
+            prop_assert!(changes(&passes, Some(&tag)).changed.is_empty());
         }
 
         #[test]
