@@ -587,8 +587,53 @@ mod tests {
         }
 
         #[test]
-        fn no_body_makes_the_verification_panic(body in ".{0,200}") {
-            prop_assert!(verify(&body, &roots(&saved()), &issuers(), now()).is_err());
+        fn a_body_with_a_strange_member_is_refused(
+            member in prop::sample::select(vec![
+                "/signature", "/signedMessage", "/protocolVersion", "/intermediateSigningKey",
+                "/intermediateSigningKey/signedKey", "/intermediateSigningKey/signatures",
+                "/intermediateSigningKey/signatures/0",
+            ]),
+            value in strange_value(),
+        ) {
+            let mut body = saved().body();
+            *body.pointer_mut(member).unwrap() = value;
+            prop_assert!(check(&body).is_err());
         }
+
+        #[test]
+        fn a_signed_message_with_strange_members_installs_only_an_object_of_the_issuer(
+            members in prop::collection::btree_map(
+                prop::sample::select(vec![
+                    "classId", "objectId", "externalPassId", "eventType", "expTimeMillis", "nonce",
+                ]),
+                strange_value(),
+                0..4,
+            ),
+        ) {
+            let mut callback = saved();
+            for (member, value) in members {
+                callback.message[member] = value;
+            }
+            if let Ok(Message::Callback(callback)) = check(&callback.body()) {
+                prop_assert!(callback.object_id.is_of(&ISSUER.parse().unwrap()) && callback.order > NOW);
+            }
+        }
+    }
+
+    /// Values of every type of JSON, and texts that a callback has, or nearly.
+    fn strange_value() -> impl Strategy<Value = Value> {
+        let plain = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "(save|del|3388000000000000001|\\.|[0-9]{1,9}|[A-Za-z0-9+/]{4}=?|\\{|\"|:|\\}|.){0,6}"
+                .prop_map(Value::from),
+        ];
+        prop_oneof![
+            3 => plain.clone(),
+            1 => prop::collection::vec(plain.clone(), 0..4).prop_map(Value::from),
+            1 => prop::collection::btree_map("keyValue|keyExpiration|signatures|[a-z]", plain, 0..3)
+                .prop_map(|members| members.into_iter().collect::<Value>()),
+        ]
     }
 }

@@ -199,8 +199,13 @@ mod tests {
         }
 
         #[test]
-        fn no_path_makes_the_parser_panic(path in ".{0,80}") {
-            let _ = Call::parse(&Method::POST, &path);
+        fn no_path_makes_the_parser_panic(
+            method in prop::sample::select(vec![Method::GET, Method::POST, Method::DELETE]),
+            path in "/{0,2}v1/(devices/|passes/|/?registrations(_attido)?/|/passLifecycleUpdate|log|%[0-9A-F]{0,2}|[^/]{0,3}|/){0,9}",
+        ) {
+            if let Call::Register(target) | Call::Unregister(target) = Call::parse(&method, &path) {
+                let _ = target.decoded_serial_number();
+            }
         }
     }
 }

@@ -334,8 +334,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_makes_the_parser_panic(line in ".{0,120}") {
-            let _ = Complaint::of(&line);
+        fn no_line_makes_the_parser_panic(
+            time in "(\\[.{0,9}\\]? ?)?",
+            task in "(Register|Unregister|Get serial #s|Get pass) task |Web service error for |.{0,9}",
+            about in "(pass\\.[a-z]{0,3}|, pass type |\\(pass type |[ ,;]|.{0,3}){0,6}",
+            separator in " encountered error: |\\): |.{0,3}",
+            error in "(Authentication failure|Unexpected response code|Server |Response to 'What changed\\?' request|.{0,9}){0,3}",
+        ) {
+            let line = format!("{time}{task}{about}{separator}{error}");
+            prop_assert_eq!(Complaint::all_in(&json!({"logs": [&line]}).to_string()), [Complaint::of(&line)]);
         }
     }
 }
