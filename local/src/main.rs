@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use domain::pass::GoogleObjectId;
+use domain::google::GoogleObjectId;
 use jiff::Timestamp;
 use lambda_http::tracing::subscriber::{self, EnvFilter};
 use local::{

@@ -24,9 +24,8 @@ mod verification;
 
 use api::{Response, error::BareError, lambda::HttpFunction, request_log::RequestLog};
 use domain::{
-    google::Callback,
+    google::{Callback, GoogleObjectId},
     id::{AccountId, CampaignId, PassId},
-    pass::GoogleObjectId,
     time::Timestamp,
     wallet::Wallet,
 };

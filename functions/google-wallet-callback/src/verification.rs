@@ -13,8 +13,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::{
-    google::{Callback, CallbackKind, GoogleIssuerId},
-    pass::GoogleObjectId,
+    google::{Callback, CallbackKind, GoogleIssuerId, GoogleObjectId},
     time::Timestamp,
 };
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};

@@ -93,7 +93,7 @@ impl WalletWebService {
         }
         .wallet();
         let installation = Installation {
-            registration_id: RegistrationId::of_device(pass_id, wallet, device.as_str()),
+            registration_id: RegistrationId::derived(pass_id, wallet, device.as_str()),
             wallet,
             device_os: signs::device_os(wallet),
             device_library_identifier: Some(device),

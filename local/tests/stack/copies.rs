@@ -99,7 +99,7 @@ async fn a_wallet_registers_lists_and_unregisters_against_a_copy() {
     assert_eq!((campaign_id.to_string().as_str(), pass_id.to_string().as_str()), (CAMPAIGN, crate::PASS));
     assert_eq!(token, Some("0123456789abcdef".parse().unwrap()));
 
-    let registration_id = RegistrationId::of_device(pass_id, Wallet::Passbook, device.as_str());
+    let registration_id = RegistrationId::derived(pass_id, Wallet::Passbook, device.as_str());
     let installation = Installation {
         registration_id,
         wallet: Wallet::Passbook,

@@ -17,8 +17,9 @@ use crate::{
     campaign::CampaignType,
     device::{DeviceLibraryIdentifier, PushServiceUrl, PushToken},
     fields::FieldErrors,
+    google::GoogleObjectId,
     id::{AccountId, CampaignId, PassId, RegistrationId},
-    pass::{GoogleObjectId, PassTypeIdentifier, SerialNumber, TokenHash, TypedSerialNumber},
+    pass::{PassTypeIdentifier, SerialNumber, TokenHash, TypedSerialNumber},
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
 };
@@ -55,7 +56,7 @@ pub enum Subject {
         change: Change,
     },
     /// Every pass of the campaign has new contents.
-    EveryPass(UpdateInstant),
+    EveryPass(InstantFrom),
 }
 
 /// What happened to a pass.
@@ -71,19 +72,19 @@ pub enum Change {
         registration_id: RegistrationId,
     },
     /// The pass has new contents.
-    Updated(UpdateInstant),
+    Updated(InstantFrom),
     /// A push failed because its address is no longer valid, so a registration has ended.
     PushFailed(FailedAddress),
 }
 
-/// Whether the sender of an update names its instant.
+/// Where the instant of an update comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpdateInstant {
-    /// It does, so of several updates the latest counts.
-    Given,
-    /// It does not. The update happened when it was received, and counts as later than every stored one, whatever the
-    /// clocks of the processes show: a wallet must be able to see each update.
-    Received,
+pub enum InstantFrom {
+    /// The sender names it, so of several updates the latest counts.
+    Sender,
+    /// The sender does not name it. The update happened when it was received, and counts as later than every stored one,
+    /// whatever the clocks of the processes show: a wallet must be able to see each update.
+    Receipt,
 }
 
 /// The address at which a push failed.
@@ -315,7 +316,7 @@ mod tests {
              2016-08-10T11:30:06.000Z"
         );
         assert_eq!(
-            event(Subject::EveryPass(UpdateInstant::Given)).to_string(),
+            event(Subject::EveryPass(InstantFrom::Sender)).to_string(),
             "every pass of campaign cbc3016c-4c55-4564-81e9-a21664817be2 updated at 2016-08-10T11:30:06.000Z"
         );
     }

@@ -4,7 +4,6 @@
 
 use crate::{
     id::{PassId, RegistrationId},
-    pass::GoogleObjectId,
     text::{bounded_texts, is_printable},
     wallet::Wallet,
 };
@@ -15,6 +14,9 @@ pub const MAX_ISSUERS: usize = 20;
 bounded_texts! {
     /// The id of an issuer in the Google Wallet API, with which the ids of its objects begin.
     GoogleIssuerId: 32 bytes, is_digits, "digits";
+    /// The id of an object in Google Wallet, which stands for one pass: the issuer's id and an id that the issuer chose
+    /// (Google Wallet API reference, "`GenericObject`").
+    GoogleObjectId: 256 bytes, is_google_object, "digits, '.', and then letters, digits, '.', '_' or '-'";
     /// A text that only repetitions of the same callback share.
     CallbackNonce: 128 bytes, is_printable, "text without control characters";
 }
@@ -46,16 +48,29 @@ impl Callback {
     /// Returns the id of the object's registration, if the object stands for this pass.
     #[must_use]
     pub fn registration_id(&self, pass: PassId) -> RegistrationId {
-        RegistrationId::of_device(pass, Wallet::GoogleWallet, self.object_id.as_str())
+        RegistrationId::derived(pass, Wallet::GoogleWallet, self.object_id.as_str())
     }
 }
 
 impl GoogleObjectId {
+    /// Returns the id of the issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.as_str().split('.').next().unwrap_or_default()
+    }
+
     /// Returns whether the object is of this issuer.
     #[must_use]
     pub fn is_of(&self, issuer: &GoogleIssuerId) -> bool {
         self.issuer() == issuer.as_str()
     }
+}
+
+fn is_google_object(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    text.split_once('.').is_some_and(|(issuer, id)| {
+        !issuer.is_empty() && is_digits(issuer) && !id.is_empty() && id.bytes().all(allowed)
+    })
 }
 
 fn is_digits(text: &str) -> bool {
@@ -76,6 +91,19 @@ mod tests {
     #[case("333333333333333333333333333333333", false)]
     fn an_issuer_has_digits(#[case] text: &str, #[case] is_valid: bool) {
         assert_eq!(text.parse::<GoogleIssuerId>().is_ok(), is_valid);
+    }
+
+    #[rstest]
+    #[case("3388000000022000000.coupon_1-2.x", Some("3388000000022000000"))]
+    #[case("3388000000022000000.", None)]
+    #[case("3388000000022000000", None)]
+    #[case(".coupon", None)]
+    #[case("issuer.coupon", None)]
+    #[case("3388000000022000000.coupon 1", None)]
+    #[case("3388000000022000000.coupon#1", None)]
+    fn a_google_object_begins_with_its_issuer(#[case] text: &str, #[case] issuer: Option<&str>) {
+        let object = text.parse::<GoogleObjectId>();
+        assert_eq!(object.as_ref().ok().map(GoogleObjectId::issuer), issuer);
     }
 
     #[test]

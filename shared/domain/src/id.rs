@@ -153,13 +153,13 @@ uuid_ids! {
 }
 
 impl RegistrationId {
-    /// Returns the id of the registration of `pass` in `wallet` on the device with this library identifier.
+    /// Returns the id of the registration of `pass` in `wallet` at this holder: a device, by its library identifier, or
+    /// an object in Google Wallet, by its id.
     ///
-    /// It is the `UUIDv5` of `<pass_id>/<wallet>/<device_library_identifier>`, so every source that knows the device
-    /// derives the same id.
+    /// It is the `UUIDv5` of `<pass_id>/<wallet>/<holder>`, so every source that knows the holder derives the same id.
     #[must_use]
-    pub fn of_device(pass: PassId, wallet: Wallet, device_library_identifier: &str) -> Self {
-        let name = format!("{pass}/{wallet}/{device_library_identifier}");
+    pub fn derived(pass: PassId, wallet: Wallet, holder: &str) -> Self {
+        let name = format!("{pass}/{wallet}/{holder}");
         Self(Uuid::new_v5(&REGISTRATION_NAMESPACE, name.as_bytes()).into())
     }
 }
@@ -239,12 +239,12 @@ mod tests {
     #[test]
     fn a_device_always_gets_the_same_registration_id() {
         let pass: PassId = "B50A5348-27C5-40DE-AE4A-5D8436284D65".parse().unwrap();
-        let id = RegistrationId::of_device(pass, Wallet::Passbook, "device-1");
+        let id = RegistrationId::derived(pass, Wallet::Passbook, "device-1");
         // python3 -c 'import uuid; print(uuid.uuid5(uuid.UUID("38094546-e4ad-49f8-8eec-0d03a2a40ca6"),
         //   "b50a5348-27c5-40de-ae4a-5d8436284d65/passbook/device-1"))'
         assert_eq!(id.to_string(), "436e706a-0c0d-5103-a938-62ee88d66968");
-        assert_ne!(id, RegistrationId::of_device(pass, Wallet::Pass2u, "device-1"));
-        assert_ne!(id, RegistrationId::of_device(pass, Wallet::Passbook, "device-2"));
+        assert_ne!(id, RegistrationId::derived(pass, Wallet::Pass2u, "device-1"));
+        assert_ne!(id, RegistrationId::derived(pass, Wallet::Passbook, "device-2"));
     }
 
     #[rstest]

@@ -14,9 +14,6 @@ bounded_texts! {
     SerialNumber: 256 bytes, is_printable, "text without control characters";
     /// The pass type identifier, for example `pass.com.example.coupon`. Apple assigns it to the issuer of the passes.
     PassTypeIdentifier: 128 bytes, is_pass_type, "`pass.` and then letters, digits, '.' or '-'";
-    /// The id of an object in Google Wallet, which stands for one pass: the issuer's id and an id that the issuer chose
-    /// (Google Wallet API reference, "`GenericObject`").
-    GoogleObjectId: 256 bytes, is_google_object, "digits, '.', and then letters, digits, '.', '_' or '-'";
 }
 
 /// A serial number with its pass type: the name of a pass in Apple's protocol.
@@ -96,24 +93,6 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-impl GoogleObjectId {
-    /// Returns the id of the issuer.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        self.as_str().split('.').next().unwrap_or_default()
-    }
-}
-
-fn is_google_object(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    text.split_once('.').is_some_and(|(issuer, id)| {
-        !issuer.is_empty()
-            && issuer.bytes().all(|byte| byte.is_ascii_digit())
-            && !id.is_empty()
-            && id.bytes().all(allowed)
-    })
-}
-
 fn is_pass_type(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
     text.strip_prefix("pass.").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(allowed))
@@ -136,19 +115,6 @@ mod tests {
     fn a_pass_type_begins_with_pass(#[case] text: &str, #[case] is_valid: bool) {
         assert_eq!(text.parse::<PassTypeIdentifier>().is_ok(), is_valid);
         assert!(format!("pass.{}", "x".repeat(124)).parse::<PassTypeIdentifier>().is_err());
-    }
-
-    #[rstest]
-    #[case("3388000000022000000.coupon_1-2.x", Some("3388000000022000000"))]
-    #[case("3388000000022000000.", None)]
-    #[case("3388000000022000000", None)]
-    #[case(".coupon", None)]
-    #[case("issuer.coupon", None)]
-    #[case("3388000000022000000.coupon 1", None)]
-    #[case("3388000000022000000.coupon#1", None)]
-    fn a_google_object_begins_with_its_issuer(#[case] text: &str, #[case] issuer: Option<&str>) {
-        let object = text.parse::<GoogleObjectId>();
-        assert_eq!(object.as_ref().ok().map(GoogleObjectId::issuer), issuer);
     }
 
     #[test]

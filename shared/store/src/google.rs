@@ -3,9 +3,8 @@
 
 use aws_sdk_dynamodb::operation::put_item::PutItemInput;
 use domain::{
-    google::GoogleIssuerId,
+    google::{GoogleIssuerId, GoogleObjectId},
     id::{AccountId, CampaignId, PassId},
-    pass::GoogleObjectId,
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};

@@ -37,8 +37,9 @@
 use domain::{
     account::KeyId,
     device::DeviceLibraryIdentifier,
+    google::GoogleObjectId,
     id::{AccountId, CampaignId, ID_LENGTH, PassId, RegistrationId},
-    pass::{GoogleObjectId, TypedSerialNumber},
+    pass::TypedSerialNumber,
     time::Day,
 };
 

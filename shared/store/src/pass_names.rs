@@ -13,8 +13,9 @@ use aws_sdk_dynamodb::{
     types::ReturnValuesOnConditionCheckFailure,
 };
 use domain::{
+    google::GoogleObjectId,
     id::{AccountId, CampaignId, PassId},
-    pass::{GoogleObjectId, TokenHash, TypedSerialNumber},
+    pass::{TokenHash, TypedSerialNumber},
     time::Timestamp,
 };
 use serde::Deserialize;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use domain::{
-    event::UpdateInstant,
+    event::InstantFrom,
     id::{CampaignId, PassId},
     time::Timestamp,
 };
@@ -90,15 +90,15 @@ impl Table {
         campaign: CampaignId,
         pass: Option<PassId>,
         mut at: Timestamp,
-        instant: UpdateInstant,
+        instant: InstantFrom,
     ) -> Result<bool, StoreError> {
         let (pk, sk) = key(campaign, pass);
         for _ in 0..MAX_ATTEMPTS {
             let item = UpdateItem { pk: pk.clone(), sk: sk.clone(), updated_at: at };
             let put = self.put(&item, UPDATE_DECIDES, at)?;
             match instant {
-                UpdateInstant::Given => return has_written(self.client.send(put).await),
-                UpdateInstant::Received => match self.written_or_stored(put).await? {
+                InstantFrom::Sender => return has_written(self.client.send(put).await),
+                InstantFrom::Receipt => match self.written_or_stored(put).await? {
                     Put::Written => return Ok(true),
                     Put::Rejected { stored: Some(UpdateItem { updated_at, .. }) } => {
                         at = updated_at.plus(Duration::from_millis(1));

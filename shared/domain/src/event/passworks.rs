@@ -7,7 +7,7 @@ use serde_json::Value;
 use strum::{EnumString, VariantNames};
 
 use super::{
-    Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, MAX_LEAD, Subject, UpdateInstant,
+    Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, InstantFrom, MAX_LEAD, Subject,
 };
 use crate::{
     device::DeviceLibraryIdentifier,
@@ -105,8 +105,8 @@ fn parse_event(fields: &mut Fields<'_>, source: &Source, now: Timestamp) -> Opti
             let extra = fields.nested("event_extra", "event_extra.");
             parse_uninstalled(extra, pass_id).map(|registration_id| Change::Uninstalled { registration_id })
         }
-        EventKind::Updated if fields.has("event_at") => Some(Change::Updated(UpdateInstant::Given)),
-        EventKind::Updated => Some(Change::Updated(UpdateInstant::Received)),
+        EventKind::Updated if fields.has("event_at") => Some(Change::Updated(InstantFrom::Sender)),
+        EventKind::Updated => Some(Change::Updated(InstantFrom::Receipt)),
         EventKind::PushFailed => {
             let extra = fields.nested("event_extra", "event_extra.");
             parse_failed_address(extra).map(Change::PushFailed)
@@ -337,7 +337,7 @@ fn parse_registration_id(
         let expected = format_args!("expected a {} or a device_library_identifier", names.registration);
         fields.refuse(names.registration, expected);
     }
-    Some(RegistrationId::of_device(pass_id?, wallet?, device?.as_str()))
+    Some(RegistrationId::derived(pass_id?, wallet?, device?.as_str()))
 }
 
 #[cfg(test)]
@@ -489,7 +489,7 @@ mod tests {
             panic!("expected an install");
         };
         let pass_id = body["pass_id"].as_str().unwrap().parse().unwrap();
-        let derived = RegistrationId::of_device(pass_id, Wallet::Passbook, "device-1");
+        let derived = RegistrationId::derived(pass_id, Wallet::Passbook, "device-1");
         assert_eq!(installation.registration_id, derived);
 
         body["event"] = json!("uninstalled");
@@ -534,7 +534,7 @@ mod tests {
         body["event_extra"]["device_library_identifier"] = json!("device-1");
         let derived = expected.ok().map(|wallet| {
             let pass_id = "d91aef7c-a166-4694-bb91-569714f9c33e".parse().unwrap();
-            Change::Uninstalled { registration_id: RegistrationId::of_device(pass_id, wallet, "device-1") }
+            Change::Uninstalled { registration_id: RegistrationId::derived(pass_id, wallet, "device-1") }
         });
         assert_eq!(parse(&body).ok().flatten().map(change_of), derived);
     }
@@ -649,11 +649,11 @@ mod tests {
         let event = |body: &Value| parse(body).unwrap().unwrap();
         let mut body = webhook_with("/event", json!("updated"));
         body["event_extra"] = Value::Null;
-        assert_eq!(change_of(event(&body)), Change::Updated(UpdateInstant::Given));
+        assert_eq!(change_of(event(&body)), Change::Updated(InstantFrom::Sender));
         body["pass_id"] = json!("x");
         assert!(parse(&body).is_err());
         body["pass_id"] = Value::Null;
-        assert_eq!(event(&body).subject, Subject::EveryPass(UpdateInstant::Given));
+        assert_eq!(event(&body).subject, Subject::EveryPass(InstantFrom::Sender));
         body["campaign_id"] = Value::Null;
         assert_eq!(parse(&body).unwrap_err().to_string(), "campaign_id: is required");
     }
@@ -665,7 +665,7 @@ mod tests {
         assert_eq!(parse(&body).unwrap().unwrap().at.to_string(), "2016-08-10T11:30:06.000Z");
         body["event_at"] = Value::Null;
         let event = parse(&body).unwrap().unwrap();
-        assert_eq!((event.at, change_of(event)), (now(), Change::Updated(UpdateInstant::Received)));
+        assert_eq!((event.at, change_of(event)), (now(), Change::Updated(InstantFrom::Receipt)));
         let from_the_queue = Parsed::from_json(&body, &Source::Queue, now()).event;
         assert_eq!(from_the_queue.unwrap_err().to_string(), "event_at: is required");
     }
@@ -686,7 +686,7 @@ mod tests {
             json!({"wallet": "google_wallet", "device_os": "android", "device_library_identifier": "device-1"});
         let (installation, at) = installation_from_json(&body, pass_id, now()).unwrap();
         assert_eq!(at, now());
-        assert_eq!(installation.registration_id, RegistrationId::of_device(pass_id, Wallet::GoogleWallet, "device-1"));
+        assert_eq!(installation.registration_id, RegistrationId::derived(pass_id, Wallet::GoogleWallet, "device-1"));
 
         body["created_at"] = json!("2016-08-10T11:30:06Z");
         let (_, at) = installation_from_json(&body, pass_id, now()).unwrap();

@@ -104,7 +104,7 @@ impl Table {
         pass: &NamedPass,
     ) -> Result<Vec<NamedRegistration>, StoreError> {
         let NamedPass { serial_number, campaign_id, pass_id, token: _ } = pass;
-        let derived = Wallet::ALL.iter().map(|wallet| RegistrationId::of_device(*pass_id, *wallet, device.as_str()));
+        let derived = Wallet::ALL.iter().map(|wallet| RegistrationId::derived(*pass_id, *wallet, device.as_str()));
         let derived: Vec<_> = derived.collect();
         let keys = derived.iter().map(|id| (keys::campaign_pk(*campaign_id), keys::registration_sk(*pass_id, *id)));
         let (items, indexed) =

@@ -6,7 +6,7 @@ use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
     counts::Part,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Refusal, Subject, UpdateInstant},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, InstantFrom, Refusal, Subject},
     google::GoogleIssuerId,
     id::{AccountId, CampaignId},
 };
@@ -268,12 +268,12 @@ async fn names_and_updates_are_copied_with_their_campaigns() {
     let [copied, refused] = [new_campaign(), new_campaign()];
     for campaign in [copied, refused] {
         let updated =
-            |subject| Event { subject, ..event(campaign, pass(1), at(6), Change::Updated(UpdateInstant::Given)) };
-        let of_pass = Subject::Pass { pass_id: pass(1), change: Change::Updated(UpdateInstant::Given) };
+            |subject| Event { subject, ..event(campaign, pass(1), at(6), Change::Updated(InstantFrom::Sender)) };
+        let of_pass = Subject::Pass { pass_id: pass(1), change: Change::Updated(InstantFrom::Sender) };
         let events = [
             named(campaign, &campaign.to_string(), 5),
             updated(of_pass),
-            updated(Subject::EveryPass(UpdateInstant::Given)),
+            updated(Subject::EveryPass(InstantFrom::Sender)),
         ];
         apply(&old, &events).await;
     }
@@ -304,7 +304,7 @@ async fn names_and_updates_are_copied_with_their_campaigns() {
 async fn a_later_update_or_token_in_the_other_table_stays() {
     let (old, new, campaign) = (TestTable::start().await, TestTable::start().await, new_campaign());
     let events = |instant| {
-        [named(campaign, "1", instant), event(campaign, pass(1), at(instant), Change::Updated(UpdateInstant::Given))]
+        [named(campaign, "1", instant), event(campaign, pass(1), at(instant), Change::Updated(InstantFrom::Sender))]
     };
     apply(&old, &events(5)).await;
     apply(&new, &events(7)).await;

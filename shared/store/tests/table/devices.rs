@@ -124,7 +124,7 @@ async fn named(
 async fn a_serial_number_means_the_registrations_that_have_it_or_are_of_its_pass_and_have_none() {
     let table = TestTable::start().await;
     let (campaign, other) = (new_campaign(), new_campaign());
-    let derived = |wallet| RegistrationId::of_device(pass(1), wallet, "device-1");
+    let derived = |wallet| RegistrationId::derived(pass(1), wallet, "device-1");
     let install = |campaign, number, id, serial_number: Option<TypedSerialNumber>| {
         let installation =
             Installation { device_library_identifier: Some(device("device-1")), serial_number, ..installation(id) };

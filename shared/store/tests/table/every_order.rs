@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{
-    event::{Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, Subject, UpdateInstant},
+    event::{Change, CreatedSerialNumber, Creation, Event, FailedAddress, Installation, InstantFrom, Subject},
     id::CampaignId,
     registration::Registration,
     time::Timestamp,
@@ -54,7 +54,7 @@ impl Happening {
     pub(crate) fn event(self, campaign: CampaignId) -> Event {
         let Self { pass: number, kind, instant, contents } = self;
         let change = match kind {
-            Kind::Updated | Kind::EveryPassUpdated => Change::Updated(UpdateInstant::Given),
+            Kind::Updated | Kind::EveryPassUpdated => Change::Updated(InstantFrom::Sender),
             Kind::Created => Change::Created(creation(campaign, number, contents)),
             Kind::Uninstalled(id) => Change::Uninstalled { registration_id: registration(id) },
             Kind::PushFailed(id) => Change::PushFailed(FailedAddress::OfRegistration {
@@ -65,7 +65,7 @@ impl Happening {
         };
         let event = event(campaign, pass(number), moment(instant), change);
         if kind == Kind::EveryPassUpdated {
-            Event { subject: Subject::EveryPass(UpdateInstant::Given), ..event }
+            Event { subject: Subject::EveryPass(InstantFrom::Sender), ..event }
         } else {
             event
         }

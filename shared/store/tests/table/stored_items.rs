@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, InstantFrom, Subject},
     google::{Callback, CallbackKind},
     id::AccountId,
     wallet::{DeviceOs, Wallet},
@@ -70,9 +70,9 @@ async fn write_every_kind(table: &TestTable) {
         install(campaign, pass(1), registration(2), at(7)),
         install(campaign, pass(1), registration(3), at(8)),
         uninstall(campaign, pass(1), registration(3), at(9)),
-        event(campaign, pass(1), at(10), Change::Updated(UpdateInstant::Given)),
+        event(campaign, pass(1), at(10), Change::Updated(InstantFrom::Sender)),
         Event {
-            subject: Subject::EveryPass(UpdateInstant::Given),
+            subject: Subject::EveryPass(InstantFrom::Sender),
             ..install(campaign, pass(1), registration(1), at(11))
         },
     ] {

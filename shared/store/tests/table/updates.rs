@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    event::{Change, Event, Subject, UpdateInstant},
+    event::{Change, Event, InstantFrom, Subject},
     id::CampaignId,
     time::Timestamp,
 };
@@ -15,19 +15,19 @@ use super::{TestTable, at, deadline, event, expect_done, new_campaign, now, pass
 use Outcome::{Applied, Unchanged};
 
 fn one_pass_updated(campaign: CampaignId, at: Timestamp) -> Event {
-    event(campaign, pass(1), at, Change::Updated(UpdateInstant::Given))
+    event(campaign, pass(1), at, Change::Updated(InstantFrom::Sender))
 }
 
 fn every_pass_updated(campaign: CampaignId, at: Timestamp) -> Event {
-    Event { subject: Subject::EveryPass(UpdateInstant::Given), ..one_pass_updated(campaign, at) }
+    Event { subject: Subject::EveryPass(InstantFrom::Sender), ..one_pass_updated(campaign, at) }
 }
 
 fn one_pass_received(campaign: CampaignId, at: Timestamp) -> Event {
-    event(campaign, pass(1), at, Change::Updated(UpdateInstant::Received))
+    event(campaign, pass(1), at, Change::Updated(InstantFrom::Receipt))
 }
 
 fn every_pass_received(campaign: CampaignId, at: Timestamp) -> Event {
-    Event { subject: Subject::EveryPass(UpdateInstant::Received), ..one_pass_received(campaign, at) }
+    Event { subject: Subject::EveryPass(InstantFrom::Receipt), ..one_pass_received(campaign, at) }
 }
 
 #[rstest]
@@ -89,7 +89,7 @@ async fn the_latest_updates_of_many_passes_are_read_in_one_round_trip() {
     let campaigns = [new_campaign(), new_campaign(), new_campaign()];
     let [of_passes, of_both, of_none] = campaigns;
     let of_pass =
-        |campaign, number, instant| event(campaign, pass(number), at(instant), Change::Updated(UpdateInstant::Given));
+        |campaign, number, instant| event(campaign, pass(number), at(instant), Change::Updated(InstantFrom::Sender));
     let events = [
         of_pass(of_passes, 1, 5),
         of_pass(of_passes, 2, 7),

@@ -3,7 +3,7 @@
 use domain::{
     account::{Access, ApiKey},
     campaign::CampaignType,
-    event::{Change, CreatedSerialNumber, Creation, Event, Installation, Subject, UpdateInstant},
+    event::{Change, CreatedSerialNumber, Creation, Event, Installation, InstantFrom, Subject},
     google::{Callback, CallbackKind},
     id::{AccountId, CampaignId},
     time::Timestamp,
@@ -50,9 +50,9 @@ async fn everything(table: &TestTable) -> (CampaignId, AccountId, ApiKey) {
         super::event(campaign, pass(1), at(1), Change::Installed(whole)),
         install(campaign, pass(1), registration(2), at(1)),
         uninstall(campaign, pass(1), registration(2), at(2)),
-        super::event(campaign, pass(1), at(2), Change::Updated(UpdateInstant::Given)),
+        super::event(campaign, pass(1), at(2), Change::Updated(InstantFrom::Sender)),
         Event {
-            subject: Subject::EveryPass(UpdateInstant::Given),
+            subject: Subject::EveryPass(InstantFrom::Sender),
             ..install(campaign, pass(1), registration(1), at(2))
         },
     ];
@@ -84,7 +84,7 @@ async fn expect_usable(table: &TestTable, campaign: CampaignId) {
         uninstall(campaign, pass(1), registration(1), at(3)),
         install(campaign, pass(1), registration(2), at(4)),
         install(campaign, pass(1), registration(1), at(5)),
-        super::event(campaign, pass(1), at(6), Change::Updated(UpdateInstant::Given)),
+        super::event(campaign, pass(1), at(6), Change::Updated(InstantFrom::Sender)),
     ] {
         assert_eq!(expect_done(store.apply(&event, now()).await), Outcome::Applied);
     }
