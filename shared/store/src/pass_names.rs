@@ -27,10 +27,10 @@ use crate::{
 };
 
 /// A name without a token is given to a pass if it is new.
-const NAMES: &str = "attribute_not_exists(campaign_id)";
+const NAME_IS_FREE: &str = "attribute_not_exists(campaign_id)";
 /// A serial number with a token is given to a pass if it is new. If it is the pass's own, the token replaces the stored
 /// one if its event is later, or at the same instant if its hash is greater.
-const NAMES_WITH_TOKEN: &str = "(attribute_not_exists(campaign_id) OR (campaign_id = :campaign AND pass_id = :pass)) \
+const TOKEN_DECIDES: &str = "(attribute_not_exists(campaign_id) OR (campaign_id = :campaign AND pass_id = :pass)) \
      AND (attribute_not_exists(token_at) OR token_at < :at OR (token_at = :at AND token_hash < :token))";
 
 /// The result of giving a name to a pass.
@@ -111,16 +111,16 @@ impl Table {
     ) -> Result<Naming, StoreError> {
         let update = self.name_update(serial_number_key(account, serial_number), campaign, pass);
         let update = match token {
-            None => {
-                update.update_expression("SET campaign_id = :campaign, pass_id = :pass").condition_expression(NAMES)
-            }
+            None => update
+                .update_expression("SET campaign_id = :campaign, pass_id = :pass")
+                .condition_expression(NAME_IS_FREE),
             Some((token, at)) => update
                 .update_expression("SET campaign_id = :campaign, pass_id = :pass, token_hash = :token, token_at = :at")
-                .condition_expression(NAMES_WITH_TOKEN)
+                .condition_expression(TOKEN_DECIDES)
                 .expression_attribute_values(":token", text(token.encoded()))
                 .expression_attribute_values(":at", text(at)),
         };
-        self.send_name(update, campaign, pass).await
+        self.send_naming(update, campaign, pass).await
     }
 
     /// Gives a Google object to a pass unless it belongs to another one. The account must have claimed and pinned the
@@ -136,8 +136,8 @@ impl Table {
     ) -> Result<Naming, StoreError> {
         let update = self.name_update(google_object_key(account, object), campaign, pass);
         let update =
-            update.update_expression("SET campaign_id = :campaign, pass_id = :pass").condition_expression(NAMES);
-        self.send_name(update, campaign, pass).await
+            update.update_expression("SET campaign_id = :campaign, pass_id = :pass").condition_expression(NAME_IS_FREE);
+        self.send_naming(update, campaign, pass).await
     }
 
     /// Gives a name from another table to its pass, on the same conditions as its event.
@@ -187,7 +187,7 @@ impl Table {
     }
 
     /// Sends an update that gives a name to a pass. If its condition does not hold, the stored item shows why.
-    async fn send_name(
+    async fn send_naming(
         &self,
         update: UpdateItemInputBuilder,
         campaign: CampaignId,

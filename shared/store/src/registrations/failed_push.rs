@@ -15,7 +15,10 @@ use domain::{
 use futures_util::TryStreamExt as _;
 use tokio::time;
 
-use super::{apply::UNINSTALL_DECIDES, items::TombstoneItem};
+use super::{
+    apply::UNINSTALL_DECIDES,
+    items::{TombstoneItem, registration_ids},
+};
 use crate::{
     StoreError, Table,
     dynamodb::{codec::text, conditional_put::has_written, limits::CALL_TIMEOUT},
@@ -98,8 +101,7 @@ impl Table {
         let mut found = Vec::new();
         while let Some(item) = items.try_next().await? {
             let sk = item.get(keys::SK).and_then(|sk: &AttributeValue| sk.as_s().ok()).map_or("", String::as_str);
-            let (_, registration) = keys::parse_registration_sk(sk)
-                .ok_or_else(|| StoreError::malformed(sk, "the sort key is not PASS#<pass_id>#<registration_id>"))?;
+            let (_, registration) = registration_ids(sk)?;
             found.push(registration);
         }
         Ok(found)

@@ -206,8 +206,12 @@ pub(crate) fn registration(
     device_os: DeviceOs,
     created_at: Timestamp,
 ) -> Result<Registration, StoreError> {
-    let Some((pass_id, id)) = keys::parse_registration_sk(sk) else {
-        return Err(StoreError::malformed(sk, "the sort key is not PASS#<pass_id>#<registration_id>"));
-    };
+    let (pass_id, id) = registration_ids(sk)?;
     Ok(Registration { id, pass_id, wallet, device_os, created_at })
+}
+
+/// Returns the pass and the registration that the sort key of a registration names.
+pub(crate) fn registration_ids(sk: &str) -> Result<(PassId, RegistrationId), StoreError> {
+    keys::parse_registration_sk(sk)
+        .ok_or_else(|| StoreError::malformed(sk, "the sort key is not PASS#<pass_id>#<registration_id>"))
 }

@@ -13,7 +13,7 @@ use domain::{
 use futures_util::{TryStreamExt as _, future::try_join};
 use serde::Deserialize;
 
-use super::items::StoredRegistration;
+use super::items::{StoredRegistration, registration_ids};
 use crate::{
     NamedPass, StoreError, Table,
     dynamodb::codec::{self, text},
@@ -138,9 +138,9 @@ impl Table {
 
 fn read_entry(entry: HashMap<String, AttributeValue>) -> Result<DeviceRegistration, StoreError> {
     let DeviceEntry { pk, sk, pass_type, serial_number, created_at } = codec::decode(entry)?;
-    let ids = keys::parse_campaign_pk(&pk).zip(keys::parse_registration_sk(&sk));
-    let (campaign_id, (pass_id, registration_id)) =
-        ids.ok_or_else(|| StoreError::malformed(&sk, "expected the key of a registration"))?;
+    let campaign_id =
+        keys::parse_campaign_pk(&pk).ok_or_else(|| StoreError::malformed(&sk, "expected the key of a campaign"))?;
+    let (pass_id, registration_id) = registration_ids(&sk)?;
     let serial_number =
         pass_type.zip(serial_number).map(|(pass_type, serial_number)| TypedSerialNumber { pass_type, serial_number });
     Ok(DeviceRegistration { campaign_id, pass_id, registration_id, serial_number, created_at })

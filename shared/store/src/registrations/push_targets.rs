@@ -16,7 +16,10 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::list::{Collection, limit_of};
+use super::{
+    items::registration_ids,
+    list::{Collection, limit_of},
+};
 use crate::{
     StoreError, Table,
     dynamodb::codec::{self, Item, text},
@@ -158,9 +161,7 @@ impl Table {
 
 fn target(item: Item) -> Result<PushTarget, StoreError> {
     let TargetItem { sk, wallet, pass_type, push_token, push_service_url } = codec::decode(item)?;
-    let Some((pass_id, registration_id)) = keys::parse_registration_sk(&sk) else {
-        return Err(StoreError::malformed(&sk, "the sort key is not PASS#<pass_id>#<registration_id>"));
-    };
+    let (pass_id, registration_id) = registration_ids(&sk)?;
     Ok(PushTarget { registration_id, pass_id, wallet, pass_type_identifier: pass_type, push_token, push_service_url })
 }
 
