@@ -23,8 +23,8 @@ impl FormatTime for Clock {
 /// Starts logging.
 ///
 /// The format is JSON if `AWS_LAMBDA_LOG_FORMAT` is `JSON`, otherwise text. The level is `AWS_LAMBDA_LOG_LEVEL`, or
-/// `RUST_LOG` if that is not set. It is INFO if neither is set or the value is invalid. A panic is logged as an error
-/// instead of being printed as text.
+/// `RUST_LOG` if that is not set. It is INFO if neither is set or the value is invalid. A release build logs at most
+/// DEBUG. A panic is logged as an error instead of being printed as text.
 pub fn init() {
     let level = environment("AWS_LAMBDA_LOG_LEVEL").or_else(|| environment("RUST_LOG"));
     let level: LevelFilter = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
