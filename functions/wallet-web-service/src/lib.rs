@@ -161,8 +161,8 @@ impl WalletWebService {
             })
             .collect();
         let Changes { changed, tag } = tag::changes(&states, since(request).as_deref());
-        let named = changed.iter().filter_map(|state| state.serial_number);
-        let serial_numbers: BTreeSet<_> = named.map(|name| name.serial_number.as_str()).collect();
+        let serial_numbers = changed.iter().filter_map(|state| Some(state.serial_number?.serial_number.as_str()));
+        let serial_numbers: BTreeSet<_> = serial_numbers.collect();
         if serial_numbers.is_empty() {
             return nothing();
         }

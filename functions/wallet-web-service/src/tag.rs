@@ -206,7 +206,7 @@ mod tests {
             }
             let Changes { changed, tag } = changes(&passes, Some(&before));
             prop_assert_eq!(changed, positions.iter().map(|position| &passes[*position]).collect::<Vec<_>>());
-            prop_assert_eq!(&tag == &before, positions.is_empty());
+            prop_assert_eq!(tag == before, positions.is_empty());
             prop_assert!(changes(&passes, Some(&tag)).changed.is_empty());
         }
 
