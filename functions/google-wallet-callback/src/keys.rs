@@ -1,6 +1,6 @@
 //! Google's root keys have two lifetimes. A key set is *fresh* for as long as its answer allowed caching; until then
-//! nothing is fetched. A key is *valid* until its own expiration; until then a stale set may still be used if Google does
-//! not answer. Only staleness causes a fetch, so a forged callback cannot.
+//! nothing is fetched. A key is *valid* until its own expiration; until then a stale set may still be used if Google
+//! does not answer. Only staleness causes a fetch, so a forged callback cannot.
 //!
 //! All processes share the keys in the table, so a new process needs no fetch.
 
