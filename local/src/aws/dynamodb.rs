@@ -39,8 +39,9 @@ use crate::{
 
 /// The name of the data file in the data folder.
 const DATA_FILE: &str = "registrations.db";
-/// How often expired items are deleted. DynamoDB deletes them within days of their expiry.
-const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+/// How often expired items are deleted. DynamoDB deletes them within days of their expiry. No test may take this long: the
+/// items of tests expired years ago, and they still read them.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 
 /// How long a new table may take to become usable.
 const CREATION_TIMEOUT: Duration = Duration::from_mins(2);
@@ -455,7 +456,6 @@ fn projection_of(index: &Index) -> Projection {
 
 async fn sweep(database: Database) {
     loop {
-        // Also before the first time, because the items of a test expired years ago, and it still reads them.
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let database = database.clone();
         let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
