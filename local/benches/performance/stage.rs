@@ -33,10 +33,15 @@ pub(crate) fn page(per_page: usize) -> Measured<Value> {
 
 /// Returns the event for the page to which `Link` leads from the answer to `event`.
 pub(crate) fn next_page(event: &Value, answer: &Value) -> Measured<Value> {
-    let link = answer["headers"]["link"].as_str().unwrap_or_default();
-    let next = link.split(", ").find_map(|link| link.strip_suffix(">; rel=\"next\""));
-    let (_, query) = next.and_then(|next| next.split_once('?')).ok_or("the answer links to no next page")?;
+    let link = next_link(answer["headers"]["link"].as_str().unwrap_or_default())?;
+    let (_, query) = link.split_once('?').unwrap_or_default();
     let mut event = event.clone();
     event["rawQueryString"] = json!(query);
     Ok(event)
+}
+
+/// Returns the next page's path and query in the value of a `Link` header.
+pub(crate) fn next_link(link: &str) -> Measured<&str> {
+    let next = link.split(", ").find_map(|link| link.strip_prefix('<')?.strip_suffix(">; rel=\"next\""));
+    next.ok_or_else(|| "the answer links to no next page".into())
 }
