@@ -4,8 +4,8 @@
 //! parses the body of a successful response itself. The SDK still signs and sends the query, retries it and handles
 //! errors.
 //!
-//! DynamoDB writes every item in one plain form, which `plain` reads in a tenth of the time of a JSON parser. If a body
-//! differs in any way, serde parses it.
+//! DynamoDB writes every item in one plain form, which `plain` reads with a fifth of the instructions of a JSON parser.
+//! If a body differs in any way, serde parses it.
 
 mod plain;
 
