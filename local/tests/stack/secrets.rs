@@ -13,6 +13,7 @@ use local::{
     testing::{faults::Fault, google::SignedCallback, sandbox::Sandbox},
 };
 use serde_json::{Value, json};
+use strum::VariantArray as _;
 use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -250,14 +251,7 @@ async fn no_line_of_the_log_has_a_secret_of_a_wallet() {
 /// Makes every wallet's requests, over HTTP, so that registrations are there and have ended.
 async fn visit(sandbox: &Sandbox) {
     let served = serve(sandbox.fresh_front().unwrap()).await;
-    for wallet in [
-        SimulatedWallet::Passbook,
-        SimulatedWallet::WalletPasses,
-        SimulatedWallet::Passwallet,
-        SimulatedWallet::Pass2u,
-        SimulatedWallet::PassworksWallet,
-        SimulatedWallet::Other,
-    ] {
+    for wallet in SimulatedWallet::VARIANTS.iter().copied() {
         let [pass_type, serial_number, token] = [PASS_TYPE, SERIAL_NUMBER, TOKEN].map(str::to_owned);
         let now = jiff::Timestamp::UNIX_EPOCH;
         let whole = Visit::new(wallet, served.wallet_url().parse().unwrap(), pass_type, serial_number, token, now);

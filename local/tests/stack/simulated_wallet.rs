@@ -231,14 +231,7 @@ fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap()
 }
 
-const ALL: &[SimulatedWallet] = &[
-    SimulatedWallet::Passbook,
-    SimulatedWallet::WalletPasses,
-    SimulatedWallet::Passwallet,
-    SimulatedWallet::Pass2u,
-    SimulatedWallet::PassworksWallet,
-    SimulatedWallet::Other,
-];
+const ALL: &[SimulatedWallet] = SimulatedWallet::VARIANTS;
 /// The wallets that take only the statuses that Apple documents for success.
 const DOCUMENTED: &[SimulatedWallet] = &[
     SimulatedWallet::Passbook,
@@ -381,33 +374,26 @@ const MISTAKES: &[(Rule, SimulatedWallet, &[SimulatedWallet], &Mistake)] = &[
     }),
 ];
 
-#[rstest]
-#[case(SimulatedWallet::Passbook)]
-#[case(SimulatedWallet::WalletPasses)]
-#[case(SimulatedWallet::Passwallet)]
-#[case(SimulatedWallet::Pass2u)]
-#[case(SimulatedWallet::PassworksWallet)]
-#[case(SimulatedWallet::Other)]
 #[tokio::test]
-async fn a_web_service_that_keeps_the_rules_breaks_none_and_a_second_visit_changes_nothing(
-    #[case] wallet: SimulatedWallet,
-) {
-    let running = serve_right().await;
-    let visited = async |extent| {
-        let visit = Visit { extent, expects_pass: true, ..visit(wallet, &running.url) };
-        assert_eq!(broken_rules(&visit).await, []);
-        running.service.registrations()
-    };
-    assert_eq!(visited(Extent::Whole).await, BTreeMap::new());
+async fn a_web_service_that_keeps_the_rules_breaks_none_and_a_second_visit_changes_nothing() {
+    for wallet in SimulatedWallet::VARIANTS.iter().copied() {
+        let running = serve_right().await;
+        let visited = async |extent| {
+            let visit = Visit { extent, expects_pass: true, ..visit(wallet, &running.url) };
+            assert_eq!(broken_rules(&visit).await, []);
+            running.service.registrations()
+        };
+        assert_eq!(visited(Extent::Whole).await, BTreeMap::new());
 
-    let Visit { device, push_token, .. } = visit(wallet, &running.url);
-    let first = visited(Extent::KeepRegistered).await;
-    assert_eq!(first.keys().collect::<Vec<_>>(), [&device]);
-    assert_eq!(first[&device]["pushToken"], push_token);
-    assert_eq!(visited(Extent::KeepRegistered).await, first);
+        let Visit { device, push_token, .. } = visit(wallet, &running.url);
+        let first = visited(Extent::KeepRegistered).await;
+        assert_eq!(first.keys().collect::<Vec<_>>(), [&device]);
+        assert_eq!(first[&device]["pushToken"], push_token);
+        assert_eq!(visited(Extent::KeepRegistered).await, first);
 
-    for _ in 0..2 {
-        assert_eq!(visited(Extent::Unregister).await, BTreeMap::new());
+        for _ in 0..2 {
+            assert_eq!(visited(Extent::Unregister).await, BTreeMap::new());
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::{prelude::*, test_runner::TestRunner};
 use rstest::rstest;
 use serde_json::{Value, json};
+use strum::VariantArray as _;
 
 use crate::{
     Answer, CAMPAIGN, EVENTS, OTHER_PASS, PASS, call, campaign_path, created, get, pass_path, post,
@@ -425,32 +426,27 @@ async fn an_uninstall_by_the_derived_id_ends_what_a_wallet_registered() {
     assert_eq!(list(&front, DEVICE, None).await, None);
 }
 
-#[rstest]
-#[case(SimulatedWallet::Passbook)]
-#[case(SimulatedWallet::WalletPasses)]
-#[case(SimulatedWallet::Passwallet)]
-#[case(SimulatedWallet::Pass2u)]
-#[case(SimulatedWallet::PassworksWallet)]
-#[case(SimulatedWallet::Other)]
 #[tokio::test]
-async fn no_wallet_finds_a_broken_rule(#[case] wallet: SimulatedWallet) {
-    let sandbox = sandbox().await;
-    create(&sandbox, OTHER_PASS, "B-1 é/7").await;
-    let served = serve(sandbox.fresh_front().unwrap()).await;
-    let [pass_type, serial_number, token] = [PASS_TYPE, "B-1 é/7", TOKEN].map(str::to_owned);
-    let now = jiff::Timestamp::UNIX_EPOCH;
-    let whole = Visit::new(wallet, served.wallet_url().parse().unwrap(), pass_type, serial_number, token, now);
-    let path = pass_path().replace(PASS, OTHER_PASS);
-    let mut listings = Vec::new();
-    for extent in [Extent::Whole, Extent::KeepRegistered, Extent::KeepRegistered, Extent::Unregister] {
-        let broken = simulated_wallet::run(&Visit { extent, ..whole.clone() }, |_| {}).await.unwrap();
-        assert!(broken.is_empty(), "{extent:?}: {broken:?}");
-        listings.push(get(&sandbox, &path).await.json());
+async fn no_wallet_finds_a_broken_rule() {
+    for wallet in SimulatedWallet::VARIANTS.iter().copied() {
+        let sandbox = sandbox().await;
+        create(&sandbox, OTHER_PASS, "B-1 é/7").await;
+        let served = serve(sandbox.fresh_front().unwrap()).await;
+        let [pass_type, serial_number, token] = [PASS_TYPE, "B-1 é/7", TOKEN].map(str::to_owned);
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let whole = Visit::new(wallet, served.wallet_url().parse().unwrap(), pass_type, serial_number, token, now);
+        let path = pass_path().replace(PASS, OTHER_PASS);
+        let mut listings = Vec::new();
+        for extent in [Extent::Whole, Extent::KeepRegistered, Extent::KeepRegistered, Extent::Unregister] {
+            let broken = simulated_wallet::run(&Visit { extent, ..whole.clone() }, |_| {}).await.unwrap();
+            assert!(broken.is_empty(), "{extent:?}: {broken:?}");
+            listings.push(get(&sandbox, &path).await.json());
+        }
+        let [after_whole, registered, registered_again, unregistered] = listings.try_into().unwrap();
+        assert_eq!((after_whole, unregistered), (json!([]), json!([])));
+        assert_eq!(registered.as_array().unwrap().len(), 1);
+        assert_eq!(registered, registered_again, "a second visit changes nothing");
     }
-    let [after_whole, registered, registered_again, unregistered] = listings.try_into().unwrap();
-    assert_eq!((after_whole, unregistered), (json!([]), json!([])));
-    assert_eq!(registered.as_array().unwrap().len(), 1);
-    assert_eq!(registered, registered_again, "a second visit changes nothing");
 }
 
 #[tokio::test]
