@@ -15,7 +15,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 pub use process::config::TableConfig as Config;
 use process::deadline;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 use store::{NotAStreamRecord, StoreError, StreamRecord, Table, Tallied};
 use thiserror::Error;
 use tracing::{error, info};
@@ -29,9 +29,9 @@ pub struct RegistrationTally {
 /// The parts of an event that this function reads (AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB",
 /// "Tumbling windows").
 #[derive(Debug, Deserialize)]
-struct Batch {
-    #[serde(rename = "Records", default)]
-    records: Vec<Value>,
+struct Batch<'a> {
+    #[serde(rename = "Records", default, borrow)]
+    records: Vec<&'a RawValue>,
     #[serde(rename = "shardId")]
     shard: String,
 }
@@ -64,10 +64,10 @@ impl RegistrationTally {
     }
 
     /// Counts the records of one batch that have not been counted yet.
-    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, TallyError> {
+    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, TallyError> {
         let LambdaEvent { payload, context } = event;
-        let Batch { records, shard } = Batch::deserialize(payload)?;
-        let read = records.iter().map(StreamRecord::from_json).collect::<Result<Vec<_>, _>>()?;
+        let Batch { records, shard } = serde_json::from_str(payload.get())?;
+        let read = records.iter().map(|record| StreamRecord::from_json(record.get())).collect::<Result<Vec<_>, _>>()?;
         let deadline = Instant::now() + deadline::time_left(context.deadline);
         let Tallied { changes, repeated, unreadable } = self.table.tally(&shard, &read, time::now(), deadline).await?;
         let (request_id, records) = (context.request_id, records.len());

@@ -4,13 +4,15 @@
 //! A record of a new campaign has the instant since which its counts are complete. Other records are ignored. A record
 //! whose item is malformed is not lost: the tally stores up to 390,000 bytes of it for an operator, with the reason.
 
+use std::borrow::Cow;
+
 use domain::{
     id::{CampaignId, PassId, RegistrationId},
     time::Timestamp,
     wallet::{DeviceOs, Wallet},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::keys;
@@ -81,11 +83,12 @@ impl StreamRecord {
     /// # Errors
     ///
     /// If the record has no valid sequence number.
-    pub fn from_json(record: &Value) -> Result<Self, NotAStreamRecord> {
-        let sequence_number = record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default();
-        let sequence_number = SequenceNumber::parse(sequence_number).map_err(NotAStreamRecord)?;
-        let content = Content::from_json(&record["dynamodb"])
-            .unwrap_or_else(|problem| Content::Unreadable { record: record.to_string(), problem });
+    pub fn from_json(record: &str) -> Result<Self, NotAStreamRecord> {
+        let read = serde_json::from_str::<Record<'_>>(record);
+        let Record { dynamodb } = read.map_err(|error| NotAStreamRecord(error.to_string()))?;
+        let sequence_number = SequenceNumber::parse(&dynamodb.sequence_number).map_err(NotAStreamRecord)?;
+        let content =
+            Content::of(&dynamodb).unwrap_or_else(|problem| Content::Unreadable { record: record.to_owned(), problem });
         Ok(Self { sequence_number, content })
     }
 }
@@ -115,52 +118,79 @@ impl Ord for SequenceNumber {
 }
 
 #[derive(Deserialize)]
-struct Text {
-    #[serde(rename = "S")]
-    text: String,
+struct Record<'a> {
+    #[serde(borrow)]
+    dynamodb: Change<'a>,
 }
 
-#[derive(Deserialize)]
-struct Keys {
-    pk: Text,
-    sk: Text,
-}
-
+/// A change of an item. Its parts are not parsed yet, so that a record with a malformed item still has its sequence
+/// number.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Images {
-    keys: Keys,
-    old_image: Option<Value>,
-    new_image: Option<Value>,
+struct Change<'a> {
+    #[serde(borrow)]
+    sequence_number: Cow<'a, str>,
+    #[serde(borrow)]
+    keys: Option<&'a RawValue>,
+    #[serde(borrow)]
+    old_image: Option<&'a RawValue>,
+    #[serde(borrow)]
+    new_image: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Keys<'a> {
+    #[serde(borrow)]
+    pk: Text<'a>,
+    #[serde(borrow)]
+    sk: Text<'a>,
+}
+
+/// An attribute that is a string.
+#[derive(Deserialize)]
+struct Text<'a> {
+    #[serde(rename = "S", borrow)]
+    text: Cow<'a, str>,
+}
+
+/// The attribute read from the image of a campaign.
+#[derive(Deserialize)]
+struct CampaignImage<'a> {
+    #[serde(borrow)]
+    known_since: Text<'a>,
 }
 
 /// The attributes read from an image of a registration.
 #[derive(Deserialize)]
-struct RegistrationImage {
-    last_event_at: Text,
-    created_at: Option<Text>,
-    wallet: Option<Text>,
-    device_os: Option<Text>,
+struct RegistrationImage<'a> {
+    #[serde(borrow)]
+    last_event_at: Text<'a>,
+    #[serde(borrow)]
+    created_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    wallet: Option<Text<'a>>,
+    #[serde(borrow)]
+    device_os: Option<Text<'a>>,
 }
 
 impl Content {
-    fn from_json(record: &Value) -> Result<Self, String> {
-        let Images { keys: Keys { pk, sk }, old_image, new_image } =
-            Images::deserialize(record).map_err(|error| error.to_string())?;
+    fn of(change: &Change<'_>) -> Result<Self, String> {
+        let Change { sequence_number: _, keys, old_image, new_image } = *change;
+        let Keys { pk, sk } = parse(keys.ok_or("the record has no keys")?)?;
         let Some(campaign) = keys::parse_campaign_pk(&pk.text) else { return Ok(Self::Other) };
         if sk.text == keys::CAMPAIGN_SK {
             return match (old_image, new_image) {
                 (None, Some(new)) => {
-                    let at = Text::deserialize(&new["known_since"]).map_err(|error| error.to_string())?;
-                    let at = at.text.parse().map_err(|error| format!("known_since: {error}"))?;
+                    let CampaignImage { known_since } = parse(new)?;
+                    let at = known_since.text.parse().map_err(|error| format!("known_since: {error}"))?;
                     Ok(Self::CampaignClaimed { campaign, at })
                 }
                 _ => Ok(Self::Other),
             };
         }
         let Some((pass, registration)) = keys::parse_registration_sk(&sk.text) else { return Ok(Self::Other) };
-        let old = old_image.map(|image| read_image(&image)).transpose()?;
-        let new = new_image.map(|image| read_image(&image)).transpose()?;
+        let old = old_image.map(read_image).transpose()?;
+        let new = new_image.map(read_image).transpose()?;
         let Some((at, _)) = new.or(old) else { return Ok(Self::Other) };
         let state = |image: Option<(Timestamp, Option<RegistrationState>)>| image.and_then(|(_, state)| state);
         let (before, after) = (state(old), state(new));
@@ -170,9 +200,8 @@ impl Content {
 
 /// Returns the instant at which the registration got the state in this image, and the state if the registration is
 /// active. A registration is active since `created_at`: wallets that confirm it move only `last_event_at`.
-fn read_image(image: &Value) -> Result<(Timestamp, Option<RegistrationState>), String> {
-    let RegistrationImage { last_event_at, created_at, wallet, device_os } =
-        RegistrationImage::deserialize(image).map_err(|error| error.to_string())?;
+fn read_image(image: &RawValue) -> Result<(Timestamp, Option<RegistrationState>), String> {
+    let RegistrationImage { last_event_at, created_at, wallet, device_os } = parse(image)?;
     let at = last_event_at.text.parse().map_err(|error| format!("last_event_at: {error}"))?;
     match (created_at, wallet, device_os) {
         (None, _, _) => Ok((at, None)),
@@ -187,10 +216,14 @@ fn read_image(image: &Value) -> Result<(Timestamp, Option<RegistrationState>), S
     }
 }
 
+fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, String> {
+    serde_json::from_str(json.get()).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -211,7 +244,7 @@ mod tests {
         image
     }
 
-    fn record(sk: &str, old: Option<Value>, new: Option<Value>) -> Value {
+    fn record(sk: &str, old: Option<Value>, new: Option<Value>) -> String {
         let pk = "CAMPAIGN#bd69162b-8995-4c89-bdca-898fae6050d0";
         let mut record = json!({"dynamodb": {"Keys": {"pk": {"S": pk}, "sk": {"S": sk}}, "SequenceNumber": "100"}});
         for (name, image) in [("OldImage", old), ("NewImage", new)] {
@@ -219,7 +252,7 @@ mod tests {
                 record["dynamodb"][name] = image;
             }
         }
-        record
+        record.to_string()
     }
 
     const SK: &str = "PASS#22d5b0ed-cc82-4743-a4fb-ee655d928037#ed2951b4-1127-4a96-a2b1-8a73adb4b2db";
@@ -304,7 +337,7 @@ mod tests {
             panic!("expected an unreadable record")
         };
         assert!(problem.contains(expected), "{problem}");
-        assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), record);
+        assert_eq!(kept, record);
     }
 
     #[test]
@@ -313,7 +346,15 @@ mod tests {
         assert!(number("9") < number("10") && number("0099") < number("100"));
         assert!(number("4421584500000000017450439091") < number("4421584500000000017450439092"));
         assert!(number(&"9".repeat(39)) < number(&format!("1{}", "0".repeat(39))));
-        assert!(StreamRecord::from_json(&json!({"dynamodb": {}})).is_err());
-        assert!(StreamRecord::from_json(&json!({"dynamodb": {"SequenceNumber": "x"}})).is_err());
+    }
+
+    #[rstest]
+    #[case(json!({}), "dynamodb")]
+    #[case(json!({"dynamodb": {}}), "SequenceNumber")]
+    #[case(json!({"dynamodb": {"SequenceNumber": "x"}}), "expected a sequence number in digits")]
+    #[case(json!({"dynamodb": {"SequenceNumber": 1}}), "expected a string")]
+    fn a_record_without_a_sequence_number_is_refused(#[case] record: Value, #[case] expected: &str) {
+        let error = StreamRecord::from_json(&record.to_string()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
 }

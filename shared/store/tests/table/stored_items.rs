@@ -98,7 +98,7 @@ async fn write_every_kind(table: &TestTable) {
         stream_record("101", &format!("PASS#{}#{}", pass(1), registration(2)), &image(Some("passbook"))),
         stream_record("102", &format!("PASS#{}#{}", pass(1), registration(1)), &image(None)),
     ];
-    let records: Vec<_> = records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect();
+    let records: Vec<_> = records.iter().map(|record| StreamRecord::from_json(&record.to_string()).unwrap()).collect();
     table.tally("shardId-1", &records, now(), deadline()).await.unwrap();
     recount_part(table, campaign, now()).await;
     recount_part(table, campaign, now()).await;

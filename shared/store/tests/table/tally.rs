@@ -31,7 +31,7 @@ pub(crate) fn uninstall(campaign: CampaignId, pass: PassId, registration_id: Reg
 
 /// Parses records of the stream as Lambda delivers them.
 pub(crate) fn read(records: &[Value]) -> Vec<StreamRecord> {
-    records.iter().map(|record| StreamRecord::from_json(record).unwrap()).collect()
+    records.iter().map(|record| StreamRecord::from_json(&record.to_string()).unwrap()).collect()
 }
 
 /// Returns all records of the table's stream that reach the tally.
