@@ -9,8 +9,7 @@ use domain::time::{self, Timestamp};
 use lambda_http::{LambdaEvent, Request, RequestExt as _, request::LambdaRequest, service_fn, tower::Service};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use process::deadline;
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde::{Serialize, Serializer};
 use store::StoreError;
 
 use crate::{Body, Response, error::FunctionError, request_log::RequestLog};
@@ -83,12 +82,15 @@ pub fn service(
                 Err(_) => Err(StoreError::Unavailable(format!("there was no answer within {time_left:?}")).into()),
             };
             log.answered(&answer);
-            Ok::<_, Infallible>(envelope(&answer.unwrap_or_else(FunctionError::into_response)))
+            Ok::<_, Infallible>(Answer(answer.unwrap_or_else(FunctionError::into_response)))
         }
     })
 }
 
-/// A response as API Gateway expects it (API Gateway developer guide, "Lambda function response for format 2.0").
+/// A response, which is serialised as API Gateway expects it.
+struct Answer(Response);
+
+/// The parts of an answer (API Gateway developer guide, "Lambda function response for format 2.0").
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
@@ -98,20 +100,20 @@ struct Envelope<'a> {
     is_base64_encoded: bool,
 }
 
-/// Writes the response in its envelope as JSON, which the runtime passes on unchanged. `lambda_http` could do this too,
-/// but its generic code is compiled in the crate of the binary, which is optimised for size and not for speed.
-#[expect(clippy::expect_used, reason = "numbers and texts, written into memory, are always JSON")]
-fn envelope(response: &Response) -> Box<RawValue> {
-    let defaults = DEFAULT_HEADERS.map(|(name, value)| (name, Cow::Borrowed(value)));
-    let own = response.headers().iter();
-    let own = own.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
-    let envelope = Envelope {
-        status_code: response.status().as_u16(),
-        headers: defaults.into_iter().chain(own).collect(),
-        body: response.body(),
-        is_base64_encoded: false,
-    };
-    to_raw_value(&envelope).expect("an envelope is JSON")
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(response) = self;
+        let defaults = DEFAULT_HEADERS.map(|(name, value)| (name, Cow::Borrowed(value)));
+        let own = response.headers().iter();
+        let own = own.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
+        let envelope = Envelope {
+            status_code: response.status().as_u16(),
+            headers: defaults.into_iter().chain(own).collect(),
+            body: response.body(),
+            is_base64_encoded: false,
+        };
+        envelope.serialize(serializer)
+    }
 }
 
 /// Returns how long an answer may take: until shortly before Lambda's deadline.

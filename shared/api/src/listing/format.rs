@@ -86,7 +86,7 @@ impl Format {
             }
         }
         text.push(b'"');
-        Body::of_json_string(String::from_utf8(text).map_err(ApiError::internal)?).map_err(ApiError::internal)
+        String::from_utf8(text).map(Body::of_json_string).map_err(ApiError::internal)
     }
 }
 
