@@ -1,12 +1,13 @@
 //! Instants and days, and how the API and the table write them.
 //!
 //! Each has exactly one written form, of a fixed length. Sorting the texts therefore sorts the times, and DynamoDB,
-//! which sorts texts, keeps registrations in chronological order.
+//! which sorts texts, keeps registrations in chronological order. An instant is kept in this form, because most are only
+//! read, compared and written again.
 
 use std::{fmt, str::FromStr};
 
 use jiff::{
-    SignedDuration, ToSpan as _, Unit,
+    SignedDuration, ToSpan as _,
     civil::{Date, DateTime},
     tz::Offset,
 };
@@ -16,18 +17,14 @@ use thiserror::Error;
 /// An instant in UTC, cut to milliseconds, between 1970 and 9999.
 ///
 /// Written `2016-11-09T11:09:00.745Z`: always 24 characters, so that texts sort as the instants do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 #[cfg_attr(
     feature = "contract",
     derive(utoipa::ToSchema),
     schema(value_type = String, format = DateTime, pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$")
 )]
-pub struct Timestamp(jiff::Timestamp);
-
-/// The written form of a [`Timestamp`].
-#[derive(Debug, Clone, Copy)]
-pub struct TimestampText([u8; 24]);
+pub struct Timestamp([u8; FORM.len()]);
 
 /// A day in UTC between 1970 and 9999, written `2016-11-09`, so that texts sort as the days do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,13 +60,26 @@ pub fn now() -> Timestamp {
 }
 
 impl Timestamp {
-    /// The last instant that jiff can represent, on 9999-12-30.
-    const LAST: Self = Self(jiff::Timestamp::MAX);
+    const FIRST: Self = Self(*b"1970-01-01T00:00:00.000Z");
+    /// The last instant that jiff can represent.
+    const LAST: Self = Self(*b"9999-12-30T22:00:00.999Z");
+
+    /// Returns the written form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Returns the bytes of the written form.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; FORM.len()] {
+        &self.0
+    }
 
     /// Returns the whole seconds since 1970, as DynamoDB's time-to-live counts them.
     #[must_use]
     pub fn unix_seconds(self) -> i64 {
-        self.0.as_second()
+        self.instant().as_second()
     }
 
     /// Returns the instant `seconds` after the start of 1970, or `None` if it is not between 1970 and 9999.
@@ -81,7 +91,7 @@ impl Timestamp {
     /// Returns the milliseconds since 1970.
     #[must_use]
     pub fn unix_milliseconds(self) -> i64 {
-        self.0.as_millisecond()
+        self.instant().as_millisecond()
     }
 
     /// Returns the instant `milliseconds` after the start of 1970, or the first or last instant that can be stored if
@@ -95,75 +105,52 @@ impl Timestamp {
     /// Returns the day of this instant, in UTC.
     #[must_use]
     pub fn day(self) -> Day {
-        Day(Offset::UTC.to_datetime(self.0).date())
+        Day(Offset::UTC.to_datetime(self.instant()).date())
     }
 
-    /// Returns this instant plus `duration`, or jiff's last instant (on 9999-12-30) if that is earlier.
+    /// Returns this instant plus `duration`, or the last instant (on 9999-12-30) if that is earlier.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
-        let later = SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_add(duration).ok());
+        let later = SignedDuration::try_from(duration).ok();
+        let later = later.and_then(|duration| self.instant().checked_add(duration).ok());
         later.and_then(Self::cut).unwrap_or(Self::LAST)
     }
 
     /// Returns this instant minus `duration`, or `None` if that is before 1970.
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Option<Self> {
-        Self::cut(self.0.checked_sub(SignedDuration::try_from(duration).ok()?).ok()?)
+        Self::cut(self.instant().checked_sub(SignedDuration::try_from(duration).ok()?).ok()?)
     }
 
     /// Parses the written form, which every stored instant has. jiff accepts more, but is several times slower.
-    fn of_own_form(text: &[u8]) -> Option<Self> {
-        let is_separated =
-            text.len() == FORM.len() && FORM.iter().zip(text).all(|(form, byte)| *form == b'0' || form == byte);
-        let number = |from: usize, to: usize| {
-            text[from..to]
-                .iter()
-                .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i32::from(digit - b'0')))
-        };
-        let part = |from| i8::try_from(number(from, from + 2)?).ok();
-        if !is_separated {
-            return None;
-        }
-        let year = i16::try_from(number(0, 4)?).ok()?;
-        let date_time =
-            DateTime::new(year, part(5)?, part(8)?, part(11)?, part(14)?, part(17)?, number(20, 23)? * 1_000_000);
-        let instant = Offset::UTC.to_timestamp(date_time.ok()?).ok()?;
-        (instant >= jiff::Timestamp::UNIX_EPOCH).then_some(Self(instant))
+    fn of_own_form(text: &str) -> Option<Self> {
+        let text: [u8; FORM.len()] = text.as_bytes().try_into().ok()?;
+        let right = |form: u8, byte: u8| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+        // Without an early exit the compiler needs no branches.
+        let is_of_form = FORM.iter().zip(&text).fold(true, |all, (form, byte)| all & right(*form, *byte));
+        let parsed = Self(text);
+        let exists = is_of_form && parse_date_time(&text).is_some();
+        (exists && (Self::FIRST..=Self::LAST).contains(&parsed)).then_some(parsed)
     }
 
-    /// Returns the written form. It is cheaper than `to_string`, because it does not allocate.
-    #[must_use]
-    pub fn text(self) -> TimestampText {
-        let mut form = FORM;
-        let at = Offset::UTC.to_datetime(self.0);
+    /// Returns an instant cut to milliseconds, or `None` if it is before 1970.
+    fn cut(instant: jiff::Timestamp) -> Option<Self> {
+        let mut text = FORM;
+        let at = Offset::UTC.to_datetime(instant);
         let millisecond = at.subsec_nanosecond() / 1_000_000;
         let small = [(5, at.month()), (8, at.day()), (11, at.hour()), (14, at.minute()), (17, at.second())];
-        write_digits(&mut form[0..4], at.year().into());
-        write_digits(&mut form[20..23], millisecond);
+        write_digits(&mut text[0..4], at.year().into());
+        write_digits(&mut text[20..23], millisecond);
         for (from, number) in small {
-            write_digits(&mut form[from..from + 2], number.into());
+            write_digits(&mut text[from..from + 2], number.into());
         }
-        TimestampText(form)
+        (instant >= jiff::Timestamp::UNIX_EPOCH).then_some(Self(text))
     }
 
-    fn cut(instant: jiff::Timestamp) -> Option<Self> {
-        let rounding = jiff::TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Floor);
-        let cut = instant.round(rounding).ok()?;
-        (cut >= jiff::Timestamp::UNIX_EPOCH).then_some(Self(cut))
-    }
-}
-
-impl TimestampText {
-    /// Returns the text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
-
-    /// Returns the bytes of the text.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8; FORM.len()] {
-        &self.0
+    #[expect(clippy::expect_used, reason = "no `Timestamp` is made of another text")]
+    fn instant(self) -> jiff::Timestamp {
+        let instant = parse_date_time(&self.0).and_then(|at| Offset::UTC.to_timestamp(at).ok());
+        instant.expect("the text is an instant between 1970 and 9999")
     }
 }
 
@@ -221,7 +208,7 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        if let Some(instant) = Self::of_own_form(text.as_bytes()) {
+        if let Some(instant) = Self::of_own_form(text) {
             return Ok(instant);
         }
         let instant = text.parse().map_err(|_| InvalidTimestamp)?;
@@ -245,14 +232,30 @@ impl From<Timestamp> for String {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.text().as_str())
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.text().as_str())
+        serializer.serialize_str(self.as_str())
     }
+}
+
+/// Parses the numbers of a text that has the form of an instant. `None` if there is no such day or time of day.
+fn parse_date_time(text: &[u8; FORM.len()]) -> Option<DateTime> {
+    let number =
+        |digits: &[u8]| digits.iter().fold(0, |number, digit| number * 10 + i32::from(*digit) - i32::from(b'0'));
+    let part = |from: usize| i8::try_from(number(&text[from..from + 2])).ok();
+    let year = i16::try_from(number(&text[0..4])).ok()?;
+    let nanosecond = number(&text[20..23]) * 1_000_000;
+    DateTime::new(year, part(5)?, part(8)?, part(11)?, part(14)?, part(17)?, nanosecond).ok()
 }
 
 /// Fills `place` with the last digits of `number`.
@@ -325,10 +328,12 @@ mod tests {
         #[test]
         fn the_written_form_is_parsed_as_jiff_parses_it(millisecond in 0..253_402_207_200_999_i64) {
             let instant = jiff::Timestamp::from_millisecond(millisecond).unwrap();
-            let written = Timestamp(instant).to_string();
+            let timestamp = Timestamp::nearest(millisecond);
+            let written = timestamp.to_string();
             prop_assert_eq!(&written, &format!("{instant:.3}"));
-            prop_assert_eq!(written.parse(), Ok(Timestamp(instant)));
-            prop_assert_eq!(serde_json::to_value(Timestamp(instant)).unwrap(), written);
+            prop_assert_eq!(written.parse(), Ok(timestamp));
+            prop_assert_eq!(timestamp.unix_milliseconds(), millisecond);
+            prop_assert_eq!(serde_json::to_value(timestamp).unwrap(), written);
         }
 
         #[test]
@@ -341,7 +346,8 @@ mod tests {
     #[test]
     fn time_ends_with_the_year_9999() {
         let end = now().plus(Duration::MAX);
-        assert_eq!(end.to_string().len(), 24);
-        assert!(end.to_string().starts_with("9999-12-30"));
+        assert_eq!(end, Timestamp::cut(jiff::Timestamp::MAX).unwrap());
+        assert_eq!(end.to_string().parse(), Ok(end));
+        assert_eq!("9999-12-30T22:00:01.000Z".parse::<Timestamp>(), Err(InvalidTimestamp));
     }
 }

@@ -103,7 +103,7 @@ fn write_json(text: &mut Vec<u8>, registration: &Registration) {
     text.extend_from_slice(br#"\",\"device_os\":\""#);
     text.extend_from_slice(device_os.as_str().as_bytes());
     text.extend_from_slice(br#"\",\"created_at\":\""#);
-    text.extend_from_slice(created_at.text().as_bytes());
+    text.extend_from_slice(created_at.as_bytes());
     text.extend_from_slice(br#"\"}"#);
 }
 
@@ -117,7 +117,7 @@ fn write_csv(text: &mut Vec<u8>, registration: &Registration) {
     text.push(b',');
     text.extend_from_slice(device_os.as_str().as_bytes());
     text.push(b',');
-    text.extend_from_slice(created_at.text().as_bytes());
+    text.extend_from_slice(created_at.as_bytes());
     text.extend_from_slice(br"\r\n");
 }
 
