@@ -48,26 +48,18 @@ impl Hyphenated {
     }
 
     fn is_of_form(text: &[u8; ID_LENGTH]) -> bool {
-        text.map(|byte| ZERO_FOR_DIGIT[usize::from(byte)]) == Self::FORM
+        let right = |form: u8, byte: u8| match form {
+            b'0' => byte.is_ascii_digit() | (b'a'..=b'f').contains(&byte),
+            hyphen => byte == hyphen,
+        };
+        // Without an early exit the compiler needs no branches.
+        Self::FORM.iter().zip(text).fold(true, |all, (form, byte)| all & right(*form, *byte))
     }
 
     fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
-
-/// For each byte: `0` for a hexadecimal digit in lower case, `-` for itself, 0 for any other.
-const ZERO_FOR_DIGIT: [u8; 256] = {
-    let digits = b"0123456789abcdef";
-    let mut table = [0; 256];
-    table[b'-' as usize] = b'-';
-    let mut index = 0;
-    while index < digits.len() {
-        table[digits[index] as usize] = b'0';
-        index += 1;
-    }
-    table
-};
 
 impl From<Uuid> for Hyphenated {
     fn from(uuid: Uuid) -> Self {
