@@ -96,17 +96,20 @@ fn parse_segment(body: &[u8]) -> Result<Result<Segment, StoreError>, BoxError> {
     let body = str::from_utf8(body)?;
     if let Some((items, rest)) = plain::split_items(body) {
         let rest = serde_json::from_str::<Body>(&rest)?;
-        return Ok(segment(items, rest.last_evaluated_key));
+        return Ok(segment(items.into_iter(), rest.last_evaluated_key));
     }
     let Body { items, last_evaluated_key } = serde_json::from_str(body)?;
     Ok(segment(items.iter().map(BodyItem::item), last_evaluated_key))
 }
 
 fn segment<'a>(
-    items: impl IntoIterator<Item = Item<'a>>,
+    items: impl ExactSizeIterator<Item = Item<'a>>,
     last_evaluated_key: Option<IgnoredAny>,
 ) -> Result<Segment, StoreError> {
-    let registrations = items.into_iter().map(|item| item.registration()).collect::<Result<_, _>>()?;
+    let mut registrations = Vec::with_capacity(items.len());
+    for item in items {
+        registrations.push(item.registration()?);
+    }
     Ok(Segment { registrations, has_more: last_evaluated_key.is_some() })
 }
 

@@ -11,10 +11,13 @@ use super::Item;
 /// escaped, and the members of a key are objects.
 const ITEMS: &str = r#""Items":["#;
 
+/// The minimum length of an item. It only serves to allocate memory once.
+const MIN_ITEM_LENGTH: usize = 180;
+
 /// Splits a body into its items and the body without them. `None` if an item does not have the plain form.
 pub(super) fn split_items(body: &str) -> Option<(Vec<Item<'_>>, String)> {
     let (before, mut rest) = body.split_once(ITEMS)?;
-    let mut items = Vec::new();
+    let mut items = Vec::with_capacity(rest.len() / MIN_ITEM_LENGTH);
     if !rest.starts_with(']') {
         loop {
             let (item, after) = split_item(rest)?;
