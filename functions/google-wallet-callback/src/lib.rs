@@ -125,7 +125,7 @@ impl HttpFunction for GoogleWalletCallback {
     type Error = BareError;
 
     async fn warm_up(&self) {
-        self.table.open_connection().await;
+        self.table.open_connections(1).await;
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, BareError> {

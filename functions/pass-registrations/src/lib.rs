@@ -25,7 +25,7 @@ impl HttpFunction for PassRegistrations {
     type Error = ApiError;
 
     async fn warm_up(&self) {
-        self.table.open_connection().await;
+        self.table.open_connections(2).await;
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {

@@ -176,7 +176,7 @@ impl HttpFunction for RegistrationWrites {
     type Error = ApiError;
 
     async fn warm_up(&self) {
-        self.table.open_connection().await;
+        self.table.open_connections(1).await;
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {

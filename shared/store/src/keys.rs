@@ -75,7 +75,7 @@ pub const BY_DEVICE: &str = "by-device";
 
 /// The prefix of the partition keys of campaigns.
 pub const CAMPAIGN_PREFIX: &str = "CAMPAIGN#";
-/// The partition key of no campaign: the prefix without an id. Reading it only warms the connection.
+/// The partition key of no campaign: the prefix without an id. Reading it only opens a connection.
 pub const NO_CAMPAIGN: &str = CAMPAIGN_PREFIX;
 
 /// The sort key of a campaign's own item.

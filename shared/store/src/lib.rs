@@ -38,6 +38,7 @@ use domain::{
     counts::Counts,
     id::{AccountId, CampaignId},
 };
+use futures_util::future::join_all;
 
 pub use self::{
     admission::{Admission, WantedTotals},
@@ -70,7 +71,7 @@ const MAX_REMEMBERED_ACCOUNTS: usize = 10_000;
 const TOTALS_MEMORY: Duration = Duration::from_secs(3);
 /// The number of campaigns whose totals a process remembers, at about a kilobyte each.
 const MAX_REMEMBERED_TOTALS: usize = 1_000;
-/// How long opening the connection may take before the first request is accepted anyway.
+/// How long opening connections may take before the first request is accepted anyway.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The table. Clones share the connections and the caches.
@@ -102,10 +103,10 @@ impl Table {
         }
     }
 
-    /// Opens the connection, so that the first request does not have to wait for it. Ignores errors, because the first
-    /// request reports them.
-    pub async fn open_connection(&self) {
-        let no_item = self.items(vec![(keys::NO_CAMPAIGN.to_owned(), keys::CAMPAIGN_SK.to_owned())]);
-        let _ = tokio::time::timeout(OPENING_TIMEOUT, no_item).await;
+    /// Opens as many connections as the first request makes calls concurrently, so that it does not have to wait for
+    /// them. Ignores errors, because the first request reports them.
+    pub async fn open_connections(&self, count: usize) {
+        let no_item = || self.items(vec![(keys::NO_CAMPAIGN.to_owned(), keys::CAMPAIGN_SK.to_owned())]);
+        let _ = tokio::time::timeout(OPENING_TIMEOUT, join_all((0..count).map(|_| no_item()))).await;
     }
 }
