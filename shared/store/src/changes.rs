@@ -176,12 +176,12 @@ struct RegistrationImage<'a> {
 impl Content {
     fn of(change: &Change<'_>) -> Result<Self, String> {
         let Change { sequence_number: _, keys, old_image, new_image } = *change;
-        let Keys { pk, sk } = parse(keys.ok_or("the record has no keys")?)?;
+        let Keys { pk, sk } = parse("Keys", keys.ok_or("Keys: is missing")?)?;
         let Some(campaign) = keys::parse_campaign_pk(&pk.text) else { return Ok(Self::Other) };
         if sk.text == keys::CAMPAIGN_SK {
             return match (old_image, new_image) {
                 (None, Some(new)) => {
-                    let CampaignImage { known_since } = parse(new)?;
+                    let CampaignImage { known_since } = parse("NewImage", new)?;
                     let at = known_since.text.parse().map_err(|error| format!("known_since: {error}"))?;
                     Ok(Self::CampaignClaimed { campaign, at })
                 }
@@ -189,8 +189,8 @@ impl Content {
             };
         }
         let Some((pass, registration)) = keys::parse_registration_sk(&sk.text) else { return Ok(Self::Other) };
-        let old = old_image.map(read_image).transpose()?;
-        let new = new_image.map(read_image).transpose()?;
+        let old = old_image.map(|image| read_image("OldImage", image)).transpose()?;
+        let new = new_image.map(|image| read_image("NewImage", image)).transpose()?;
         let Some((at, _)) = new.or(old) else { return Ok(Self::Other) };
         let state = |image: Option<(Timestamp, Option<RegistrationState>)>| image.and_then(|(_, state)| state);
         let (before, after) = (state(old), state(new));
@@ -200,8 +200,8 @@ impl Content {
 
 /// Returns the instant at which the registration got the state in this image, and the state if the registration is
 /// active. A registration is active since `created_at`: wallets that confirm it move only `last_event_at`.
-fn read_image(image: &RawValue) -> Result<(Timestamp, Option<RegistrationState>), String> {
-    let RegistrationImage { last_event_at, created_at, wallet, device_os } = parse(image)?;
+fn read_image(name: &str, image: &RawValue) -> Result<(Timestamp, Option<RegistrationState>), String> {
+    let RegistrationImage { last_event_at, created_at, wallet, device_os } = parse(name, image)?;
     let at = last_event_at.text.parse().map_err(|error| format!("last_event_at: {error}"))?;
     match (created_at, wallet, device_os) {
         (None, _, _) => Ok((at, None)),
@@ -216,8 +216,9 @@ fn read_image(image: &RawValue) -> Result<(Timestamp, Option<RegistrationState>)
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, String> {
-    serde_json::from_str(json.get()).map_err(|error| error.to_string())
+/// Parses a part of a record. The column in the error counts from the beginning of the part.
+fn parse<'a, T: Deserialize<'a>>(name: &str, part: &'a RawValue) -> Result<T, String> {
+    serde_json::from_str(part.get()).map_err(|error| format!("{name}: {error}"))
 }
 
 #[cfg(test)]
@@ -320,6 +321,23 @@ mod tests {
     }
 
     #[test]
+    fn escapes_blanks_and_null_mean_the_same_as_in_any_json() {
+        let new = image(APPLE, "2016-11-09");
+        let plain = record(SK, None, Some(new.clone()));
+        let mut other: Value = serde_json::from_str(&plain).unwrap();
+        other["dynamodb"]["OldImage"] = Value::Null;
+        let other = serde_json::to_string_pretty(&other).unwrap();
+        let other =
+            other.replace("PASS#", r"PASS\u0023").replace("passbook", r"pass\u0062ook").replace("100", r"\u003100");
+        let [plain, other] = [plain, other].map(|record| StreamRecord::from_json(&record).unwrap());
+        let (Content::Registration(plain_change), Content::Registration(change)) = (plain.content, other.content)
+        else {
+            panic!("expected changes of registrations")
+        };
+        assert_eq!((other.sequence_number, change), (plain.sequence_number, plain_change));
+    }
+
+    #[test]
     fn a_new_campaign_is_a_claim_at_its_instant() {
         let claimed = json!({"known_since": {"S": "2016-11-09T11:09:00.745Z"}, "account_id": {"S": "demo"}});
         let read = StreamRecord::from_json(&record("CAMPAIGN", None, Some(claimed))).unwrap();
@@ -332,12 +350,31 @@ mod tests {
     #[case::unknown_wallet(image(Some(("apple", "ios")), "2016-11-09"), "wallet: expected one of passbook")]
     #[case::not_text(json!({"last_event_at": {"N": "1"}}), "S")]
     fn an_unreadable_record_is_kept_whole(#[case] new: Value, #[case] expected: &str) {
-        let record = record(SK, None, Some(new));
+        // With blanks, as nothing here would write it.
+        let record = record(SK, None, Some(new)).replace("\":", "\": ");
         let Content::Unreadable { record: kept, problem } = StreamRecord::from_json(&record).unwrap().content else {
             panic!("expected an unreadable record")
         };
         assert!(problem.contains(expected), "{problem}");
         assert_eq!(kept, record);
+    }
+
+    #[rstest]
+    #[case::no_keys(json!({"SequenceNumber": "1"}), "Keys: is missing")]
+    #[case::key_of_another_type(json!({"SequenceNumber": "1", "Keys": {"pk": {"N": "1"}, "sk": {"S": "é"}}}), "Keys: missing field `S`")]
+    #[case::campaign_without_its_instant(
+        json!({
+            "SequenceNumber": "1",
+            "Keys": {"pk": {"S": "CAMPAIGN#bd69162b-8995-4c89-bdca-898fae6050d0"}, "sk": {"S": "CAMPAIGN"}},
+            "NewImage": {},
+        }),
+        "NewImage: missing field `known_since`"
+    )]
+    fn an_unreadable_part_is_named(#[case] change: Value, #[case] expected: &str) {
+        let record = json!({"dynamodb": change}).to_string();
+        let content = StreamRecord::from_json(&record).unwrap().content;
+        let Content::Unreadable { problem, .. } = content else { panic!("expected an unreadable record") };
+        assert!(problem.starts_with(expected), "{problem}");
     }
 
     #[test]
