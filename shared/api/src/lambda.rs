@@ -87,10 +87,10 @@ pub fn service(
     })
 }
 
-/// A response, which is serialised as API Gateway expects it.
+/// A response that is serialised in its envelope. `lambda_http` has one, too, but would escape the body again.
 struct Answer(Response);
 
-/// The parts of an answer (API Gateway developer guide, "Lambda function response for format 2.0").
+/// API Gateway's envelope (API Gateway developer guide, "Lambda function response for format 2.0").
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {

@@ -15,14 +15,16 @@ pub type Response = http::Response<Body>;
 #[derive(Debug, Clone)]
 pub struct Body(String);
 
-/// The name by which `serde_json` writes the text in a struct as it is, without checking it. It is how `serde_json`
-/// serialises its `RawValue`, whose safe constructor parses the whole text, at a third of the cost of a long page.
-const WRITTEN_AS_IT_IS: &str = "$serde_json::private::RawValue";
+/// The private name of `serde_json`'s `RawValue`. A struct of this name is written as the text in it, unchecked.
+///
+/// `RawValue` itself parses the text first, which is a third of the cost of a long page. If `serde_json` changed the
+/// name, a body would become an object, and the test below would fail.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 impl Body {
-    /// Returns the body whose JSON string is `text`, with quotation marks around it.
-    #[must_use]
-    pub fn of_json_string(text: String) -> Self {
+    /// Returns the body whose JSON string is `text`, with quotation marks around it. It is written into the envelope
+    /// unchecked: only a debug build checks that it is a JSON string.
+    pub(crate) fn of_json_string(text: String) -> Self {
         debug_assert!(serde_json::from_str::<String>(&text).is_ok(), "not a JSON string");
         Self(text)
     }
@@ -52,8 +54,8 @@ impl Default for Body {
 
 impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut written = serializer.serialize_struct(WRITTEN_AS_IT_IS, 1)?;
-        written.serialize_field(WRITTEN_AS_IT_IS, &self.0)?;
+        let mut written = serializer.serialize_struct(RAW_VALUE, 1)?;
+        written.serialize_field(RAW_VALUE, &self.0)?;
         written.end()
     }
 }

@@ -48,12 +48,12 @@ impl Hyphenated {
     }
 
     fn is_of_form(text: &[u8; ID_LENGTH]) -> bool {
-        let right = |form: u8, byte: u8| match form {
+        let is_right = |form: u8, byte: u8| match form {
             b'0' => byte.is_ascii_digit() | (b'a'..=b'f').contains(&byte),
             hyphen => byte == hyphen,
         };
-        // Without an early exit the compiler needs no branches.
-        Self::FORM.iter().zip(text).fold(true, |all, (form, byte)| all & right(*form, *byte))
+        // There is no early exit, so that the compiler can check many bytes at once.
+        Self::FORM.iter().zip(text).fold(true, |all, (form, byte)| all & is_right(*form, *byte))
     }
 
     fn as_str(&self) -> &str {

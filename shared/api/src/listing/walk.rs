@@ -81,7 +81,7 @@ impl Walker<'_> {
             let Segment { registrations, has_more } = self.table.list(self.collection, stretch).await?;
             examined += registrations.len();
             last = registrations.last().cloned().or(last);
-            walk.matches.reserve(registrations.len().min(count));
+            walk.matches.reserve(registrations.len().min(count - walk.matches.len()));
             let mut matches = registrations.into_iter().filter(|registration| filter.matches(registration));
             walk.skipped += matches.by_ref().take(skip - walk.skipped).count();
             walk.matches.extend(matches.take(count - walk.matches.len()));

@@ -106,6 +106,7 @@ fn segment<'a>(
     items: impl ExactSizeIterator<Item = Item<'a>>,
     last_evaluated_key: Option<IgnoredAny>,
 ) -> Result<Segment, StoreError> {
+    // `collect` into a `Result` would not know the length.
     let mut registrations = Vec::with_capacity(items.len());
     for item in items {
         registrations.push(item.registration()?);

@@ -11,7 +11,7 @@ use super::Item;
 /// escaped, and the members of a key are objects.
 const ITEMS: &str = r#""Items":["#;
 
-/// The minimum length of an item. It only serves to allocate memory once.
+/// The minimum length of an item, from which the capacity of the list follows.
 const MIN_ITEM_LENGTH: usize = 180;
 
 /// Splits a body into its items and the body without them. `None` if an item does not have the plain form.
