@@ -74,14 +74,14 @@ struct Condition {
     attribute: Attribute,
     predicate: Predicate,
     /// The values to compare with, sorted: several for `in`, one for every other predicate.
-    values: Vec<Value>,
+    values: Vec<Value<'static>>,
 }
 
 /// A value to compare with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Value {
+enum Value<'a> {
     /// An id, a name, a pattern or a part of a text, in lower case.
-    Text(Cow<'static, str>),
+    Text(Cow<'a, str>),
     Instant(Instant),
 }
 
@@ -101,13 +101,13 @@ impl Attribute {
 
     /// Returns the attribute's value in a registration, as text.
     #[must_use]
-    pub fn of(self, registration: &Registration) -> Cow<'static, str> {
+    pub fn of(self, registration: &Registration) -> &str {
         match self {
-            Self::Id => registration.id.to_string().into(),
-            Self::PassId => registration.pass_id.to_string().into(),
-            Self::Wallet => registration.wallet.as_str().into(),
-            Self::DeviceOs => registration.device_os.as_str().into(),
-            Self::CreatedAt => registration.created_at.to_string().into(),
+            Self::Id => registration.id.as_str(),
+            Self::PassId => registration.pass_id.as_str(),
+            Self::Wallet => registration.wallet.as_str(),
+            Self::DeviceOs => registration.device_os.as_str(),
+            Self::CreatedAt => registration.created_at.as_str(),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Predicate {
     }
 }
 
-impl Value {
+impl<'a> Value<'a> {
     /// Parses the value of a condition. The error text says what was expected.
     fn parse(attribute: Attribute, predicate: Predicate, value: &str) -> Result<Self, String> {
         match (attribute, predicate) {
@@ -142,20 +142,20 @@ impl Value {
     }
 
     /// Returns the attribute's value in a registration, as the predicate compares it.
-    fn of(registration: &Registration, attribute: Attribute, predicate: Predicate) -> Self {
+    fn of(registration: &'a Registration, attribute: Attribute, predicate: Predicate) -> Self {
         match (attribute, predicate) {
             (Attribute::CreatedAt, Predicate::Match | Predicate::Cont) => {
-                Self::Text(registration.created_at.to_string().to_ascii_lowercase().into())
+                Self::Text(registration.created_at.as_str().to_ascii_lowercase().into())
             }
             (Attribute::CreatedAt, _) => Self::Instant(registration.created_at.into()),
             // The other attributes are in lower case.
-            (_, _) => Self::Text(attribute.of(registration)),
+            (_, _) => Self::Text(attribute.of(registration).into()),
         }
     }
 }
 
 /// Parses an id or a name in any case and returns it in its canonical form.
-fn canonical<T>(value: &str) -> Result<Value, String>
+fn canonical<T>(value: &str) -> Result<Value<'static>, String>
 where
     T: FromStr + fmt::Display,
     T::Err: fmt::Display,
@@ -164,7 +164,7 @@ where
     Ok(Value::Text(parsed.to_string().into()))
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for Value<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => text.fmt(formatter),
@@ -177,7 +177,7 @@ impl Condition {
     fn holds(&self, registration: &Registration) -> bool {
         let Self { attribute, predicate, values } = self;
         let found = Value::of(registration, *attribute, *predicate);
-        let holds = |value: &Value| match (predicate, &found, value) {
+        let holds = |value: &Value<'_>| match (predicate, &found, value) {
             (Predicate::Eq | Predicate::In, found, value) => found == value,
             (Predicate::NotEq, found, value) => found != value,
             (Predicate::Lt, found, value) => found < value,
@@ -216,7 +216,7 @@ impl Filter {
     #[must_use]
     pub fn parse(parameters: &[(String, String)], errors: &mut FieldErrors) -> Self {
         let mut conditions = Vec::new();
-        let mut sets: BTreeMap<Attribute, Vec<Value>> = BTreeMap::new();
+        let mut sets: BTreeMap<Attribute, Vec<Value<'static>>> = BTreeMap::new();
         for (name, value) in parameters {
             let Some((attribute, predicate)) = parse_name(name) else {
                 errors.add(name, expected_name());

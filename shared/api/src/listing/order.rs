@@ -33,7 +33,7 @@ impl Order {
     /// Compares two registrations. The lesser one comes first in this order.
     #[must_use]
     pub fn compare(self, left: &Registration, right: &Registration) -> Ordering {
-        let by_attribute = self.attribute.of(left).cmp(&self.attribute.of(right));
+        let by_attribute = self.attribute.of(left).cmp(self.attribute.of(right));
         let by_attribute = match self.direction {
             Direction::Ascending => by_attribute,
             Direction::Descending => by_attribute.reverse(),

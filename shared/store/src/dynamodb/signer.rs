@@ -126,8 +126,7 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// Returns the instant without punctuation and fractions, for example `20261127T164042Z`.
 fn basic_form(instant: Timestamp) -> String {
-    let text = instant.to_string();
-    let seconds = text.split('.').next().unwrap_or_default();
+    let seconds = instant.as_str().split('.').next().unwrap_or_default();
     seconds.chars().filter(char::is_ascii_alphanumeric).chain(['Z']).collect()
 }
 
