@@ -74,7 +74,7 @@ impl HttpFunction for PushTargets {
     type Error = ApiError;
 
     async fn warm_up(&self) {
-        self.table.open_connections(2).await;
+        self.table.open_connections(1).await;
     }
 
     async fn handle(&self, request: Request, now: Timestamp) -> Result<Response, ApiError> {

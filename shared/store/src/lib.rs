@@ -103,10 +103,10 @@ impl Table {
         }
     }
 
-    /// Opens as many connections as the first request makes calls concurrently, so that it does not have to wait for
-    /// them. Ignores errors, because the first request reports them.
+    /// Opens `count` connections: as many as a first request makes calls concurrently, so that it does not have to wait
+    /// for one. Ignores errors, because the first request reports them.
     pub async fn open_connections(&self, count: usize) {
-        let no_item = || self.items(vec![(keys::NO_CAMPAIGN.to_owned(), keys::CAMPAIGN_SK.to_owned())]);
-        let _ = tokio::time::timeout(OPENING_TIMEOUT, join_all((0..count).map(|_| no_item()))).await;
+        let no_item = |_| self.items(vec![(keys::NO_CAMPAIGN.to_owned(), keys::CAMPAIGN_SK.to_owned())]);
+        let _ = tokio::time::timeout(OPENING_TIMEOUT, join_all((0..count).map(no_item))).await;
     }
 }
