@@ -53,7 +53,7 @@ const GIGABYTE: f64 = 1e9;
 /// The seconds in a month.
 const SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 /// The memory of a function.
-const MEMORY_GIGABYTES: f64 = 0.25;
+const MEMORY_GIGABYTES: f64 = 0.5;
 /// How long a function on AWS runs for each request. The estimate is higher than the times that this benchmark
 /// measures.
 const REQUEST_SECONDS: f64 = 0.02;
@@ -170,7 +170,7 @@ impl Units {
         let requests = pages + reports;
         // The changes of one second form a batch, up to the template's batch size of 100.
         let batches = changes / (changes / SECONDS).clamp(1.0, 100.0);
-        let seconds = requests * REQUEST_SECONDS + 2.0 * batches * BATCH_SECONDS;
+        let lambda = |count, seconds| price_of_invocations(count, MEMORY_GIGABYTES, seconds);
         let stored = active * active_bytes + uninstalls * TOMBSTONE_MONTHS * removed_bytes;
         let tally = changes * (TALLY_WRITES * price::WRITE_UNIT + TALLY_READS * price::READ_UNIT);
         let logged = requests * REQUEST_LOG + 2.0 * batches * BATCH_LOG;
@@ -183,10 +183,7 @@ impl Units {
             ("reading pages and reports", (pages * page_of_50 + reports * report) * price::READ_UNIT),
             ("keeping the items and their backups", stored / GIGABYTE * price::GIGABYTE_MONTH),
             ("API Gateway", requests * price::API_REQUEST),
-            (
-                "Lambda",
-                (requests + 2.0 * batches) * price::INVOCATION + seconds * MEMORY_GIGABYTES * price::GIGABYTE_SECOND,
-            ),
+            ("Lambda", lambda(requests, REQUEST_SECONDS) + lambda(2.0 * batches, BATCH_SECONDS)),
             ("SQS", (changes + 2.0 * batches + IDLE_QUEUE_REQUESTS) * price::QUEUE_REQUEST),
             ("logs", logged / GIGABYTE * price::LOG_GIGABYTE),
             (
@@ -195,6 +192,11 @@ impl Units {
             ),
         ]
     }
+}
+
+/// Returns the price in US dollars of invocations of a function with this memory, each of which takes this time.
+pub(crate) fn price_of_invocations(count: f64, gigabytes: f64, seconds: f64) -> f64 {
+    count * (price::INVOCATION + gigabytes * seconds * price::GIGABYTE_SECOND)
 }
 
 /// Returns the size of an item and its index entries, in bytes.

@@ -11,13 +11,14 @@ use std::{
 };
 
 use crate::{
+    bill,
     comparison::Pair,
     measure::{self, Measured, Subject},
     stage,
 };
 
 /// The sizes of a function, in megabytes.
-const SIZES: [u32; 3] = [128, 256, 512];
+const SIZES: [u32; 5] = [128, 256, 512, 1_024, WHOLE_PROCESSOR];
 /// The megabytes for which a function has one whole processor.
 const WHOLE_PROCESSOR: u32 = 1_769;
 /// The period in which a process may use its part, in microseconds. The usual period of 100 ms would let a request of 7
@@ -29,7 +30,7 @@ struct Quota {
     folder: PathBuf,
 }
 
-/// Prints the time of a cold start and the pages a second for each size.
+/// Prints the time of a cold start, the pages a second and the price of pages for each size.
 pub(crate) async fn print(functions: &BTreeMap<String, PathBuf>) -> Measured<()> {
     let sandbox = stage::build().await?;
     let pair = Pair::plain(functions, &sandbox)?;
@@ -37,25 +38,30 @@ pub(crate) async fn print(functions: &BTreeMap<String, PathBuf>) -> Measured<()>
     let pair = pair.over_tls().await?;
     let page = stage::page(50)?;
     println!(
-        "| memory | start until the first answer: peer | here | ÷ peer | pages of 50 a second: peer | here | × peer |"
+        "| memory | start until the first answer: peer | here | ÷ peer | first pages of 50 a second: peer | here | × peer | pages by `Link` a second: peer | here | × peer | US dollars a million first pages |"
     );
-    println!("|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for megabytes in SIZES {
         // One group for each, so that what one has left is not used by the other.
         let quotas = [Quota::of(megabytes, "peer")?, Quota::of(megabytes, "here")?];
-        let mut subjects = pair.subjects(&page);
-        for (Subject { binary, .. }, quota) in subjects.iter_mut().zip(&quotas) {
-            binary.limit = Some(quota.folder.join("cgroup.procs"));
-        }
-        let starts = measure::starts(&subjects).await?;
+        let limited = |mut subjects: Vec<Subject>| {
+            for (Subject { binary, .. }, quota) in subjects.iter_mut().zip(&quotas) {
+                binary.limit = Some(quota.folder.join("cgroup.procs"));
+            }
+            subjects
+        };
+        let (first, next) = (limited(pair.subjects(&page)), limited(pair.next_subjects(&page).await?));
+        let starts = measure::starts(&first).await?;
         let [peer, here] = [&starts[0], &starts[1]].map(|start| start.answered.as_secs_f64() * 1e3);
-        let rates = measure::rates(&subjects).await?;
+        let (first, next) = (measure::rates(&first).await?, measure::rates(&next).await?);
+        let rates = |rates: &[f64]| format!("{:.0} | {:.0} | {:.1}", rates[0], rates[1], rates[1] / rates[0]);
+        // An invocation is taken to last as long as here, with the engine and the proxy.
+        let price = bill::price_of_invocations(1e6, f64::from(megabytes) / 1_024.0, 1.0 / first[1]);
         println!(
-            "| {megabytes} MB | {peer:.0} ms | {here:.0} ms | {:.2} | {:.0} | {:.0} | {:.1} |",
+            "| {megabytes} MB | {peer:.0} ms | {here:.0} ms | {:.2} | {} | {} | {price:.3} |",
             here / peer,
-            rates[0],
-            rates[1],
-            rates[1] / rates[0],
+            rates(&first),
+            rates(&next),
         );
     }
     Ok(())
