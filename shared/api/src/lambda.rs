@@ -60,7 +60,8 @@ pub trait HttpFunction: Clone + Send + Sync + 'static {
 /// If the Lambda Runtime API does not answer.
 pub async fn run(function: impl HttpFunction) -> Result<(), lambda_http::Error> {
     function.warm_up().await;
-    lambda_http::lambda_runtime::run(service(function)).await
+    // Tokio wakes a task without a system call, but not the future of `main`.
+    tokio::spawn(lambda_http::lambda_runtime::run(service(function))).await?
 }
 
 /// Returns a function as the service that `lambda_runtime::run` and the local stack call with API Gateway's events.
