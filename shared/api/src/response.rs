@@ -10,7 +10,7 @@ pub type Response = http::Response<Body>;
 
 /// The body of a response, in the form that API Gateway's envelope needs: a JSON string.
 ///
-/// A body that is JSON itself is escaped in that string. [`Body::of_json_string`] takes a body that was written in the
+/// A body that is JSON itself is escaped in that string. `Body::of_json_string` takes a body that was written in the
 /// escaped form at once, which is much cheaper for a long one.
 #[derive(Debug, Clone)]
 pub struct Body(String);
