@@ -101,7 +101,8 @@ impl<'a> ReadRequest<'a> {
 
     /// Checks the key and the campaign. Returns the campaign's totals, if they are wanted and complete.
     ///
-    /// Makes one call to the table, or none if this process remembers the key, the campaign and the wanted totals.
+    /// Makes one call to the table, or none if this process remembers the key, the campaign and the wanted totals. A key
+    /// or a campaign that is not found is looked for by a second call.
     ///
     /// # Errors
     ///

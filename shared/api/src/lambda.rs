@@ -83,13 +83,13 @@ pub fn service(
                 Err(_) => Err(StoreError::Unavailable(format!("there was no answer within {time_left:?}")).into()),
             };
             log.answered(&answer);
-            Ok::<_, Infallible>(Answer(answer.unwrap_or_else(FunctionError::into_response)))
+            Ok::<_, Infallible>(InEnvelope(answer.unwrap_or_else(FunctionError::into_response)))
         }
     })
 }
 
 /// A response that is serialised in its envelope. `lambda_http` has one, too, but would escape the body again.
-struct Answer(Response);
+struct InEnvelope(Response);
 
 /// API Gateway's envelope (API Gateway developer guide, "Lambda function response for format 2.0").
 #[derive(Serialize)]
@@ -101,7 +101,7 @@ struct Envelope<'a> {
     is_base64_encoded: bool,
 }
 
-impl Serialize for Answer {
+impl Serialize for InEnvelope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(response) = self;
         let defaults = DEFAULT_HEADERS.map(|(name, value)| (name, Cow::Borrowed(value)));

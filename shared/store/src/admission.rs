@@ -32,7 +32,7 @@ pub struct Admission {
 /// Which totals of a campaign a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedTotals {
-    /// None.
+    /// No totals.
     None,
     /// Those in the table.
     Current,

@@ -1,4 +1,5 @@
-//! The client: it sends calls through the SDK's orchestrator, with our TLS, signer, time limits and retries.
+//! The client: it sends calls through the SDK's orchestrator, with our signer and our settings for TLS, time
+//! limits and retries.
 //!
 //! The SDK's own `Client` is not used. It configures each call for all that AWS has: it looks for the region's rules of
 //! endpoints, describes the program in two headers, numbers and measures each attempt, and keeps the credentials in a

@@ -20,7 +20,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub const ATTEMPTS: u32 = 18;
 /// The longest pause before a retry.
 pub const MAX_BACKOFF: Duration = Duration::from_millis(400);
-/// How many writes of a batch or of a copy run concurrently, each over its own connection.
+/// How many calls of a batch or of a copy run concurrently, each over its own connection.
 pub const CONCURRENCY: usize = 32;
 
 /// The longest first pause before a retry. Each further one is twice as long, up to [`MAX_BACKOFF`]. The default of a

@@ -1,8 +1,7 @@
 //! A parser for the response to a query of an index. It replaces the SDK's parser because it is much cheaper.
 //!
 //! The SDK turns each item into a map of attributes, which is most of the cost of listing it. [`PageReader`] therefore
-//! parses the body of a successful response itself. The SDK still signs and sends the query, retries it and handles
-//! errors.
+//! parses the body of a successful response itself. The SDK still sends the query, retries it and handles errors.
 //!
 //! DynamoDB writes every item in one plain form, which `plain` reads with a fifth of the instructions of a JSON parser.
 //! If a body differs in any way, serde parses it.
