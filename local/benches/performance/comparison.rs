@@ -166,7 +166,7 @@ pub(crate) async fn print(functions: &BTreeMap<String, PathBuf>) -> Measured<()>
         rows.push(Row::new("instructions, first page of 50", Unit::Millions, &first, "≤ 1.2 M"));
         let next = both(|all| all.next_page);
         rows.push(Row::new("instructions, a further page by `Link`", Unit::Millions, &next, "≤ 0.8 M"));
-        let each = both(|all| all.each_registration);
+        let each = both(ListingInstructions::each_registration);
         rows.push(Row::new("instructions, each further registration", Unit::Thousands, &each, "≤ 4 k"));
     }
 
