@@ -2,7 +2,7 @@
 //! table.
 //!
 //! - `cargo bench -p local` compares the listing with the peer, and prints the tables of `docs/performance.md`.
-//! - `… -- guard` measures instructions and sizes, and fails if one exceeds its recorded value by more than it may.
+//! - `… -- guard` measures instructions and sizes, and fails if one exceeds its recorded value by more than 5 %.
 //! - `… -- record` records the values with which the guard compares.
 //! - `… -- quotas` compares the listing with the peer under the processor time of small functions. It needs root.
 //! - `… -- bill` prints the monthly cost of a stack, as in `docs/costs.md`.
