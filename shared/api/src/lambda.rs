@@ -60,7 +60,8 @@ pub trait HttpFunction: Clone + Send + Sync + 'static {
 /// If the Lambda Runtime API does not answer.
 pub async fn run(function: impl HttpFunction) -> Result<(), lambda_http::Error> {
     function.warm_up().await;
-    // Tokio wakes a task without a system call, but not the future of `main`.
+    // A task that is woken runs at once. Before Tokio polls the future of `main` again, it asks the system for events:
+    // three calls more for a page (counted with strace).
     tokio::spawn(lambda_http::lambda_runtime::run(service(function))).await?
 }
 
