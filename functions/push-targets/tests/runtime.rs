@@ -73,6 +73,12 @@ async fn the_binary_answers_every_sample_event() {
 }
 
 #[tokio::test]
+async fn connections_are_open_before_the_first_event() {
+    let sandbox = Sandbox::start().await.unwrap();
+    sandbox.expect_connections_opened(FUNCTION, BINARY, 1).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.expect_missing_variables_named(FUNCTION, BINARY).await.unwrap();

@@ -116,6 +116,12 @@ async fn the_log_names_the_call_and_its_pass_type_and_counts_events_and_complain
 }
 
 #[tokio::test]
+async fn connections_are_open_before_the_first_event() {
+    let sandbox = Sandbox::start().await.unwrap();
+    sandbox.expect_connections_opened(FUNCTION, BINARY, 1).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_variable_is_named_at_start() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.expect_missing_variables_named(FUNCTION, BINARY).await.unwrap();

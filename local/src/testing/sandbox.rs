@@ -177,4 +177,24 @@ impl Sandbox {
         }
         Ok(())
     }
+
+    /// Starts a function's real binary. Fails unless it makes `count` concurrent calls, each over its own connection,
+    /// before it requests its first event.
+    pub async fn expect_connections_opened(
+        &self,
+        function: &str,
+        binary: &str,
+        count: usize,
+    ) -> Result<(), SandboxError> {
+        let recorder = self.recorder().await?;
+        // Calls that are made one after the other hang.
+        recorder.hold_next(count);
+        let mut variables = self.variables(function);
+        variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), recorder.endpoint().to_owned());
+        let mut process = LambdaProcess::start(binary, variables).await?;
+        process.ready().await?;
+        let calls = recorder.take();
+        process.stop().await?;
+        if calls.len() == count { Ok(()) } else { Err(format!("expected {count} calls, found {calls:?}").into()) }
+    }
 }
