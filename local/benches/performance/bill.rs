@@ -52,8 +52,6 @@ mod price {
 const GIGABYTE: f64 = 1e9;
 /// The seconds in a month.
 const SECONDS: f64 = 30.0 * 24.0 * 3600.0;
-/// The memory of a function.
-const MEMORY_GIGABYTES: f64 = 0.5;
 /// How long a function on AWS runs for each request. The estimate is higher than the times that this benchmark
 /// measures.
 const REQUEST_SECONDS: f64 = 0.02;
@@ -95,9 +93,11 @@ pub(crate) async fn print() -> Measured<()> {
     // AWS charges for each metric of an alarm.
     let alarm_metrics = template.matches("MetricStat:").count() + template.matches("\n      MetricName:").count();
     let alarm_metrics = f64::from(u32::try_from(alarm_metrics)?);
+    let megabytes = template.split_once("MemorySize: ").and_then(|(_, rest)| rest.split_whitespace().next());
+    let gigabytes = megabytes.ok_or("the template names no memory")?.parse::<f64>()? / 1_024.0;
     println!("| US dollars a month | {} |", SIZES.map(|(name, _)| name).join(" | "));
     println!("|---|{}", "--:|".repeat(SIZES.len()));
-    let bills = SIZES.map(|(_, size)| units.bill(size, alarm_metrics));
+    let bills = SIZES.map(|(_, size)| units.bill(size, alarm_metrics, gigabytes));
     for row in 0..bills[0].len() {
         println!("| {} | {} |", bills[0][row].0, bills.each_ref().map(|bill| dollars(bill[row].1)).join(" | "));
     }
@@ -162,7 +162,7 @@ impl Units {
         })
     }
 
-    fn bill(&self, active: f64, alarm_metrics: f64) -> [(&'static str, f64); 9] {
+    fn bill(&self, active: f64, alarm_metrics: f64, gigabytes: f64) -> [(&'static str, f64); 9] {
         let Self { install, uninstall, page_of_50, report, active_bytes, removed_bytes } = self;
         let (installs, uninstalls) = (active * INSTALLS, active * UNINSTALLS);
         let changes = installs + uninstalls;
@@ -170,7 +170,7 @@ impl Units {
         let requests = pages + reports;
         // The changes of one second form a batch, up to the template's batch size of 100.
         let batches = changes / (changes / SECONDS).clamp(1.0, 100.0);
-        let lambda = |count, seconds| price_of_invocations(count, MEMORY_GIGABYTES, seconds);
+        let lambda = |count, seconds| price_of_invocations(count, gigabytes, seconds);
         let stored = active * active_bytes + uninstalls * TOMBSTONE_MONTHS * removed_bytes;
         let tally = changes * (TALLY_WRITES * price::WRITE_UNIT + TALLY_READS * price::READ_UNIT);
         let logged = requests * REQUEST_LOG + 2.0 * batches * BATCH_LOG;
